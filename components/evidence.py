@@ -1,0 +1,181 @@
+"""The two documents that travel between steps: the data card and the verdict.
+
+Both are frozen, versioned and written as sorted JSON. The report page, the registry's tags, the commit
+message and the exit code are all views of the verdict; nothing else decides.
+"""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import ValidationError
+
+from training.errors import InputError
+from training.spec import Section, Task
+
+DATA_CARD_FILE = "data.json"
+TRAIN_FILE = "train.parquet"
+TEST_FILE = "test.parquet"
+REFUSED_FILE = "refused.parquet"
+
+
+class Document(Section):
+    """A frozen document with one file form."""
+
+    def write(self, path: Path) -> None:
+        """Write as indented, key-sorted JSON with a final newline."""
+        path.write_text(json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read it back. Raises InputError if the file is missing or of another schema."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise InputError(f"{path} does not exist; the step that writes it did not finish") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "the document"
+            raise InputError(f"{path} is no {cls.__name__} of this version: {field}: {first['msg']}") from error
+
+
+class Part(Section):
+    """One side of the split."""
+
+    rows: int
+    sha256: str
+    """Of the Parquet file's bytes."""
+    time_from: datetime | None = None
+    time_to: datetime | None = None
+    """First and last value of the time column, both included."""
+
+
+class ColumnCard(Section):
+    name: str
+    dtype: str
+    """Polars name of the type, such as `Float64`."""
+    role: Literal["target", "time", "key", "input"]
+    unit: str = ""
+    nulls: int
+
+
+class DataCard(Document):
+    """`data.json`: what the rows are and where they came from."""
+
+    schema_version: Literal["ostinato.data/1"] = "ostinato.data/1"
+    model: str
+    source: str
+    """URI that was read."""
+    snapshot: str
+    """`sha256:` of the source's content for local files, else the store's generation or ETag."""
+    as_of: str = ""
+    """Rows at or after this moment were not seen; empty means all rows."""
+    fingerprint: str
+    """`sha256:` over the digests of both sides: the data fingerprint."""
+    split: str
+    """The rule in words."""
+    columns: tuple[ColumnCard, ...]
+    train: Part
+    test: Part
+    refused: int = 0
+    refused_by_reason: dict[str, int] = {}
+    gaps: int = 0
+    """Steps between neighbouring times that are longer than data.max_gap."""
+    pinned_test_set: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class Measure(Section):
+    """A value with its confidence interval. `low` and `high` are None where no interval is defined."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Contender(Section):
+    """One of those that predicted the test rows."""
+
+    role: Literal["candidate", "champion", "baseline"]
+    name: str
+    version: str = ""
+    """Model version in the registry; empty for a candidate and a baseline."""
+    digest: str = ""
+    """Model digest; empty for a baseline."""
+    metrics: dict[str, Measure]
+
+
+class CheckResult(Section):
+    name: str
+    """Short and unique in the verdict, such as `mae against champion`."""
+    kind: Literal["absolute", "champion", "baseline", "slice", "drift", "latency", "size"]
+    metric: str = ""
+    observed: float | None
+    """What was compared: for checks against another, the interval's unfavourable end."""
+    bound: float | None
+    comparison: Literal["<=", ">="]
+    unit: str = ""
+    status: Literal["passed", "failed", "not applicable"]
+    required: bool
+    reason: str
+    """One sentence for a person: what was observed, against what."""
+
+
+class SliceResult(Section):
+    column: str
+    value: str
+    rows: int
+    metric: str
+    candidate: float
+    champion: float | None = None
+    worse: bool = False
+    """Whether the candidate is worse here than the champion."""
+
+
+class DriftResult(Section):
+    column: str
+    method: str
+    score: float
+    threshold: float
+    drifted: bool
+
+
+class Verdict(Document):
+    """`verdict.json`: candidate and champion on identical rows, every check, and the decision."""
+
+    schema_version: Literal["ostinato.verdict/1"] = "ostinato.verdict/1"
+    model: str
+    task: Task
+    decision: Literal["pass", "reject"]
+    """`pass` when every required check passed or was not applicable."""
+    metric: str
+    """The metric of record."""
+    direction: Literal["lower", "higher"]
+    confidence: float
+    rows: int
+    """Test rows that every contender predicted."""
+    sample_rows: int
+    """Rows of the seeded sample behind the Evidently report."""
+    contenders: tuple[Contender, ...]
+    differences: dict[str, Measure]
+    """Candidate minus champion, paired on the rows; empty without a champion."""
+    checks: tuple[CheckResult, ...]
+    slices: tuple[SliceResult, ...] = ()
+    drift: tuple[DriftResult, ...] = ()
+    data_fingerprint: str
+    test_from: datetime | None = None
+    test_to: datetime | None = None
+    spec_digest: str
+    """Digest of the spec's data, training and quality parts."""
+    code: str
+    """Digest of the code that judged."""
+    warnings: tuple[str, ...] = ()
+
+    def contender(self, role: Literal["candidate", "champion", "baseline"]) -> Contender | None:
+        return next((one for one in self.contenders if one.role == role), None)
+
+    @property
+    def refusals(self) -> tuple[CheckResult, ...]:
+        """The required checks that failed."""
+        return tuple(check for check in self.checks if check.required and check.status == "failed")

@@ -1,0 +1,92 @@
+"""A model's folder: where it is, its spec, and its own code."""
+
+import hashlib
+import importlib.util
+import os
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from training.errors import InputError, did_you_mean
+from training.spec import ModelSpec, load_spec
+
+NAME = re.compile(r"[a-z]([-a-z0-9]{0,48}[a-z0-9])?")
+
+
+def workspace_root() -> Path:
+    """The nearest folder at or above the current one that has a ``training/`` folder.
+
+    ``OSTINATO_WORKSPACE`` overrides the search. Raises InputError if there is none.
+    """
+    given = os.environ.get("OSTINATO_WORKSPACE")
+    start = Path(given) if given else Path.cwd()
+    for folder in [start] if given else [start, *start.parents]:
+        if (folder / "training").is_dir():
+            return folder.resolve()
+    raise InputError(
+        f"no training/ folder at {start}{'' if given else ' or above it'}; "
+        "run from a checkout, or set OSTINATO_WORKSPACE to one"
+    )
+
+
+def check_name(name: str) -> str:
+    """The name itself. Raises InputError unless it is safe as a folder, a branch and a Kubernetes name."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"model name {name!r} is not allowed: use 1 to 50 lower-case letters, digits and hyphens, "
+            "starting with a letter, such as demand-forecaster"
+        )
+    return name
+
+
+def model_names(root: Path) -> list[str]:
+    """Names of all models of the workspace, sorted."""
+    return sorted(path.parent.name.replace("_", "-") for path in (root / "training").glob("*/spec.yaml"))
+
+
+def model_folder(root: Path, name: str) -> Path:
+    """The folder of a model. Raises InputError for a bad or unknown name."""
+    folder = root / "training" / check_name(name).replace("-", "_")
+    if not (folder / "spec.yaml").is_file():
+        hint = did_you_mean(name, model_names(root))
+        raise InputError(f"there is no model {name!r} ({folder / 'spec.yaml'} does not exist). {hint}")
+    return folder
+
+
+def model_spec(root: Path, name: str) -> ModelSpec:
+    """The spec of a model. Raises InputError if it is wrong or names another model than its folder."""
+    folder = model_folder(root, name)
+    spec = load_spec(folder / "spec.yaml")
+    if spec.name != name:
+        raise InputError(f"{folder / 'spec.yaml'}: name is {spec.name!r}, but the folder is for {name!r}; make them equal")
+    return spec
+
+
+def load_module(folder: Path, module: str = "model") -> ModuleType:
+    """Import ``<folder>/<module>.py`` afresh. Raises InputError if it is missing or does not import."""
+    path = folder / f"{module}.py"
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; training.entry_point names it")
+    name = f"training.{folder.name}.{module}"
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found and found.loader
+    loaded = importlib.util.module_from_spec(found)
+    sys.modules[name] = loaded
+    try:
+        found.loader.exec_module(loaded)
+    except (ImportError, SyntaxError, NameError, AttributeError) as error:
+        raise InputError(f"{path} does not import: {type(error).__name__}: {error}") from error
+    return loaded
+
+
+def folder_digest(*folders: Path) -> str:
+    """``sha256:`` over the Python, YAML and Markdown files of folders or single files, by relative name and bytes."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        files = [folder] if folder.is_file() else sorted(folder.rglob("*"))
+        for path in files:
+            if path.suffix in (".py", ".yaml", ".md", ".j2", ".lock", ".html") and "__pycache__" not in path.parts:
+                name = path.relative_to(folder).as_posix() if path != folder else path.name
+                digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return "sha256:" + digest.hexdigest()
