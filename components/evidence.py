@@ -12,7 +12,7 @@ from typing import Literal, Self
 from pydantic import ValidationError
 
 from training.errors import InputError
-from training.spec import Section, Task
+from training.spec import Frozen, Section, Task
 
 DATA_CARD_FILE = "data.json"
 TRAIN_FILE = "train.parquet"
@@ -40,7 +40,7 @@ class Document(Section):
             raise InputError(f"{path} is no {cls.__name__} of this version: {field}: {first['msg']}") from error
 
 
-class Part(Section):
+class Part(Frozen):
     """One side of the split."""
 
     rows: int
@@ -51,7 +51,7 @@ class Part(Section):
     """First and last value of the time column, both included."""
 
 
-class ColumnCard(Section):
+class ColumnCard(Frozen):
     name: str
     dtype: str
     """Polars name of the type, such as `Float64`."""
@@ -86,7 +86,7 @@ class DataCard(Document):
     warnings: tuple[str, ...] = ()
 
 
-class Measure(Section):
+class Measure(Frozen):
     """A value with its confidence interval. `low` and `high` are None where no interval is defined."""
 
     value: float
@@ -94,7 +94,7 @@ class Measure(Section):
     high: float | None = None
 
 
-class Contender(Section):
+class Contender(Frozen):
     """One of those that predicted the test rows."""
 
     role: Literal["candidate", "champion", "baseline"]
@@ -106,7 +106,7 @@ class Contender(Section):
     metrics: dict[str, Measure]
 
 
-class CheckResult(Section):
+class CheckResult(Frozen):
     name: str
     """Short and unique in the verdict, such as `mae against champion`."""
     kind: Literal["absolute", "champion", "baseline", "slice", "drift", "latency", "size"]
@@ -122,7 +122,7 @@ class CheckResult(Section):
     """One sentence for a person: what was observed, against what."""
 
 
-class SliceResult(Section):
+class SliceResult(Frozen):
     column: str
     value: str
     rows: int
@@ -133,7 +133,7 @@ class SliceResult(Section):
     """Whether the candidate is worse here than the champion."""
 
 
-class DriftResult(Section):
+class DriftResult(Frozen):
     column: str
     method: str
     score: float

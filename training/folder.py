@@ -5,10 +5,13 @@ import importlib.util
 import os
 import re
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from training.errors import InputError, did_you_mean
+from training.errors import InputError, OstinatoError, did_you_mean
 from training.spec import ModelSpec, load_spec
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,48}[a-z0-9])?")
@@ -59,8 +62,26 @@ def model_spec(root: Path, name: str) -> ModelSpec:
     folder = model_folder(root, name)
     spec = load_spec(folder / "spec.yaml")
     if spec.name != name:
-        raise InputError(f"{folder / 'spec.yaml'}: name is {spec.name!r}, but the folder is for {name!r}; make them equal")
+        raise InputError(
+            f"{folder / 'spec.yaml'}: name is {spec.name!r}, but the folder is for {name!r}; make them equal"
+        )
     return spec
+
+
+@contextmanager
+def running_code_of(folder: Path) -> Iterator[None]:
+    """While a model's own code runs: whatever it raises becomes one OstinatoError with its file and line."""
+    try:
+        yield
+    except OstinatoError:
+        raise
+    except Exception as error:  # the boundary to code that is not ours
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(folder))
+        ]
+        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else str(folder)
+        traceback.print_exc()
+        raise OstinatoError(f"the model's code failed at {where}: {type(error).__name__}: {error}") from error
 
 
 def load_module(folder: Path, module: str = "model") -> ModuleType:
@@ -80,13 +101,13 @@ def load_module(folder: Path, module: str = "model") -> ModuleType:
     return loaded
 
 
-def folder_digest(*folders: Path) -> str:
-    """``sha256:`` over the Python, YAML and Markdown files of folders or single files, by relative name and bytes."""
+def code_digest(*folders: Path) -> str:
+    """``sha256:`` over the code files of folders or single files, by relative name and bytes."""
     digest = hashlib.sha256()
     for folder in folders:
         files = [folder] if folder.is_file() else sorted(folder.rglob("*"))
         for path in files:
-            if path.suffix in (".py", ".yaml", ".md", ".j2", ".lock", ".html") and "__pycache__" not in path.parts:
+            if path.suffix in (".py", ".j2"):
                 name = path.relative_to(folder).as_posix() if path != folder else path.name
                 digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return "sha256:" + digest.hexdigest()

@@ -48,10 +48,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=50)]
 
 
-class Section(BaseModel):
-    """Base of every part of a spec: frozen, unknown keys refused, docstrings become the reference."""
+class Frozen(BaseModel):
+    """Frozen, unknown keys refused, attribute docstrings become the reference."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Section(Frozen):
+    """Base of every part of a spec: it has one canonical text and a digest."""
 
     def canonical_json(self) -> str:
         """Equal content gives equal text: sorted keys, no whitespace, every default written out."""
@@ -100,7 +104,10 @@ class TimeSplit(Section):
 
 
 class KeySplit(Section):
-    """A stable hash of the key decides the side, so a row never changes sides when data is added."""
+    """A stable hash of the key decides the side, so a row never changes sides when data is added.
+
+    Without `data.key` the whole row is hashed, so that equal rows are on the same side.
+    """
 
     by: Literal["key"]
     test: Annotated[float, Field(gt=0, lt=1)]
@@ -135,7 +142,7 @@ class DataSpec(Section):
     time: str | None = None
     """The column that orders the rows; required for a split by time. Rows in the future are refused."""
     key: str | None = None
-    """The column that identifies a row; required for a split by key."""
+    """The column that identifies a row. A split by key without one hashes the whole row."""
     max_gap: Duration | None = None
     """Longest allowed gap between neighbouring times; gaps are counted in the data card and stop the run."""
     max_refused: Share = 0.01
@@ -154,8 +161,6 @@ class DataSpec(Section):
             raise ValueError(f"the target {self.target!r} may not be nullable")
         if self.split.by == "time" and self.time is None:
             raise ValueError("a split by time needs data.time: name the column that orders the rows")
-        if self.split.by == "key" and self.key is None:
-            raise ValueError("a split by key needs data.key: name the column that identifies a row")
         if self.time is not None and self.columns[self.time].type not in ("datetime", "date"):
             raise ValueError(f"data.time {self.time!r} must be a datetime or date column")
         if self.max_gap is not None and self.time is None:
@@ -462,7 +467,9 @@ def _fields_at(path: list[Any]) -> set[str]:
 
     for part in path:
         inner = [
-            node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part)
+            node.get("items", {})
+            if isinstance(part, int)
+            else node.get("properties", {}).get(part)
             or (node.get("additionalProperties") if isinstance(node.get("additionalProperties"), dict) else {})
             for node in nodes
         ]

@@ -1,0 +1,53 @@
+# Two commands for a fresh machine: `make run` sets up and runs the main job, `make test` sets up and runs the tests.
+# They need Python 3.11 or newer, git and the package registries.
+PYTHON ?= python3
+UV := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Without bytecode files every process compiles what it imports: kfp takes 1.8 s instead of 0.5 s.
+unexport PYTHONDONTWRITEBYTECODE
+# Where pip is told to look for wheels, uv looks too.
+export UV_FIND_LINKS := $(PIP_FIND_LINKS)
+
+.PHONY: run test setup check lint fix lock golden docs clean
+
+run: setup
+	$(BIN)/ostinato run demand-forecaster
+
+test: setup check
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 setup" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	touch $@
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+fix: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The lock holds names, versions and hashes only: no address of a registry.
+lock: setup
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev -o requirements.lock pyproject.toml
+
+golden: setup
+	$(BIN)/python -m pytest -q tests --update-golden
+
+docs: setup
+	$(BIN)/ostinato schema > docs/spec.schema.json
+	$(BIN)/ostinato schema --markdown > docs/spec.md
+
+clean:
+	rm -rf .ostinato .pytest_cache .ruff_cache .coverage* build *.egg-info

@@ -1,0 +1,23 @@
+"""The KFP face of the train step."""
+
+from kfp import dsl
+
+
+@dsl.component(base_image="ostinato", install_kfp_package=False)
+def train(
+    model: str,
+    task: str,
+    data_spec: str,
+    training_spec: str,
+    code: str,
+    data: dsl.Input[dsl.Dataset],
+    candidate: dsl.Output[dsl.Model],
+):
+    """Fit the model on the training rows and save it as an MLflow model folder."""
+    from pathlib import Path
+
+    from components.train.steps import train
+
+    trained = train(model, task, data_spec, training_spec, Path(data.path), Path(candidate.path))
+    candidate.framework = trained.framework
+    candidate.metadata.update({"digest": trained.digest, "rows": trained.rows, "code": code})

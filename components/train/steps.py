@@ -1,0 +1,94 @@
+"""Train: typed hyperparameters, the model folder's own ``train``, and a model folder that can be trusted."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.evidence import DATA_CARD_FILE, TRAIN_FILE, DataCard
+from components.train.model_folder import model_digest, save_model
+from training.errors import InputError, did_you_mean
+from training.folder import load_module, model_folder, running_code_of, workspace_root
+from training.spec import DataSpec, TrainingSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pydantic import BaseModel
+
+
+@dataclass(frozen=True)
+class Trained:
+    digest: str
+    framework: str
+    rows: int
+    seconds: float
+
+
+def train(model: str, task: str, data_spec: str, training_spec: str, data: Path, out: Path) -> Trained:
+    """Fit on ``train.parquet`` of the data folder and save an MLflow model folder at ``out``.
+
+    Raises InputError for hyperparameters, an entry point or a target that do not fit, and OstinatoError for
+    whatever the model's own code raises.
+    """
+    contract, training = DataSpec.model_validate_json(data_spec), TrainingSpec.model_validate_json(training_spec)
+    card = DataCard.read(data / DATA_CARD_FILE)
+    folder = model_folder(workspace_root(), model)
+    module_name, function_name = training.entry_point.split(":")
+    with running_code_of(folder):
+        module = load_module(folder, module_name)
+    hyperparameters = check_hyperparameters(getattr(module, "Hyperparameters", None), training, folder)
+    fit = getattr(module, function_name, None)
+    if not callable(fit):
+        raise InputError(f"{folder / module_name}.py has no function {function_name!r}; training.entry_point names it")
+
+    rows, target = read_training_rows(data / TRAIN_FILE, contract)
+    check_target(target, task, contract.target)
+    started = time.monotonic()
+    with running_code_of(folder):
+        estimator = fit(rows, target, hyperparameters, training.seed)
+    seconds = time.monotonic() - started
+    print(f"fitted {type(estimator).__name__} on {len(rows)} rows x {rows.shape[1]} inputs in {seconds:.2f} s")
+
+    facts = {"data_fingerprint": card.fingerprint, "rows": len(rows)}
+    if card.train.time_to is not None:
+        facts["train_time_to"] = card.train.time_to.isoformat()
+    save_model(estimator, out, rows, training.trusted_types, facts)
+    return Trained(model_digest(out), "scikit-learn", len(rows), seconds)
+
+
+def check_hyperparameters(schema: "type[BaseModel] | None", training: TrainingSpec, folder: Path) -> Any:
+    """The spec's hyperparameters as the model's own class. Raises InputError that names field, value and fix."""
+    from pydantic import ValidationError
+
+    if schema is None:
+        raise InputError(f"{folder / 'model.py'} has no class Hyperparameters; add one (a pydantic BaseModel)")
+    unknown = sorted(set(training.hyperparameters) - set(schema.model_fields))
+    if unknown:
+        hint = did_you_mean(unknown[0], schema.model_fields)
+        raise InputError(f"training.hyperparameters.{unknown[0]}: the model has no such hyperparameter. {hint}")
+    try:
+        return schema.model_validate(training.hyperparameters)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in error.errors()]
+        raise InputError("training.hyperparameters." + "\n  ".join(lines)) from error
+
+
+def read_training_rows(path: Path, contract: DataSpec) -> "tuple[pd.DataFrame, pd.Series]":
+    """Inputs (rows, inputs) with the Parquet file's types, and the target (rows,)."""
+    import polars as pl
+
+    frame = pl.read_parquet(path)
+    labels = {contract.target, contract.time, contract.key}
+    inputs = [name for name in frame.columns if name not in labels]
+    if not inputs:
+        raise InputError(f"data.columns has no input besides target, time and key ({sorted(filter(None, labels))})")
+    return frame.select(inputs).to_pandas(), frame[contract.target].to_pandas()
+
+
+def check_target(target: "pd.Series", task: str, name: str) -> None:
+    """Raises InputError when there is nothing to learn."""
+    if task == "classification" and target.nunique() < 2:
+        raise InputError(
+            f"the target {name!r} has one class only in the training rows ({target.iloc[0]!r}); "
+            "a classifier needs two: check the source and data.split"
+        )

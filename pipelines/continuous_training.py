@@ -1,0 +1,135 @@
+"""The pipeline: take new data, train, judge the candidate against the living champion, register it, hand it over.
+
+`compile_package` makes the IR package that every place runs: the laptop's engine, Kubeflow Pipelines, Vertex AI.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.champion.component import champion
+from components.deploy.component import deploy
+from components.evaluate.component import evaluate
+from components.preprocess.component import preprocess
+from components.register.component import register
+from kfp import compiler, dsl
+from kfp.dsl import PipelineTask
+
+from components.train.component import train
+from pipelines.package import STEPS
+from training.spec import ModelSpec, Resources
+
+
+def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, until: str):
+    """The pipeline of one model as a KFP graph component.
+
+    spec: baked into the package. code: digest of the code of each step, part of its cache key. image: that the
+    steps' containers run. until: the last step.
+    """
+    data_spec, task = spec.data.canonical_json(), spec.task
+
+    def wanted(step: str) -> bool:
+        return STEPS.index(step) <= STEPS.index(until)
+
+    @dsl.pipeline(name=spec.name, description=spec.description)
+    def pipeline(
+        data_uri: str = "",
+        data_snapshot: str = "",
+        as_of: str = "",
+        tracking_uri: str = "",
+        manifests_remote: str = "",
+        release: str = spec.release.mode,
+        code_version: str = "",
+        run: str = "",
+    ):
+        rows = preprocess(
+            model=spec.name,
+            data_spec=data_spec,
+            data_uri=data_uri,
+            data_snapshot=data_snapshot,
+            as_of=as_of,
+            code=code["preprocess"],
+        ).set_container_image(image)
+        data = rows.outputs["data"]
+        if not wanted("train"):
+            return
+
+        trained = train(
+            model=spec.name,
+            task=task,
+            data_spec=data_spec,
+            training_spec=spec.training.canonical_json(),
+            code=code["train"],
+            data=data,
+        ).set_container_image(image)
+        _ask_for(trained, spec.training.resources)
+        candidate = trained.outputs["candidate"]
+        if not wanted("evaluate"):
+            return
+
+        # Never cached: it reads which version git says is live, so that a verdict is never about a past champion.
+        live = champion(model=spec.name, manifests_remote=manifests_remote).set_container_image(image)
+        live.set_caching_options(False)
+        judged = evaluate(
+            model=spec.name,
+            task=task,
+            data_spec=data_spec,
+            quality_spec=spec.quality.canonical_json(),
+            champion_version=live.outputs["version"],
+            spec_digest=spec.digest(),
+            code=code["evaluate"],
+            data=data,
+            candidate=candidate,
+            champion=live.outputs["champion"],
+        ).set_container_image(image)
+        verdict = judged.outputs["verdict"]
+        if not wanted("register"):
+            return
+
+        # Register refuses a verdict that is not a pass. A condition here would lose the evaluate step's red mark,
+        # and Kubeflow evaluates conditions by string substitution.
+        registered = register(
+            spec=spec.canonical_json(),
+            tracking_uri=tracking_uri,
+            code_version=code_version,
+            run=run,
+            data=data,
+            candidate=candidate,
+            verdict=verdict,
+            report=judged.outputs["report"],
+            evidently=judged.outputs["evidently"],
+        ).set_container_image(image)
+        registered.set_caching_options(False)
+        if not wanted("deploy"):
+            return
+
+        deployed = deploy(
+            spec=spec.canonical_json(),
+            tracking_uri=tracking_uri,
+            manifests_remote=manifests_remote,
+            version=registered.outputs["version"],
+            release=release,
+            code_version=code_version,
+            run=run,
+            verdict=verdict,
+        ).set_container_image(image)
+        deployed.set_caching_options(False)
+
+    return pipeline
+
+
+def _ask_for(task: PipelineTask, resources: Resources) -> None:
+    """Requests and limits of a step's container; engines that know none of them ignore them."""
+    task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
+    task.set_memory_request(resources.memory).set_memory_limit(resources.memory)
+    if resources.accelerator:
+        task.set_accelerator_type(resources.accelerator.type)
+        task.set_accelerator_limit(resources.accelerator.count)
+
+
+def compile_package(spec: ModelSpec, code: Mapping[str, str], image: str, until: str = "deploy") -> str:
+    """The IR package as YAML text. Equal input gives equal bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "package.yaml"
+        compiler.Compiler().compile(continuous_training(spec, code, image, until), str(path))
+        return path.read_text(encoding="utf-8")

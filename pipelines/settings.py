@@ -1,0 +1,77 @@
+"""Where things are: from the environment, else the workspace's pyproject.toml, else everything under `.ostinato/`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    PyprojectTomlConfigSettingsSource,
+    SettingsConfigDict,
+)
+
+from pipelines.package import DEFAULT_IMAGE
+from training.errors import InputError, did_you_mean
+
+
+class Settings(BaseSettings):
+    """Each field is `OSTINATO_<FIELD>` in the environment, or a key of `[tool.ostinato]`. No field holds a secret."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OSTINATO_", extra="forbid", frozen=True, pyproject_toml_table_header=("tool", "ostinato")
+    )
+
+    tracking_uri: str = Field(
+        "", validation_alias=AliasChoices("OSTINATO_TRACKING_URI", "MLFLOW_TRACKING_URI", "tracking_uri")
+    )
+    """MLflow tracking URI; `MLFLOW_TRACKING_URI` is read too. Default: SQLite under `.ostinato/`."""
+    manifests_remote: str = ""
+    """Git URL or path of the manifests repository. Default: a bare repository under `.ostinato/`."""
+    image: str = DEFAULT_IMAGE
+    """Container image of the steps in a compiled package; pin it by digest for a cluster."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return sources["init_settings"], sources["env_settings"], PyprojectTomlConfigSettingsSource(settings_cls)
+
+
+class Places:
+    """The settings of one workspace with the embedded defaults filled in."""
+
+    def __init__(self, root: Path, settings: Settings) -> None:
+        self.root = root
+        self.home = root / ".ostinato"
+        self.runs = self.home / "runs"
+        self.cache = self.home / "cache"
+        self.packages = self.home / "packages"
+        self.image = settings.image
+        self.local_manifests = self.home / "manifests.git"
+        self.tracking_uri = settings.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+        self.manifests_remote = settings.manifests_remote or str(self.local_manifests)
+
+    @property
+    def embedded_manifests(self) -> bool:
+        return self.manifests_remote == str(self.local_manifests)
+
+
+def load_places(root: Path) -> Places:
+    """Read the settings of a workspace. Raises InputError for an unknown key or a wrong value."""
+    previous = Path.cwd()
+    try:
+        os.chdir(root)  # pydantic-settings looks for pyproject.toml from the current folder
+        return Places(root, Settings())
+    except ValidationError as error:
+        raise InputError("\n".join(_explain(problem) for problem in error.errors())) from error
+    finally:
+        os.chdir(previous)
+
+
+def _explain(problem: Any) -> str:
+    field = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"[tool.ostinato] of pyproject.toml: unknown key {field!r}. {did_you_mean(field, Settings.model_fields)}"
+    return f"setting {field}: {problem['msg']} (got {problem['input']!r})"
