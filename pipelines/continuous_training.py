@@ -68,7 +68,9 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             return
 
         # Never cached: it reads which version git says is live, so that a verdict is never about a past champion.
-        live = champion(model=spec.name, manifests_remote=manifests_remote).set_container_image(image)
+        live = champion(
+            model=spec.name, manifests_remote=manifests_remote, tracking_uri=tracking_uri, candidate=candidate
+        ).set_container_image(image)
         live.set_caching_options(False)
         judged = evaluate(
             model=spec.name,
@@ -86,8 +88,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
         if not wanted("register"):
             return
 
-        # Register refuses a verdict that is not a pass. A condition here would lose the evaluate step's red mark,
-        # and Kubeflow evaluates conditions by string substitution.
+        # Register refuses a verdict that is not a pass, which makes the run red; a condition here would leave it green.
         registered = register(
             spec=spec.canonical_json(),
             tracking_uri=tracking_uri,

@@ -41,6 +41,14 @@ class NewColumn:
     seen: str
 
 
+def check_task(text: str) -> Task:
+    """The task itself. Raises InputError for an unknown one."""
+    for task in ESTIMATORS:
+        if text == task:
+            return task
+    raise InputError(f"--task {text!r} is unknown. {did_you_mean(text, ESTIMATORS)}")
+
+
 def create_model(
     root: Path, name: str, task: Task, data: Path | None, target: str | None, time: str | None, key: str | None
 ) -> Path:

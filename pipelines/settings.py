@@ -50,8 +50,13 @@ class Places:
         self.packages = self.home / "packages"
         self.image = settings.image
         self.local_manifests = self.home / "manifests.git"
-        self.tracking_uri = settings.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+        self.database = self.home / "mlflow.db"
+        self.tracking_uri = settings.tracking_uri or f"sqlite:///{self.database}"
         self.manifests_remote = settings.manifests_remote or str(self.local_manifests)
+
+    @property
+    def embedded_registry(self) -> bool:
+        return self.tracking_uri == f"sqlite:///{self.database}"
 
     @property
     def embedded_manifests(self) -> bool:

@@ -187,12 +187,14 @@ def load_model(folder: Path) -> Predictor:
         estimator = skops.io.load(folder / flavor["pickled_model"], trusted=flavor["skops_trusted_types"])
     except FileNotFoundError as error:
         raise OstinatoError(f"{folder} is no complete model folder: {error.filename} is missing") from error
+    except UntrustedTypesFoundException as error:
+        raise OstinatoError(f"{folder} does not load: its weights need types that it does not list: {error}") from error
     except (KeyError, TypeError, yaml.YAMLError) as error:
         raise OstinatoError(
             f"{folder}/MLmodel does not describe a scikit-learn model with a signature: {error!r}"
         ) from error
     except (zipfile.BadZipFile, zipfile.zlib.error, json.JSONDecodeError, EOFError) as error:
         raise OstinatoError(f"{folder}: the weights are damaged: {error}") from error
-    except (UntrustedTypesFoundException, ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise OstinatoError(f"{folder} does not load in this environment: {type(error).__name__}: {error}") from error
     return Predictor(estimator, inputs, (described.get("metadata") or {}).get("ostinato", {}))

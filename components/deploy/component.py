@@ -1,0 +1,26 @@
+"""The KFP face of the deploy step."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+
+@dsl.component(base_image="ostinato", install_kfp_package=False)
+def deploy(
+    spec: str,
+    tracking_uri: str,
+    manifests_remote: str,
+    version: str,
+    release: str,
+    code_version: str,
+    run: str,
+    verdict: dsl.Input[dsl.Artifact],
+) -> NamedTuple("Outputs", [("commit", str)]):  # pyright: ignore[reportInvalidTypeForm]
+    """Commit the version's manifest, or propose it, and let the registry's aliases follow git."""
+    from pathlib import Path
+
+    from components.deploy.steps import deploy
+
+    return (
+        deploy(spec, tracking_uri, manifests_remote, version, release, code_version, run, Path(verdict.path)),
+    )

@@ -1,0 +1,85 @@
+"""Reconcile: the registry's aliases follow git, never the other way round."""
+
+from dataclasses import dataclass
+
+from components.deploy.manifest import LiveModel, parse
+from components.deploy.release import live_manifests
+from components.register.effects import effect
+from components.register.lookup import CHAMPION, PREVIOUS, Registry, registry
+from training.errors import InputError, OstinatoError
+
+
+@dataclass(frozen=True)
+class AliasChange:
+    """One alias that was moved, set or removed; versions are "" where there is none."""
+
+    model: str
+    registered_model: str
+    alias: str
+    before: str
+    after: str
+
+
+def reconcile(tracking_uri: str, manifests_remote: str, name: str | None = None) -> list[AliasChange]:
+    """Set `champion` and `previous` of every live model (or of one) to what its manifest says.
+
+    Returns the changes; a second call returns none. Raises OstinatoError that lists every manifest that names
+    a version which the registry lacks or knows with another digest, after the other models' aliases have followed.
+    """
+    reader = registry(tracking_uri)
+    changes: list[AliasChange] = []
+    problems: list[str] = []
+    owners: dict[str, str] = {}
+    for model, (content, commit) in live_manifests(manifests_remote).items():
+        if name not in (None, model):
+            continue
+        try:
+            live = parse(content, model, commit)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        other = owners.setdefault(live.registered_model, model)
+        problem = _problem(reader, live) if other == model else f"{other} and {model} share {live.registered_model!r}"
+        if problem:
+            problems.append(problem)
+        else:
+            changes += _follow(tracking_uri, reader, live)
+    if problems:
+        followed = "".join(f"\n  moved: {one.registered_model}@{one.alias} to {one.after or 'none'}" for one in changes)
+        raise OstinatoError("aliases could not follow git:\n  " + "\n  ".join(problems) + followed)
+    return changes
+
+
+def _problem(reader: Registry, live: LiveModel) -> str:
+    """Why the registry can't follow this manifest, "" if it can."""
+    fix = f"`ostinato rollback {live.name}`, or register that model again"
+    found = reader.version(live.registered_model, live.version)
+    if found is None:
+        return (
+            f"the manifest of {live.name} names version {live.version} of {live.registered_model}, "
+            f"which the registry does not have; {fix}"
+        )
+    if found.digest != live.digest:
+        return (
+            f"the manifest of {live.name} names version {live.version} of {live.registered_model} with digest "
+            f"{live.digest}, the registry has it with {found.digest or 'none'}; {fix}"
+        )
+    return ""
+
+
+def _follow(tracking_uri: str, reader: Registry, live: LiveModel) -> list[AliasChange]:
+    """Move the model's aliases where they differ."""
+    wanted = {CHAMPION: live.version, PREVIOUS: live.previous_version}
+    if live.previous_version and reader.version(live.registered_model, live.previous_version) is None:
+        wanted[PREVIOUS] = ""
+    changes = []
+    for alias, version in wanted.items():
+        before = reader.aliases(live.registered_model).get(alias, "")
+        if before == version:
+            continue
+        from components.register.registry import move_alias
+
+        move_alias(tracking_uri, live.registered_model, alias, version)
+        effect(f"{alias} set")
+        changes.append(AliasChange(live.name, live.registered_model, alias, before, version))
+    return changes

@@ -1,0 +1,54 @@
+"""The deploy step: the registered version goes live in git, or is proposed, and the aliases follow."""
+
+from pathlib import Path
+
+from components.deploy.reconcile import reconcile
+from components.deploy.release import ReleaseMode, release
+from components.evidence import Verdict
+from components.register.lookup import registry
+from components.register.steps import check_decision
+from training.errors import InputError, OstinatoError
+from training.spec import ModelSpec
+
+
+def deploy(
+    spec: str,
+    tracking_uri: str,
+    manifests_remote: str,
+    version: str,
+    release_mode: str,
+    code_version: str,
+    run: str,
+    verdict: Path,
+) -> str:
+    """Release ``version`` as the spec's JSON says, then reconcile; returns the commit that holds its manifest.
+
+    ``release_mode`` is `direct` or `pull-request`. Nothing changes if the manifest is live (or proposed) already.
+    Raises GateRefused if the verdict is not a pass, OstinatoError if it is a verdict on another model.
+    """
+    model = ModelSpec.model_validate_json(spec)
+    judged = Verdict.read(verdict)
+    check_decision(judged)
+    found = registry(tracking_uri).version(model.registered_name, version)
+    candidate = judged.contender("candidate")
+    if found and (candidate is None or candidate.digest != found.digest):
+        raise OstinatoError(
+            f"version {version} of {model.registered_name} has model digest {found.digest or 'none'}, but the verdict "
+            f"is on {candidate.digest if candidate else 'no candidate'}; run the pipeline again from evaluate"
+        )
+    released = release(
+        model,
+        tracking_uri,
+        manifests_remote,
+        version,
+        _mode(release_mode),
+        {"Ostinato-Run": run, "Ostinato-Code": code_version},
+    )
+    reconcile(tracking_uri, manifests_remote, model.name)
+    return released.commit
+
+
+def _mode(text: str) -> ReleaseMode:
+    if text == "direct" or text == "pull-request":
+        return text
+    raise InputError(f"release is {text!r}; give direct or pull-request")

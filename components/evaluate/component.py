@@ -1,0 +1,47 @@
+"""The KFP face of the evaluate step."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+
+@dsl.component(base_image="ostinato", install_kfp_package=False)
+def evaluate(
+    model: str,
+    task: str,
+    data_spec: str,
+    quality_spec: str,
+    champion_version: str,
+    spec_digest: str,
+    code: str,
+    data: dsl.Input[dsl.Dataset],
+    candidate: dsl.Input[dsl.Model],
+    champion: dsl.Input[dsl.Model],
+    verdict: dsl.Output[dsl.Artifact],
+    report: dsl.Output[dsl.HTML],
+    evidently: dsl.Output[dsl.HTML],
+    metrics: dsl.Output[dsl.Metrics],
+    curves: dsl.Output[dsl.ClassificationMetrics],
+) -> NamedTuple("Outputs", [("decision", str)]):  # pyright: ignore[reportInvalidTypeForm]
+    """Judge candidate, champion and baseline on identical rows; the output is "pass" or "reject"."""
+    from pathlib import Path
+
+    from components.evaluate.publish import publish
+    from components.evaluate.steps import evaluate
+
+    judged = evaluate(
+        model,
+        task,
+        data_spec,
+        quality_spec,
+        champion_version,
+        spec_digest,
+        code,
+        data=Path(data.path),
+        candidate=Path(candidate.path),
+        champion=Path(champion.path),
+        verdict_file=Path(verdict.path),
+        report_file=Path(report.path),
+        evidently_file=Path(evidently.path),
+    )
+    return (publish(judged, verdict, metrics, curves),)

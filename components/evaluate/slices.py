@@ -1,0 +1,95 @@
+"""The metric in every group of rows with the same value of a column."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from components.evaluate.checks import worse_by
+from components.evaluate.metrics import Actual, Groups, Prediction, metric_sums, metrics_of
+from components.evaluate.roc import roc_auc
+from components.evidence import SliceResult
+from training.errors import InputError
+from training.spec import QualitySpec, SliceCheck
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+MAX_VALUES = 200
+"""Most distinct values of a slice column."""
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The values of a column in ascending order, missing last, and which rows have each."""
+
+    column: str
+    values: tuple[str, ...]
+    rows: "np.ndarray"
+    """Rows a value, (values,)."""
+    groups: Groups
+
+
+def slice_rows(column: "pl.Series") -> Slices:
+    """Raises InputError if the column has more than 200 distinct values."""
+    import numpy as np
+
+    distinct = column.unique().sort(nulls_last=True)
+    if len(distinct) > MAX_VALUES:
+        raise InputError(
+            f"quality.checks: slice column {column.name!r} has {len(distinct)} distinct values, at most {MAX_VALUES} "
+            "can be judged; choose a column with few values, or bin it in features()"
+        )
+    index = column.rank("dense").fill_null(len(distinct)).to_numpy().astype(np.intp) - 1
+    counts = np.bincount(index, minlength=len(distinct))
+    names = tuple("(missing)" if value is None else str(value) for value in distinct.to_list())
+    return Slices(column.name, names, counts, Groups(index, len(distinct)))
+
+
+def slice_metric(metric: str, actual: Actual, predictions: Sequence[Prediction], slices: Slices) -> "list[np.ndarray]":
+    """The metric of each prediction in each slice, (values,); NaN where it is not defined."""
+    import numpy as np
+
+    if metric != "roc_auc":
+        return [metrics_of(metric_sums(actual, prediction, slices.groups))[metric] for prediction in predictions]
+    found = [np.full(slices.groups.count, np.nan) for _ in predictions]
+    for k in range(slices.groups.count):
+        rows = np.flatnonzero(slices.groups.index == k)
+        part = Actual(actual.values[rows], actual.classes)
+        for area, prediction in zip(found, predictions, strict=True):
+            assert prediction.probabilities is not None
+            area[k] = roc_auc(part, Prediction(prediction.values[rows], prediction.probabilities[rows]))
+    return found
+
+
+def judge_slices(
+    quality: QualitySpec,
+    actual: Actual,
+    candidate: Prediction,
+    champion: Prediction | None,
+    labels: "pl.DataFrame",
+) -> dict[tuple[str, str], tuple[SliceResult, ...]]:
+    """By column and metric, every value of the column where the metric is defined."""
+    import numpy as np
+
+    found: dict[tuple[str, str], tuple[SliceResult, ...]] = {}
+    for check in quality.checks:
+        if not isinstance(check, SliceCheck) or (check.column, check.metric) in found:
+            continue
+        slices = slice_rows(labels[check.column])
+        both = [candidate] if champion is None else [candidate, champion]
+        values = slice_metric(check.metric, actual, both, slices)
+        found[check.column, check.metric] = tuple(
+            SliceResult(
+                column=check.column,
+                value=slices.values[i],
+                rows=int(slices.rows[i]),
+                metric=check.metric,
+                candidate=float(values[0][i]),
+                champion=float(values[1][i]) if len(values) > 1 else None,
+                worse=len(values) > 1 and bool(worse_by(check.metric, actual.task, values[0][i], values[1][i]) > 0),
+            )
+            for i in range(len(slices.values))
+            if all(np.isfinite(value[i]) for value in values)
+        )
+    return found

@@ -1,0 +1,80 @@
+"""The verdict's rows: metrics with intervals, paired differences, and warnings."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from components.evaluate.bootstrap import Scores, interval
+from components.evaluate.checks import Evidence, difference
+from components.evaluate.contenders import Model
+from components.evaluate.evidently_report import Drift
+from components.evidence import Contender, DataCard, Measure
+from training.spec import DataSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def contender_rows(
+    model: str, models: Sequence[Model], baseline_name: str, scores: Sequence[Scores], confidence: float
+) -> tuple[Contender, ...]:
+    """One row each, in the order candidate, champion, baseline."""
+    rows = [
+        Contender(
+            role=one.role, name=model, version=one.version, digest=one.digest, metrics=measures(scored, confidence)
+        )
+        for one, scored in zip(models, scores, strict=False)
+    ]
+    if baseline_name:
+        rows.append(Contender(role="baseline", name=baseline_name, metrics=measures(scores[-1], confidence)))
+    return tuple(rows)
+
+
+def measures(scores: Scores, confidence: float) -> dict[str, Measure]:
+    """Exact values with their percentile intervals."""
+    return {name: _measure(value, scores.resamples[name], confidence) for name, value in scores.values.items()}
+
+
+def paired_differences(evidence: Evidence) -> dict[str, Measure]:
+    """Candidate minus champion for every metric that both have (of the absolute values for `bias`)."""
+    mine, theirs = evidence.candidate, evidence.champion
+    if theirs is None:
+        return {}
+    return {
+        name: _measure(
+            float(difference(name, value, theirs.values[name])),
+            difference(name, mine.resamples[name], theirs.resamples[name]),
+            evidence.confidence,
+        )
+        for name, value in mine.values.items()
+        if name in theirs.values
+    }
+
+
+def _measure(value: float, resamples: "np.ndarray", confidence: float) -> Measure:
+    ends = interval(resamples, confidence)
+    return Measure(value=value) if ends is None else Measure(value=value, low=ends[0], high=ends[1])
+
+
+def warnings(contract: DataSpec, card: DataCard, models: Sequence[Model], drift: Drift) -> tuple[str, ...]:
+    """What a reviewer should know that no check says."""
+    found: list[str] = []
+    if drift.not_measured:
+        found.append(
+            f"drift is not measured for {', '.join(drift.not_measured)}: no values, or neither number nor text"
+        )
+    start = card.test.time_from
+    for one in models if contract.split.by == "time" else ():
+        seen = one.predictor.facts.get("train_time_to")
+        if not seen or start is None or _utc(datetime.fromisoformat(seen)) < _utc(start):
+            continue
+        trained = f"{one.called} was trained on rows up to {seen}, the test rows start at {start.isoformat()}"
+        if one.role == "candidate":
+            found.append(f"{trained}: its figures are too good")
+        else:
+            found.append(f"{trained}: the comparison favours it, so passing against it is harder than it should be")
+    return tuple(found)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -1,0 +1,74 @@
+"""The data card: what is in the folder, told from the files themselves."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.evidence import TEST_FILE, TRAIN_FILE, ColumnCard, DataCard, Part
+from components.preprocess.sources import file_sha256
+from training.errors import InputError
+from training.spec import DataSpec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def describe(folder: Path, spec: DataSpec, **known: Any) -> DataCard:
+    """The card of train.parquet and test.parquet; ``known`` are the fields that the files do not tell.
+
+    The fingerprint is the SHA-256 of the text ``train.parquet <sha256>\\ntest.parquet <sha256>\\n``. Raises
+    InputError if a side is empty.
+    """
+    import polars as pl
+
+    files = [folder / TRAIN_FILE, folder / TEST_FILE]
+    with ThreadPoolExecutor(len(files)) as beside:
+        digests = list(beside.map(file_sha256, files))
+    facts = [_facts(file, spec.time) for file in files]
+    for file, fact in zip(files, facts, strict=True):
+        if not fact["rows"]:
+            raise InputError(f"the {file.stem} side has no rows; data.split ({known['split']}) does not fit the data")
+    lines = "".join(f"{file.name} {digest}\n" for file, digest in zip(files, digests, strict=True))
+    nulls = {name: sum(fact["nulls"][name] for fact in facts) for name in facts[0]["nulls"]}
+    train, test = (
+        Part(rows=fact["rows"], sha256=digest, time_from=fact["first"], time_to=fact["last"])
+        for fact, digest in zip(facts, digests, strict=True)
+    )
+    return DataCard(
+        fingerprint="sha256:" + hashlib.sha256(lines.encode()).hexdigest(),
+        columns=_columns(pl.read_parquet_schema(files[0]), nulls, spec),
+        train=train,
+        test=test,
+        **known,
+    )
+
+
+def _facts(file: Path, time: str | None) -> dict[str, Any]:
+    import polars as pl
+
+    rows = pl.scan_parquet(file)
+    span = pl.col(time).cast(pl.Datetime("us")) if time else pl.lit(None, pl.Datetime("us"))
+    found = rows.select(
+        pl.len().alias("rows"),
+        span.min().alias("first"),
+        span.max().alias("last"),
+        pl.struct(pl.all().null_count()).alias("nulls"),
+    )
+    return found.collect(engine="streaming").row(0, named=True)
+
+
+def _columns(schema: "dict[str, pl.DataType]", nulls: dict[str, int], spec: DataSpec) -> tuple[ColumnCard, ...]:
+    roles = {spec.key: "key", spec.time: "time", spec.target: "target"}
+    return tuple(
+        ColumnCard.model_validate(
+            {
+                "name": name,
+                "dtype": str(dtype),
+                "role": roles.get(name, "input"),
+                "unit": spec.columns[name].unit if name in spec.columns else "",
+                "nulls": nulls[name],
+            }
+        )
+        for name, dtype in schema.items()
+    )

@@ -1,0 +1,28 @@
+"""The KFP face of the register step."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+
+@dsl.component(base_image="ostinato", install_kfp_package=False)
+def register(
+    spec: str,
+    tracking_uri: str,
+    code_version: str,
+    run: str,
+    data: dsl.Input[dsl.Dataset],
+    candidate: dsl.Input[dsl.Model],
+    verdict: dsl.Input[dsl.Artifact],
+    report: dsl.Input[dsl.HTML],
+    evidently: dsl.Input[dsl.HTML],
+) -> NamedTuple("Outputs", [("version", str)]):  # pyright: ignore[reportInvalidTypeForm]
+    """Register the candidate in MLflow, once for each model digest; refuse it unless the verdict is a pass."""
+    from pathlib import Path
+
+    from components.register.steps import Candidate, register
+
+    evidence = Candidate(
+        Path(data.path), Path(candidate.path), Path(verdict.path), Path(report.path), Path(evidently.path)
+    )
+    return (register(spec, tracking_uri, code_version, run, evidence),)

@@ -1,0 +1,46 @@
+"""Named points between the effects of a release, where a test can kill the process.
+
+``OSTINATO_CRASH_AT=<effect>`` sends SIGKILL to the process right after the named effect, as a machine that
+loses power would. It is a fault-injection facility for tests; unset, a point costs one look-up.
+"""
+
+import os
+import signal
+
+from training.errors import InputError, did_you_mean
+
+CRASH_AT = "OSTINATO_CRASH_AT"
+
+EFFECTS = (
+    "store created",
+    "experiment created",
+    "run created",
+    "run described",
+    "run artifacts logged",
+    "run finished",
+    "model created",
+    "model file uploaded",
+    "model uploaded",
+    "model ready",
+    "registered model created",
+    "version created",
+    "leftovers deleted",
+    "candidate set",
+    "commit written",
+    "commit pushed",
+    "champion set",
+    "previous set",
+)
+"""Every effect of register, deploy and reconcile, in the order in which they happen."""
+
+
+def effect(name: str) -> None:
+    """Say that the effect ``name`` has just happened. Raises InputError if the variable names an unknown one."""
+    assert name in EFFECTS, name
+    wanted = os.environ.get(CRASH_AT)
+    if not wanted:
+        return
+    if wanted not in EFFECTS:
+        raise InputError(f"{CRASH_AT} is {wanted!r}, which is no effect. {did_you_mean(wanted, EFFECTS)}")
+    if wanted == name:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,108 @@
+"""Reading the model registry without importing MLflow, which takes longer than a run in which nothing changed.
+
+``registry(tracking_uri)`` reads a server over its REST API and a SQLite store with SQL; MLflow's own client
+reads what is left, such as ``postgresql://``.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+from training.errors import InputError, OstinatoError
+
+DIGEST_TAG = "ostinato.model_digest"
+FINGERPRINT_TAG = "ostinato.data_fingerprint"
+VERDICT_TAG = "ostinato.verdict"
+VERDICT_DIGEST_TAG = "ostinato.verdict_digest"
+CODE_TAG = "ostinato.code_version"
+RUN_TAG = "ostinato.run"
+SPEC_TAG = "ostinato.spec_digest"
+CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a registered model."""
+
+    name: str
+    version: str
+    source: str
+    """What the registry calls its artifacts, such as ``models:/m-…``; :meth:`Registry.storage_uri` resolves it."""
+    run_id: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Model digest, "" if it was not registered by Ostinato."""
+        return self.tags.get(DIGEST_TAG, "")
+
+
+class Registry(Protocol):
+    """What is read from a registry. Every method raises OstinatoError if it can't be reached."""
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Version by alias; empty for an unknown model."""
+        ...
+
+    def version(self, name: str, version: str) -> ModelVersion | None: ...
+
+    def versions(self, name: str, digest: str = "") -> list[ModelVersion]:
+        """All versions, oldest first, or those with the model digest; empty for an unknown model."""
+        ...
+
+    def storage_uri(self, name: str, version: str) -> str:
+        """Where the artifacts of an existing version are."""
+        ...
+
+
+def registry(tracking_uri: str) -> Registry:
+    """The reader for a tracking URI. Raises InputError if it is not one."""
+    scheme = urlsplit(tracking_uri).scheme.split("+")[0]
+    if scheme in ("http", "https"):
+        from components.register.lookup_rest import RestRegistry
+
+        return RestRegistry(tracking_uri)
+    if scheme == "sqlite":
+        from components.register.lookup_sqlite import SqliteRegistry
+
+        return SqliteRegistry(tracking_uri)
+    if not scheme or scheme == "file":
+        raise InputError(
+            f"tracking URI {tracking_uri!r} is a folder, which MLflow 3 no longer keeps a registry in; "
+            "use sqlite:///<absolute path>, http(s):// or a database URI"
+        )
+    from components.register.lookup_client import ClientRegistry
+
+    return ClientRegistry(tracking_uri)
+
+
+def sqlite_file(tracking_uri: str) -> Path | None:
+    """The database file of a ``sqlite:///`` tracking URI, None for other URIs. Raises InputError without a path."""
+    if not urlsplit(tracking_uri).scheme.startswith("sqlite"):
+        return None
+    path = tracking_uri.partition(":///")[2].partition("?")[0]
+    if not path:
+        raise InputError(f"tracking URI {tracking_uri!r} names no file; write sqlite:///<absolute path>")
+    return Path(path).absolute()
+
+
+def search_condition(name: str, digest: str) -> str:
+    """MLflow's filter text for the versions of a model, with the model digest unless it is ""."""
+    if "'" in name:
+        raise InputError(f"registered model name {name!r} has a quote in it; change `registry` in spec.yaml")
+    return f"name = '{name}'" + (f" AND tags.`{DIGEST_TAG}` = '{digest}'" if digest else "")
+
+
+def shown(tracking_uri: str) -> str:
+    """The tracking URI without user name and password, for messages."""
+    parts = urlsplit(tracking_uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def registry_down(tracking_uri: str, why: object) -> OstinatoError:
+    """The error for a registry that can't be used now."""
+    return OstinatoError(
+        f"model registry {shown(tracking_uri)} can't be used: {why}. Check that it is up, the tracking URI, "
+        "and MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN"
+    )

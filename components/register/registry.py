@@ -1,0 +1,92 @@
+"""Writing to the model registry, through MLflow's client; every write is looked up before it is made."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.register.effects import effect
+from components.register.lookup import registry_down, sqlite_file
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXISTS, MISSING = "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"
+_BOUNDED = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+}
+
+
+@contextmanager
+def registry_errors(tracking_uri: str, fine: str = "") -> Iterator[None]:
+    """Turn MLflow's errors into OstinatoError, and swallow the error code that is ``fine``."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if not fine or error.error_code != fine:
+            raise registry_down(tracking_uri, str(error)[:400]) from error
+
+
+def mlflow_client(tracking_uri: str) -> "MlflowClient":
+    """A client for the tracking URI, which also becomes MLflow's global one: its SQL store reads that itself.
+
+    Makes the SQLite store on first use. Retries and time-outs are bounded unless the user has set them.
+    """
+    for name, value in _BOUNDED.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    file = sqlite_file(tracking_uri)
+    with registry_errors(tracking_uri):
+        if file and not file.exists():
+            _make_store(file)
+        mlflow.set_tracking_uri(tracking_uri)
+        mlflow.set_registry_uri(tracking_uri)
+        return mlflow.MlflowClient(tracking_uri, registry_uri=tracking_uri)
+
+
+def artifact_root(tracking_uri: str) -> Path | None:
+    """Where artifacts go beside a SQLite store; None on a server, which decides itself."""
+    file = sqlite_file(tracking_uri)
+    return file.parent / "artifacts" if file else None
+
+
+def _make_store(file: Path) -> None:
+    """Make MLflow's database, beside its place and then linked there whole: its migrations don't survive a kill."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as folder:
+        building = Path(folder, file.name)
+        SqlAlchemyStore(f"sqlite:///{building}", (file.parent / "artifacts").as_uri())
+        try:
+            os.link(building, file)
+        except FileExistsError:
+            return
+    effect("store created")
+
+
+def ensure_registered_model(client: "MlflowClient", tracking_uri: str, name: str, description: str) -> None:
+    """Make the registered model unless it exists."""
+    with registry_errors(tracking_uri, fine=MISSING):
+        client.get_registered_model(name)
+        return
+    with registry_errors(tracking_uri, fine=EXISTS):
+        client.create_registered_model(name, description=description)
+        effect("registered model created")
+
+
+def move_alias(tracking_uri: str, name: str, alias: str, version: str) -> None:
+    """Point an alias at a version, or remove it if the version is ""."""
+    client = mlflow_client(tracking_uri)
+    with registry_errors(tracking_uri):
+        if version:
+            client.set_registered_model_alias(name, alias, version)
+        else:
+            client.delete_registered_model_alias(name, alias)

@@ -1,0 +1,134 @@
+"""The register step: one model version for each model digest, with its evidence, and then the alias `candidate`.
+
+Order of effects: run described and finished, model folder stored, version created with all its tags, leftovers of
+killed or racing attempts deleted, `candidate` set. The step may stop anywhere; run again, it goes on from there.
+"""
+
+from typing import TYPE_CHECKING
+
+from components.evidence import DATA_CARD_FILE, DataCard, Verdict
+from components.register.effects import effect
+from components.register.lookup import (
+    CANDIDATE,
+    CODE_TAG,
+    DIGEST_TAG,
+    FINGERPRINT_TAG,
+    RUN_TAG,
+    SPEC_TAG,
+    VERDICT_DIGEST_TAG,
+    VERDICT_TAG,
+    ModelVersion,
+    registry,
+)
+from components.register.model_card import model_card
+from components.register.registry import MISSING, ensure_registered_model, mlflow_client, move_alias, registry_errors
+from components.register.tracked_run import (
+    Candidate,
+    delete_leftovers,
+    ensure_experiment,
+    ensure_model,
+    ensure_run,
+    link_version,
+)
+from components.train.model_folder import model_digest
+from training.errors import GateRefused, OstinatoError
+from training.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["Candidate", "check_decision", "register"]
+
+
+def check_decision(verdict: Verdict) -> None:
+    """Raises GateRefused with every failed check and its reason unless the verdict is a pass."""
+    if verdict.decision != "pass":
+        reasons = "\n".join(f"  {check.name}: {check.reason}" for check in verdict.refusals)
+        raise GateRefused(
+            f"the gate refused the candidate of {verdict.model}; nothing was registered or released:\n{reasons}"
+        )
+
+
+def register(spec: str, tracking_uri: str, code_version: str, run: str, candidate: Candidate) -> str:
+    """The version of the candidate, registered unless its model digest already is; then `candidate` points at it.
+
+    spec: the whole ModelSpec as JSON. code_version: git commit of the project, or "". run: the pipeline run's id.
+    Raises GateRefused unless the verdict is a pass, OstinatoError if the registry can't be used or the verdict is on
+    another model. When nothing is new, nothing is written and MLflow is not imported. A racing step that registered
+    the same digest first may delete what this one was still writing; then its version is the one.
+    """
+    model = ModelSpec.model_validate_json(spec)
+    verdict = Verdict.read(candidate.verdict)
+    check_decision(verdict)
+    digest = model_digest(candidate.model)
+    judged = verdict.contender("candidate")
+    if judged is None or judged.digest != digest:
+        raise OstinatoError(
+            f"the candidate's model digest is {digest}, but the verdict is on {judged.digest if judged else 'none'}; "
+            "run the pipeline again from evaluate"
+        )
+    reader = registry(tracking_uri)
+    known = reader.versions(model.registered_name, digest=digest)
+    aliases = reader.aliases(model.registered_name)
+    if len(known) == 1 and aliases.get(CANDIDATE) == known[0].version:
+        return known[0].version
+    tags = {
+        DIGEST_TAG: digest,
+        FINGERPRINT_TAG: verdict.data_fingerprint,
+        VERDICT_TAG: verdict.decision,
+        VERDICT_DIGEST_TAG: verdict.digest(),
+        CODE_TAG: code_version,
+        RUN_TAG: run,
+        SPEC_TAG: verdict.spec_digest,
+    }
+    kept = {key: value for key, value in tags.items() if value}
+    try:
+        version = _register(model, tracking_uri, verdict, kept, candidate)
+    except OstinatoError:
+        if not reader.versions(model.registered_name, digest=digest):
+            raise
+        version = _register(model, tracking_uri, verdict, kept, candidate)
+    if registry(tracking_uri).aliases(model.registered_name).get(CANDIDATE) != version.version:
+        move_alias(tracking_uri, model.registered_name, CANDIDATE, version.version)
+        effect("candidate set")
+    return version.version
+
+
+def _register(
+    spec: ModelSpec, tracking_uri: str, verdict: Verdict, tags: dict[str, str], files: Candidate
+) -> ModelVersion:
+    """The one version with the digest, made if there is none; leftovers of other attempts are deleted."""
+    client = mlflow_client(tracking_uri)
+    name, digest = spec.registered_name, tags[DIGEST_TAG]
+    experiment = ensure_experiment(client, tracking_uri, name)
+    with registry_errors(tracking_uri):
+        if not registry(tracking_uri).versions(name, digest=digest):
+            run_id = ensure_run(client, experiment, spec, verdict, tags, files)
+            model_id = ensure_model(client, experiment, run_id, spec, digest, files.model)
+            ensure_registered_model(client, tracking_uri, name, spec.description)
+            if not registry(tracking_uri).versions(name, digest=digest):
+                card = model_card(spec, verdict, DataCard.read(files.data / DATA_CARD_FILE))
+                created = client.create_model_version(
+                    name, f"models:/{model_id}", run_id, tags, description=card, model_id=model_id
+                )
+                effect("version created")
+                link_version(client, model_id, name, str(created.version))
+        winner = _settle(client, tracking_uri, name, digest)
+        delete_leftovers(client, experiment, digest, winner.run_id, winner.source)
+        effect("leftovers deleted")
+    return winner
+
+
+def _settle(client: "MlflowClient", tracking_uri: str, name: str, digest: str) -> ModelVersion:
+    """Of several versions with one digest the lowest stays; the others are deleted unless an alias names them.
+
+    Version numbers grow, so every process sees the lowest one as soon as it sees its own. No step ever returns
+    another, and a release refuses one, so a manifest can't name what is deleted here.
+    """
+    reader = registry(tracking_uri)
+    winner, *copies = reader.versions(name, digest=digest)
+    for copy in copies:
+        if copy.version not in reader.aliases(name).values():
+            with registry_errors(tracking_uri, fine=MISSING):
+                client.delete_model_version(name, copy.version)
+    return winner

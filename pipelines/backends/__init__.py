@@ -1,0 +1,1 @@
+"""Places to run the compiled package: one file or folder each."""

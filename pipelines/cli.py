@@ -1,0 +1,285 @@
+"""`ostinato`: the command line. Each command is a thin face over a function that can be called without it."""
+
+import json
+import sys
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from training.errors import GateRefused, InputError, OstinatoError
+from training.folder import model_names, model_spec, workspace_root
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells use it: 128 and the signal's number."""
+
+app = typer.Typer(
+    help="Continuous training: from new data to a served champion, exactly once, with the evidence.",
+    epilog="Exit codes: 0 done, 1 the run failed, 2 wrong input or configuration, 3 the gate said no.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+testset = typer.Typer(help="The fixed test set of a model.", no_args_is_help=True)
+app.add_typer(testset, name="testset")
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names for shell completion; none outside a workspace."""
+    try:
+        return [name for name in model_names(workspace_root()) if name.startswith(incomplete)]
+    except InputError:
+        return []
+
+
+Model = Annotated[str, typer.Argument(help="Name of the model.", autocompletion=complete_model)]
+AnyModel = Annotated[str | None, typer.Argument(help="Name of the model; all unless given.", autocompletion=complete_model)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    pass
+
+
+@app.command(epilog="Examples: ostinato run demand-forecaster; ostinato run demand-forecaster --param as_of=2018-06-01")
+def run(
+    model: Model,
+    data: Annotated[str | None, typer.Option(help="File, directory, glob or URI instead of the spec's source.")] = None,
+    until: Annotated[str, typer.Option(help="Last step: preprocess, train, evaluate, register or deploy.")] = "deploy",
+    param: Annotated[
+        list[str] | None, typer.Option(help="name=value: as_of (ISO date or time) or a hyperparameter. Repeatable.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Id of a run that did not finish: go on from there.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole pipeline here, from the same compiled package that the clusters get."""
+    from pipelines.progress import Progress
+    from pipelines.run import run_model
+    from pipelines.wording import told
+
+    with Progress(sys.stderr, model) as progress:
+        finished = run_model(
+            places(),
+            model,
+            data=data,
+            until=until,
+            parameters=parse_parameters(param or []),
+            release=release,
+            resume=resume,
+            on_event=progress.show,
+        )
+    if as_json:
+        document = asdict(finished.summary) | {"verdict": finished.verdict and finished.verdict.model_dump(mode="json")}
+        print(json.dumps(document, indent=2))
+    else:
+        print(told(finished))
+    if finished.refusal:
+        raise finished.refusal
+
+
+@app.command("compile", epilog="Example: ostinato compile demand-forecaster -o package.yaml")
+def compile_(
+    model: Model,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    until: Annotated[str, typer.Option(help="Last step of the package.")] = "deploy",
+) -> None:
+    """Write the model's pipeline package (kfp v2 IR). Equal input gives equal bytes."""
+    from pipelines.package import check_step, package_text
+
+    here = places()
+    spec = model_spec(here.root, model)
+    text = package_text(here.root, spec, image=here.image, until=check_step(until), cache=here.packages)
+    if not output.parent.is_dir():
+        raise InputError(f"--output {str(output)!r}: the folder {output.parent} does not exist")
+    output.write_text(text, encoding="utf-8")
+    print(f"wrote {output}")
+
+
+@app.command(epilog="Example: ostinato status --json")
+def status(model: AnyModel = None, as_json: AsJson = False) -> None:
+    """What is live by git, what the registry's aliases say, whether they agree, and what is proposed."""
+    from pipelines.status import model_status
+    from pipelines.wording import status_table
+
+    here = places()
+    names = [model] if model else model_names(here.root)
+    rows = [model_status(here, model_spec(here.root, name)) for name in names]
+    print(json.dumps([asdict(row) for row in rows], indent=2) if as_json else status_table(rows))
+
+
+@app.command(epilog="Example: ostinato report; ostinato report demand-forecaster-20260101-120000-ab12")
+def report(
+    run: Annotated[str | None, typer.Argument(help="Id of a run; the newest unless given.")] = None,
+) -> None:
+    """Name the page of a run, and open it where there is a desktop."""
+    from pipelines.pages import PAGE
+    from pipelines.run import find_run
+
+    here = places()
+    page = here.runs / find_run(here, run) / PAGE
+    if not page.is_file():
+        raise InputError(f"{page} does not exist: that run was stopped; finish it with: ostinato run MODEL --resume ID")
+    print(page)
+    if sys.stdout.isatty():
+        typer.launch(str(page))
+
+
+@app.command(epilog="Example: ostinato promote demand-forecaster --version 3")
+def promote(
+    model: Model,
+    version: Annotated[str | None, typer.Option(help="Model version; the registry's candidate unless given.")] = None,
+    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Release a registered version that passed: a commit that names it, then reconcile."""
+    from components.deploy.reconcile import reconcile
+    from components.deploy.release import promote
+    from components.deploy.steps import check_mode
+
+    here = places()
+    spec = model_spec(here.root, model)
+    done = promote(spec, here.tracking_uri, manifests(here), version, check_mode(release) if release else None)
+    changes = reconcile(here.tracking_uri, here.manifests_remote, model)
+    tell_release(done, changes, as_json)
+
+
+@app.command(epilog="Example: ostinato rollback demand-forecaster")
+def rollback(model: Model, as_json: AsJson = False) -> None:
+    """Go back to the version before: git revert of the last release commit, then reconcile."""
+    from components.deploy.reconcile import reconcile
+    from components.deploy.release import rollback
+
+    here = places()
+    model_spec(here.root, model)
+    done = rollback(manifests(here), model)
+    changes = reconcile(here.tracking_uri, here.manifests_remote, model)
+    tell_release(done, changes, as_json)
+
+
+@app.command("reconcile", epilog="Example: ostinato reconcile")
+def reconcile_(as_json: AsJson = False) -> None:
+    """Make the registry's aliases follow the manifests repository. Run it as often as you like."""
+    from components.deploy.reconcile import reconcile
+    from pipelines.wording import alias_lines
+
+    here = places()
+    changes = reconcile(here.tracking_uri, manifests(here))
+    print(json.dumps([asdict(change) for change in changes], indent=2) if as_json else alias_lines(changes))
+
+
+@app.command(epilog="Example: ostinato validate demand-forecaster")
+def validate(model: AnyModel = None) -> None:
+    """Check spec, model code, data contract and manifest without running anything."""
+    from pipelines.validate import validate_model
+
+    here = places()
+    for name in [model] if model else model_names(here.root):
+        for line in validate_model(here, name):
+            print(f"{name}: {line}")
+
+
+@app.command(epilog="Example: ostinato schema > spec.schema.json")
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="The reference in words instead.")] = False,
+) -> None:
+    """Print the JSON Schema of spec.yaml."""
+    from training.reference import reference
+    from training.spec import json_schema
+
+    print(reference().rstrip("\n") if markdown else json.dumps(json_schema(), indent=2))
+
+
+@app.command(epilog="Example: ostinato new churn --task classification --data churn.csv --target left --key customer")
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the new model: lower-case letters, digits, hyphens.")],
+    task: Annotated[str, typer.Option(help="regression or classification.")],
+    data: Annotated[Path | None, typer.Option(help="Your CSV or Parquet file; a small real data set unless given.")] = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column that orders the rows: split by time.")] = None,
+    key: Annotated[str | None, typer.Option(help="Column that identifies a row: split by its hash.")] = None,
+) -> None:
+    """Make a new model folder that runs at once."""
+    from pipelines.new import check_task, create_model
+
+    folder = create_model(workspace_root(), name, check_task(task), data, target, time, key)
+    print(f"made {folder}\nnext: ostinato validate {name}, then ostinato run {name}")
+
+
+@testset.command("rotate", epilog="Example: ostinato testset rotate demand-forecaster")
+def rotate(model: Model) -> None:
+    """Pin today's test side as the fixed test set and write it into spec.yaml."""
+    from components.preprocess.testset import rotate
+
+    print(rotate(workspace_root(), model))
+
+
+def places():  # noqa: ANN201
+    """Where this workspace keeps things."""
+    from pipelines.settings import load_places
+
+    return load_places(workspace_root())
+
+
+def manifests(here: Any) -> str:
+    """The manifests remote, made first where it is the embedded one."""
+    from components.deploy.repository import ensure_local_repository
+
+    if here.embedded_manifests:
+        ensure_local_repository(here.local_manifests, here.root / "manifests")
+    return here.manifests_remote
+
+
+def parse_parameters(given: list[str]) -> dict[str, str]:
+    """``name=value`` pairs. Raises InputError for anything else, and for a name given twice."""
+    found: dict[str, str] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"--param {one!r} is not name=value; write for example --param as_of=2018-06-01")
+        if name in found:
+            raise InputError(f"--param {name} is given twice: {found[name]} and {value}")
+        found[name] = value
+    return found
+
+
+def tell_release(done: Any, changes: list[Any], as_json: bool) -> None:
+    from pipelines.wording import alias_lines, release_line
+
+    if as_json:
+        print(json.dumps(asdict(done) | {"aliases": [asdict(change) for change in changes]}, indent=2))
+    else:
+        print(release_line(done) + "\n" + alias_lines(changes))
+
+
+def main() -> None:
+    """Entry point: one clear message on stderr and the right exit code; the traceback with ``--debug``, anywhere."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        sys.exit(app(arguments, standalone_mode=False))
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt:
+        print("\nstopped; go on with: ostinato run MODEL --resume RUN (ostinato report names the newest run)", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except OstinatoError as error:
+        fail(error, str(error), error.exit_code)
+    except OSError as error:
+        fail(error, f"{error.strerror}: {error.filename}" if error.filename else str(error), OstinatoError.exit_code)
+    except typer.TyperException as error:
+        fail(error, f"{error.format_message()} See: ostinato --help", InputError.exit_code)
+
+
+def fail(error: BaseException, message: str, code: int) -> None:
+    if "--debug" in sys.argv[1:]:
+        traceback.print_exception(error)
+    print(f"{'refused' if isinstance(error, GateRefused) else 'error'}: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

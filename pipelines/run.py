@@ -1,0 +1,195 @@
+"""`ostinato run`: from a model's name to a summary, through the compiled package and the local engine."""
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.deploy.repository import ensure_local_repository
+from components.evidence import DATA_CARD_FILE, DataCard, Verdict
+from components.preprocess.sources import snapshot
+from pipelines.backends.local.engine import RunResult, StepFailed, run_package
+from pipelines.backends.local.record import Event
+from pipelines.code_version import code_version
+from pipelines.package import check_step, libraries, package_text
+from pipelines.pages import write_pages
+from pipelines.settings import Places
+from training.errors import GateRefused, InputError, did_you_mean
+from training.folder import load_module, model_folder, model_spec
+from training.spec import ModelSpec
+
+PRELOAD = {
+    "train": ("sklearn.ensemble", "mlflow.sklearn", "skops.io"),
+    "evaluate": ("evidently", "evidently.presets", "evidently.metrics"),
+    "register": ("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
+}
+"""Heavy modules of each step: the engine imports them while earlier steps run."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a finished run says of itself; ``--json`` prints it."""
+
+    run: str
+    model: str
+    decision: str
+    """pass, reject, or empty where the run ended before it was judged."""
+    version: str
+    commit: str
+    folder: str
+    page: str
+    """The page to open; empty before evaluate."""
+    seconds: float
+    steps: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Finished:
+    summary: Summary
+    verdict: Verdict | None
+    refusal: GateRefused | None
+
+
+def run_model(
+    places: Places,
+    name: str,
+    *,
+    data: str | None,
+    until: str,
+    parameters: Mapping[str, str],
+    release: str | None,
+    resume: str | None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> Finished:
+    """Run a model's pipeline here, up to and with the step ``until``.
+
+    data: another source than the spec's. parameters: ``as_of`` and hyperparameters, as text. release: another mode
+    than the spec's. resume: id of a run that did not finish. Raises InputError before anything ran, StepFailed for a
+    step that failed. A refusal by the gate is returned, with the verdict, for the caller to end with exit code 3.
+    """
+    check_step(until)
+    spec, as_of = override(model_spec(places.root, name), dict(parameters), places.root)
+    if places.embedded_manifests:
+        ensure_local_repository(places.local_manifests, places.root / "manifests")
+    run = find_run(places, resume) if resume else new_run_id(name)
+    folder = places.runs / run
+    uri = data_uri(places, spec, data)
+    arguments = {
+        "data_uri": uri,
+        "data_snapshot": snapshot(uri, model_folder(places.root, name)),
+        "as_of": as_of,
+        "tracking_uri": places.tracking_uri,
+        "manifests_remote": places.manifests_remote,
+        "release": release or spec.release.mode,
+        "code_version": code_version(places.root),
+        "run": run,
+    }
+    text = package_text(places.root, spec, image=places.image, until=until, cache=places.packages)
+    os.environ["OSTINATO_WORKSPACE"] = str(places.root)
+    try:
+        result = run_package(
+            yaml.load(text, yaml.CSafeLoader),
+            arguments=arguments,
+            run_dir=folder,
+            cache_dir=places.cache,
+            environment=libraries(),
+            preload=PRELOAD,
+            on_event=on_event,
+            resume=resume is not None,
+        )
+    except StepFailed as failed:
+        verdict = verdict_of(failed.result)
+        finished = finish(spec, run, failed.result, verdict, str(failed.message))
+        if failed.exit_code != GateRefused.exit_code:
+            raise
+        return Finished(finished, verdict, GateRefused(failed.message))
+    verdict = verdict_of(result)
+    refusal = None
+    if verdict is not None and verdict.decision == "reject":
+        lines = "\n".join(f"  {check.name}: {check.reason}" for check in verdict.refusals)
+        refusal = GateRefused(f"the gate said no to {name}:\n{lines}")
+    return Finished(finish(spec, run, result, verdict, ""), verdict, refusal)
+
+
+def override(spec: ModelSpec, parameters: dict[str, str], root: Path) -> tuple[ModelSpec, str]:
+    """The spec with ``--param`` applied, and as_of. Raises InputError for a parameter that nothing takes."""
+    as_of = parameters.pop("as_of", "")
+    known = set(spec.training.hyperparameters)
+    if set(parameters) - known:
+        module = load_module(model_folder(root, spec.name), spec.training.entry_point.split(":")[0])
+        known |= set(getattr(module, "Hyperparameters").model_fields) if hasattr(module, "Hyperparameters") else set()
+    for name in parameters:
+        if name not in known:
+            hint = did_you_mean(name, known | {"as_of"})
+            raise InputError(f"--param {name}={parameters[name]}: {spec.name} has no such parameter. {hint}")
+    given = {name: yaml.safe_load(value) for name, value in parameters.items()}
+    training = spec.training.model_copy(update={"hyperparameters": spec.training.hyperparameters | given})
+    return ModelSpec.model_validate(spec.model_dump() | {"training": training.model_dump()}), as_of
+
+
+def data_uri(places: Places, spec: ModelSpec, given: str | None) -> str:
+    """Absolute path or URI of the source: ``--data`` from the current folder, the spec's from the model's folder."""
+    if given is not None:
+        return given if "://" in given else str(Path(given).absolute())
+    source = spec.data.source
+    return source if "://" in source else str((model_folder(places.root, spec.name) / source).absolute())
+
+
+def new_run_id(name: str) -> str:
+    """Sorts by time within a model, and is unique."""
+    return f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def find_run(places: Places, run: str | None) -> str:
+    """The id of a run, the newest one unless given. Raises InputError if there is none."""
+    manifests = sorted(places.runs.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    ids = [path.parent.name for path in manifests]
+    if not ids:
+        raise InputError("nothing has run here yet; start with: ostinato run MODEL")
+    if run is not None and run not in ids:
+        raise InputError(f"there is no run {run!r} under {places.runs}. {did_you_mean(run, ids[-20:])}")
+    return run or ids[-1]
+
+
+def verdict_of(result: RunResult) -> Verdict | None:
+    """The verdict, where the run came that far."""
+    judged = result.steps.get("evaluate")
+    if judged is None or "verdict" not in judged.outputs.artifacts:
+        return None
+    return Verdict.read(judged.outputs.artifacts["verdict"].path)
+
+
+def finish(spec: ModelSpec, run: str, result: RunResult, verdict: Verdict | None, failure: str) -> Summary:
+    """Write the run's page and its summary."""
+    steps = {
+        name: {"status": step.status, "origin": step.origin, "seconds": round(step.seconds, 3)}
+        for name, step in result.steps.items()
+    }
+    card = None
+    if "data" in result.steps["preprocess"].outputs.artifacts:
+        card = DataCard.read(result.steps["preprocess"].outputs.artifacts["data"].path / DATA_CARD_FILE)
+    page = write_pages(spec, run, result, verdict, card, failure)
+    summary = Summary(
+        run=run,
+        model=spec.name,
+        decision=verdict.decision if verdict else "",
+        version=_parameter(result, "register", "version"),
+        commit=_parameter(result, "deploy", "commit"),
+        folder=str(result.run_dir),
+        page=str(page),
+        seconds=round(result.seconds, 3),
+        steps=steps,
+    )
+    (result.run_dir / "summary.json").write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+def _parameter(result: RunResult, step: str, name: str) -> str:
+    found = result.steps.get(step)
+    return str(found.outputs.parameters.get(name, "")) if found else ""

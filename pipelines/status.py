@@ -1,0 +1,51 @@
+"""`ostinato status`: git, the registry and the open proposals of a model, and whether they agree."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.deploy.release import Proposal, live, open_proposals
+from components.register.lookup import CANDIDATE, CHAMPION, PREVIOUS, registry
+from pipelines.settings import Places
+from training.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """Versions are "" where there is none."""
+
+    model: str
+    live: str
+    """By git: the only source of truth."""
+    live_digest: str
+    commit: str
+    storage_uri: str
+    candidate: str
+    champion: str
+    previous: str
+    agree: bool
+    """Whether the registry's champion and previous are what git says; `ostinato reconcile` makes them so."""
+    proposals: tuple[Proposal, ...]
+
+
+def model_status(places: Places, spec: ModelSpec) -> ModelStatus:
+    """Read git and the registry; nothing is written, nothing is made."""
+    running, proposals = None, []
+    if not places.embedded_manifests or places.local_manifests.exists():
+        running = live(places.manifests_remote, spec.name)
+        proposals = [one for one in open_proposals(places.manifests_remote) if one.model == spec.name]
+    aliases = {}
+    if not places.embedded_registry or Path(places.database).exists():
+        aliases = registry(places.tracking_uri).aliases(spec.registered_name)
+    told = (aliases.get(CHAMPION, ""), aliases.get(PREVIOUS, ""))
+    return ModelStatus(
+        model=spec.name,
+        live=running.version if running else "",
+        live_digest=running.digest if running else "",
+        commit=running.commit if running else "",
+        storage_uri=running.storage_uri if running else "",
+        candidate=aliases.get(CANDIDATE, ""),
+        champion=told[0],
+        previous=told[1],
+        agree=told == ((running.version, running.previous_version) if running else ("", "")),
+        proposals=tuple(proposals),
+    )

@@ -1,0 +1,52 @@
+"""`ostinato validate`: what can be checked of a model without running anything."""
+
+from components.deploy.manifest import Evidence, parse, render
+from components.preprocess.scan import scan
+from components.preprocess.sources import resolve
+from components.train.steps import check_hyperparameters
+from pipelines.settings import Places
+from training.errors import InputError
+from training.folder import load_module, model_folder, model_spec, running_code_of
+from training.spec import ModelSpec
+
+NO_DIGEST = "sha256:" + "0" * 64
+
+
+def validate_model(places: Places, name: str) -> list[str]:
+    """One line for each thing that is in order. Raises InputError for the first that is not."""
+    spec = model_spec(places.root, name)
+    return [
+        f"spec.yaml is in order ({spec.task}, {len(spec.data.columns)} columns, {len(spec.quality.checks)} checks)",
+        check_code(places, spec),
+        check_data(places, spec),
+        check_manifest(spec),
+    ]
+
+
+def check_code(places: Places, spec: ModelSpec) -> str:
+    folder = model_folder(places.root, spec.name)
+    module_name, function = spec.training.entry_point.split(":")
+    with running_code_of(folder):
+        module = load_module(folder, module_name)
+    if not callable(getattr(module, function, None)):
+        raise InputError(f"{folder / module_name}.py has no function {function!r}; training.entry_point names it")
+    given = check_hyperparameters(getattr(module, "Hyperparameters", None), spec.training, folder)
+    return f"{module_name}.py imports and takes {', '.join(sorted(type(given).model_fields)) or 'no hyperparameters'}"
+
+
+def check_data(places: Places, spec: ModelSpec) -> str:
+    """The header only: the rows are checked by the preprocess step."""
+    import tempfile
+    from pathlib import Path
+
+    source = resolve(spec.data.source, model_folder(places.root, spec.name))
+    with tempfile.TemporaryDirectory() as scratch:
+        scan(source, spec.data, Path(scratch))
+    return f"{spec.data.source} has every column of the contract"
+
+
+def check_manifest(spec: ModelSpec) -> str:
+    nothing = Evidence(NO_DIGEST, NO_DIGEST, NO_DIGEST, "unknown", spec.digest())
+    manifest = render(spec, "1", "file:///models/m-0/artifacts", "", nothing)
+    parse(manifest, spec.name, "")
+    return f"its InferenceService renders ({len(manifest)} bytes, runtime {spec.serving.runtime})"

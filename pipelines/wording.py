@@ -1,0 +1,109 @@
+"""How results are told on a terminal."""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from components.evidence import CheckResult, Contender, Measure, Verdict
+
+if TYPE_CHECKING:
+    from components.deploy.reconcile import AliasChange
+    from components.deploy.release import Release
+    from pipelines.run import Finished
+    from pipelines.status import ModelStatus
+
+MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "not applicable": "[dim]–[/]"}
+
+
+def told(finished: "Finished") -> str:
+    """The end of `ostinato run`: the verdict, then what came of it and where the report is."""
+    summary, parts = finished.summary, []
+    if finished.verdict:
+        parts.append(verdict_table(finished.verdict))
+    if summary.decision:
+        decision = "[bold green]pass[/]" if summary.decision == "pass" else "[bold red]reject[/]"
+        parts.append(rendered(f"decision  {decision}"))
+    if summary.version:
+        parts.append(f"version   {summary.version}\n")
+    if summary.commit:
+        parts.append(f"commit    {summary.commit}\n")
+    parts.append(f"report    {summary.page}\n")
+    parts.append(f"run       {summary.run}, {summary.seconds:.1f} s\n")
+    return "".join(parts).rstrip("\n")
+
+
+def verdict_table(verdict: Verdict) -> str:
+    """Contenders by metric with their intervals, then every check."""
+    contenders = Table(box=None, pad_edge=False, header_style="bold")
+    contenders.add_column(f"{verdict.model}, {verdict.rows:,} test rows")
+    names = [verdict.metric, *(name for name in verdict.contenders[0].metrics if name != verdict.metric)]
+    for name in names:
+        contenders.add_column(name, justify="right")
+    for one in verdict.contenders:
+        contenders.add_row(called(one), *(measure(one.metrics.get(name), name == verdict.metric) for name in names))
+    checks = Table(box=None, pad_edge=False, show_header=False)
+    for check in verdict.checks:
+        checks.add_row(MARKS[check.status], check.name, outcome(check))
+    warnings = "".join(f"warning: {warning}\n" for warning in verdict.warnings)
+    return rendered(contenders) + "\n" + rendered(checks) + "\n" + warnings
+
+
+def called(one: Contender) -> str:
+    if one.role == "champion":
+        return f"champion (version {one.version})"
+    return f"baseline: {one.name}" if one.role == "baseline" else one.role
+
+
+def measure(found: Measure | None, with_interval: bool) -> str:
+    if found is None:
+        return "–"
+    if with_interval and found.low is not None and found.high is not None:
+        return f"{found.value:.4g} ({found.low:.4g} to {found.high:.4g})"
+    return f"{found.value:.4g}"
+
+
+def outcome(check: CheckResult) -> str:
+    note = "" if check.required or check.status != "failed" else " (not required)"
+    return f"{check.reason}{note}"
+
+
+def status_table(rows: "Sequence[ModelStatus]") -> str:
+    """One line a model, then what is open and what to type."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("model", "live (git)", "champion", "previous", "candidate", "agree"):
+        table.add_column(name)
+    for row in rows:
+        agree = "[green]yes[/]" if row.agree else "[red]no[/]"
+        table.add_row(row.model, *(one or "–" for one in (row.live, row.champion, row.previous, row.candidate)), agree)
+    lines = []
+    for row in rows:
+        if row.live:
+            lines.append(f"{row.model}: {row.storage_uri} (manifests {row.commit[:12]})")
+        if not row.agree:
+            lines.append(f"{row.model}: the registry does not follow git; run: ostinato reconcile")
+        lines += [f"{row.model}: version {one.version} is proposed on {one.branch}" for one in row.proposals]
+    return (rendered(table) + "\n".join(lines)).rstrip("\n")
+
+
+def release_line(done: "Release") -> str:
+    if not done.changed:
+        return f"{done.model}: version {done.version} is on {done.branch} already (commit {done.commit[:12]})"
+    return f"{done.model}: version {done.version} is on {done.branch} (commit {done.commit[:12]})"
+
+
+def alias_lines(changes: "Sequence[AliasChange]") -> str:
+    lines = [f"{one.registered_model}@{one.alias}: {one.before or 'none'} -> {one.after or 'none'}" for one in changes]
+    return "\n".join(lines) or "the registry's aliases follow git already"
+
+
+def rendered(what: Table | str) -> str:
+    """As terminal text: with colours on a terminal, plain elsewhere."""
+    here = Console()
+    text = Console(file=io.StringIO(), width=here.width, force_terminal=here.is_terminal, highlight=False)
+    text.print(what)
+    file = text.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()

@@ -1,0 +1,117 @@
+"""What the earlier steps hand to a release, made small: a spec, a data card, a verdict and a model folder."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from components.evidence import (
+    DATA_CARD_FILE,
+    CheckResult,
+    ColumnCard,
+    Contender,
+    DataCard,
+    Measure,
+    Part,
+    Verdict,
+)
+from components.register.steps import Candidate
+from components.train.model_folder import model_digest
+from training.spec import ModelSpec
+
+
+def model_spec(name: str = "bike-demand", **overrides: Any) -> ModelSpec:
+    columns = {"count": {"type": "int"}, "temp": {"type": "float", "unit": "degC"}, "ts": {"type": "datetime"}}
+    raw: dict[str, Any] = {
+        "name": name,
+        "task": "regression",
+        "description": "Bikes rented in an hour, for the people who move them.",
+        "owner": "fleet@example.org",
+        "data": {
+            "source": "bikes.csv",
+            "columns": columns,
+            "target": "count",
+            "time": "ts",
+            "split": {"by": "time", "test": "4w"},
+        },
+        "training": {"hyperparameters": {"depth": 3}},
+        "quality": {"metric": "mae", "checks": [{"kind": "absolute", "metric": "mae", "max": 70}]},
+    }
+    return ModelSpec.model_validate({**raw, **overrides})
+
+
+def candidate(folder: Path, weight: int = 1, decision: str = "pass", model: str = "bike-demand") -> Candidate:
+    """A candidate whose model digest depends on ``weight`` alone."""
+    files = Candidate(
+        folder / "data", folder / "model", folder / "verdict", folder / "report", folder / "evidently"
+    )
+    (files.model / "examples").mkdir(parents=True)
+    (files.model / "MLmodel").write_text("flavors:\n  sklearn:\n    serialization_format: skops\n")
+    (files.model / "model.skops").write_bytes(f"weights {weight}".encode() * 2000)
+    (files.model / "examples" / "input.json").write_text('{"temp": [1.5]}')
+    files.data.mkdir()
+    card = DataCard(
+        model=model,
+        source="https://example.org/bikes.csv",
+        snapshot="sha256:" + "1" * 64,
+        fingerprint="sha256:" + "2" * 64,
+        split="by time, the last 4w",
+        columns=(
+            ColumnCard(name="count", dtype="Int64", role="target", nulls=0),
+            ColumnCard(name="temp", dtype="Float64", role="input", unit="degC", nulls=0),
+        ),
+        train=Part(rows=900, sha256="3" * 64),
+        test=Part(rows=100, sha256="4" * 64),
+        refused=3,
+        refused_by_reason={"temp: not a number": 3},
+    )
+    card.write(files.data / DATA_CARD_FILE)
+    verdict(files, weight, decision, model).write(files.verdict)
+    files.report.write_text(f"<html>report {weight}</html>")
+    files.evidently.write_text("<html>evidently</html>")
+    return files
+
+
+def verdict(files: Candidate, weight: int, decision: str, model: str) -> Verdict:
+    passed = decision == "pass"
+    return Verdict(
+        model=model,
+        task="regression",
+        decision="pass" if passed else "reject",
+        metric="mae",
+        direction="lower",
+        confidence=0.95,
+        rows=100,
+        sample_rows=100,
+        contenders=(
+            Contender(
+                role="candidate",
+                name="candidate",
+                digest=model_digest(files.model),
+                metrics={"mae": Measure(value=66.9 + weight, low=66.0 + weight, high=68.0 + weight)},
+            ),
+            Contender(role="baseline", name="seasonal naive", metrics={"mae": Measure(value=107.4)}),
+        ),
+        differences={},
+        checks=(
+            CheckResult(
+                name="mae",
+                kind="absolute",
+                metric="mae",
+                observed=66.9 + weight,
+                bound=70,
+                comparison="<=",
+                status="passed" if passed else "failed",
+                required=True,
+                reason=f"mae is {66.9 + weight:.1f}, at most 70 is allowed",
+            ),
+        ),
+        data_fingerprint="sha256:" + "2" * 64,
+        spec_digest="sha256:" + "5" * 64,
+        code="sha256:" + "6" * 64,
+    )
+
+
+def bare_git(repository: Path, *arguments: str) -> str:
+    """What git says about a repository on this machine."""
+    done = subprocess.run(["git", f"--git-dir={repository}", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -1,0 +1,49 @@
+"""Places for a release: a manifests repository, a registry, and an environment without the user's own settings."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from servers import git_server, mlflow_server
+
+from components.deploy.repository import ensure_local_repository
+
+__all__ = ["git_server", "mlflow_server"]
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith(("OSTINATO_CRASH", "OSTINATO_GIT", "MLFLOW_", "GIT_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> Path:
+    """A bare manifests repository as the first run makes it."""
+    return ensure_local_repository(tmp_path / "served" / "manifests.git", ROOT / "manifests")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of an MLflow store that nothing is registered in."""
+    from components.register.registry import mlflow_client
+
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow_client(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def tracking_uri(tmp_path: Path, empty_store: Path) -> str:
+    """A SQLite registry of the test's own."""
+    file = tmp_path / ".ostinato" / "mlflow.db"
+    file.parent.mkdir()
+    shutil.copy(empty_store, file)
+    return f"sqlite:///{file}"
