@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from components.deploy.repository import ensure_local_repository
+from components.deploy.steps import check_mode
 from components.evidence import DATA_CARD_FILE, DataCard, Verdict
 from components.preprocess.sources import snapshot
 from pipelines.backends.local.engine import RunResult, StepFailed, run_package
@@ -86,7 +87,7 @@ def run_model(
         "as_of": as_of,
         "tracking_uri": places.tracking_uri,
         "manifests_remote": places.manifests_remote,
-        "release": release or spec.release.mode,
+        "release": check_mode(release) if release else spec.release.mode,
         "code_version": code_version(places.root),
         "run": run,
     }

@@ -31,7 +31,8 @@ def environment(workspace: Path, **extra: str) -> dict[str, str]:
     """The environment of a user who has set nothing of ours."""
     ours = ("OSTINATO_", "MLFLOW_", "GIT_AUTHOR", "GIT_COMMITTER")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**kept, "OSTINATO_WORKSPACE": str(workspace), "COLUMNS": "120", **extra}
+    # Two tests at once on two cores: OpenMP threads that wait for each other make a fit ten times slower.
+    return {**kept, "OSTINATO_WORKSPACE": str(workspace), "COLUMNS": "120", "OMP_NUM_THREADS": "1", **extra}
 
 
 @pytest.fixture

@@ -21,6 +21,4 @@ def deploy(
 
     from components.deploy.steps import deploy
 
-    return (
-        deploy(spec, tracking_uri, manifests_remote, version, release, code_version, run, Path(verdict.path)),
-    )
+    return (deploy(spec, tracking_uri, manifests_remote, version, release, code_version, run, Path(verdict.path)),)

@@ -71,7 +71,7 @@ def check_storage_uri(uri: str) -> str:
 
 def canonical_quantity(text: str) -> str:
     """A quantity in Kubernetes' canonical form (apimachinery's resource.Quantity): 1.5 is 1500m, 1024Mi is 1Gi."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(m|k|[MGT]i?|Ki)?", text)
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(n|u|m|k|Ki|[MGTPE]i?)?", text)
     assert match, text
     decimal, binary = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
     number, suffix = Decimal(match[1]), match[2] or ""

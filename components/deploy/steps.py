@@ -41,14 +41,15 @@ def deploy(
         tracking_uri,
         manifests_remote,
         version,
-        _mode(release_mode),
+        check_mode(release_mode),
         {"Ostinato-Run": run, "Ostinato-Code": code_version},
     )
     reconcile(tracking_uri, manifests_remote, model.name)
     return released.commit
 
 
-def _mode(text: str) -> ReleaseMode:
+def check_mode(text: str) -> ReleaseMode:
+    """The mode itself. Raises InputError for an unknown one."""
     if text == "direct" or text == "pull-request":
         return text
     raise InputError(f"release is {text!r}; give direct or pull-request")

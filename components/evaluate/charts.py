@@ -20,7 +20,7 @@ class Plot:
 
     x: tuple[float, float]
     y: tuple[float, float]
-    width: int = 720
+    width: int = 1000
     height: int = 240
     left: int = 56
     right: int = 16
@@ -99,7 +99,7 @@ def interval_plot(rows: Sequence[Whisker], label: str, *, zero: bool = False, su
     """A row each: point and whisker. ``zero`` draws the line of no change."""
     ends = [end for row in rows for end in (row.value, row.low, row.high) if end is not None]
     low, high = span([*ends, 0.0] if zero else ends)
-    plot = Plot((low, high), (0, 1), height=40 + 30 * len(rows), left=150, right=210, top=6, bottom=26)
+    plot = Plot((low, high), (0, 1), height=40 + 30 * len(rows), left=150, right=230, top=6, bottom=26)
     plot.axes([(tick, f"{short(tick)}{suffix}") for tick in ticks(low, high, 4)], [])
     if zero:
         plot.rule(plot.at_x(0), plot.top, plot.at_x(0), plot.height - plot.bottom, "zero")

@@ -7,15 +7,13 @@ is missing (a metric that is not defined, probabilities that a model does not gi
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from components.evaluate.bootstrap import Scores, interval
-from components.evaluate.metrics import PROBABILITY_METRICS
+from components.evaluate.compare import metric_unit, value_of, worse_by
 from components.evaluate.wording import percent, short
 from components.evidence import CheckResult, DriftResult, SliceResult
-from training.errors import InputError
 from training.spec import (
-    METRICS,
     AbsoluteCheck,
     DriftCheck,
     LatencyCheck,
@@ -25,9 +23,6 @@ from training.spec import (
     SliceCheck,
     Task,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -71,51 +66,6 @@ def judge(quality: QualitySpec, evidence: Evidence) -> tuple[CheckResult, ...]:
     return tuple(results)
 
 
-def worse_by(metric: str, task: Task, candidate: Any, other: Any) -> "np.ndarray":
-    """How much worse the candidate is, relative to the other's absolute value; negative is better.
-
-    (candidate - other) / |other| where lower is better, (other - candidate) / |other| where higher is; `bias` is
-    compared by absolute values. Against an other of 0: 0 if they are equal, else +inf (worse) or -inf (better), so
-    that no margin excuses what is worse than perfect. candidate, other: floats or (resamples,).
-    """
-    import numpy as np
-
-    mine, theirs = np.asarray(candidate, dtype=np.float64), np.asarray(other, dtype=np.float64)
-    if metric == "bias":
-        mine, theirs = np.abs(mine), np.abs(theirs)
-    gap = mine - theirs if METRICS[task][metric] == "lower" else theirs - mine
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(gap == 0, 0.0, gap / np.abs(theirs))
-
-
-def difference(metric: str, candidate: Any, other: Any) -> "np.ndarray":
-    """Candidate minus other; of the absolute values for `bias`. Floats or (resamples,)."""
-    import numpy as np
-
-    mine, theirs = np.asarray(candidate, dtype=np.float64), np.asarray(other, dtype=np.float64)
-    return np.abs(mine) - np.abs(theirs) if metric == "bias" else mine - theirs
-
-
-def value_of(scores: Scores, metric: str, whose: str) -> float:
-    """The exact value. Raises InputError that says why the metric is not defined."""
-    if metric in scores.values:
-        return scores.values[metric]
-    if metric in PROBABILITY_METRICS:
-        raise InputError(
-            f"quality.checks: {metric} needs class probabilities, which {whose} does not give; "
-            "use a classifier with predict_proba, or a metric of the labels such as balanced_accuracy"
-        )
-    raise InputError(
-        f"quality.checks: {metric} of {whose} is not defined on these test rows (constant or all-zero target); "
-        "choose another metric, or make data.split.test larger"
-    )
-
-
-def metric_unit(metric: str, unit: str) -> str:
-    """Unit of a metric: the target's for errors in its scale, none for the others."""
-    return unit if metric in ("mae", "rmse", "bias") else ""
-
-
 def _status(passed: bool) -> Literal["passed", "failed"]:
     return "passed" if passed else "failed"
 
@@ -127,7 +77,8 @@ def _absolute(check: AbsoluteCheck, evidence: Evidence) -> CheckResult:
     bound, comparison = _bound(check.max, check.min)
     passed = observed <= bound if comparison == "<=" else observed >= bound
     word = "at most" if comparison == "<=" else "at least"
-    what = "the absolute bias" if check.metric == "bias" else check.metric
+    demand = f"{word} {short(bound)} is {'allowed' if comparison == '<=' else 'demanded'}"
+    what = "The absolute bias" if check.metric == "bias" else check.metric
     unit = metric_unit(check.metric, evidence.unit)
     return CheckResult(
         name=f"{check.metric} {word} {short(bound)}",
@@ -139,7 +90,7 @@ def _absolute(check: AbsoluteCheck, evidence: Evidence) -> CheckResult:
         unit=unit,
         status=_status(passed),
         required=check.required,
-        reason=f"{what} is {short(observed)}{' ' + unit if unit else ''}; {word} {short(bound)} is allowed.",
+        reason=f"{what} is {short(observed)}{' ' + unit if unit else ''}; {demand}.",
     )
 
 
@@ -176,7 +127,7 @@ def _relative(check: RelativeCheck, evidence: Evidence) -> CheckResult:
         reason = f"{head}; too few resamples define it, so no interval supports that."
         return CheckResult(**common, observed=None, status="failed", reason=reason)
     reason = (
-        f"{head}; with {percent(evidence.confidence)} confidence between {_worse(ends[0])} and {_worse(ends[1])}; "
+        f"{head}; with {percent(evidence.confidence)} confidence {_worse(ends[0])} to {_worse(ends[1])}; "
         f"{_allowed(check.margin)}."
     )
     return CheckResult(
@@ -214,8 +165,14 @@ def _slice(check: SliceCheck, evidence: Evidence) -> CheckResult:
     worst_value, worst = max(compared, key=lambda pair: sign * pair[0])
     bad = [one for value, one in compared if sign * value > sign * bound]
     shown = _worse(worst_value) if relative else short(worst_value)
-    limit = _allowed(bound) if relative else f"{'at most' if sign > 0 else 'at least'} {short(bound)} is allowed"
-    tally = f"{len(bad)} of {len(judged)} slices break the bound" if bad else f"all {len(judged)} slices keep the bound"
+    limit = (
+        _allowed(bound)
+        if relative
+        else f"at {'most' if sign > 0 else 'least'} {short(bound)} is {'allowed' if sign > 0 else 'demanded'}"
+    )
+    tally = (
+        f"{len(bad)} of {len(judged)} judged slices break the bound" if bad else "Every judged slice keeps the bound"
+    )
     left = len(found) - len(judged)
     aside = f"; {left} with fewer than {check.min_rows} rows not judged" if left else ""
     return CheckResult(
@@ -280,7 +237,7 @@ def _size(check: SizeCheck, size_bytes: int) -> CheckResult:
         unit="MiB",
         status=_status(mib <= check.max_mib),
         required=check.required,
-        reason=f"the model folder has {short(mib)} MiB; at most {short(check.max_mib)} MiB is allowed.",
+        reason=f"The model folder has {short(mib)} MiB; at most {short(check.max_mib)} MiB is allowed.",
     )
 
 

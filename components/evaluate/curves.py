@@ -1,5 +1,6 @@
 """Small tables that the charts draw: confusion, calibration, and means over time."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,12 @@ from components.evaluate.metrics import Actual, Prediction
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
+
+
+HOUR = 3_600_000_000
+"""Microseconds."""
+STEPS_HOURS = (1 / 60, 1 / 12, 0.25, 1, 3, 6, 12, 24, 168, 672)
+MAX_BUCKETS = 100
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,11 @@ def calibration(actual: Actual, prediction: Prediction, bins: int = 10) -> "tupl
     return mean, share, rows[some]
 
 
-def means_over_time(times: "pl.Series", values: "dict[str, np.ndarray]", buckets: int = 168) -> TimeMeans | None:
-    """Average each series over at most 168 buckets; None if all rows have one time. Empty buckets are left out."""
+def means_over_time(times: "pl.Series", values: "dict[str, np.ndarray]") -> TimeMeans | None:
+    """Average each series over at most 100 buckets; None if all rows have one time. Empty buckets are left out.
+
+    A bucket is as long as a clock or a calendar has it, so that a daily rhythm does not alias.
+    """
     import numpy as np
     import polars as pl
 
@@ -51,13 +61,11 @@ def means_over_time(times: "pl.Series", values: "dict[str, np.ndarray]", buckets
     first, last = int(stamps.min()), int(stamps.max())
     if first == last:
         return None
-    buckets = min(buckets, times.n_unique())
-    step = -(-(last - first + 1) // buckets)
-    index = (stamps - first) // step
-    rows = np.bincount(index, minlength=buckets)
+    hours = (last - first) / HOUR
+    step = next((one for one in STEPS_HOURS if hours / one <= MAX_BUCKETS), math.ceil(hours / MAX_BUCKETS)) * HOUR
+    bucket = stamps // int(step) - first // int(step)
+    rows = np.bincount(bucket)
     some = np.flatnonzero(rows)
-    series = {
-        name: (np.bincount(index, weights=value, minlength=buckets) / rows.clip(1))[some]
-        for name, value in values.items()
-    }
-    return TimeMeans((first + some * step).astype("datetime64[us]"), step / 3.6e9, series)
+    series = {name: np.bincount(bucket, weights=value)[some] / rows[some] for name, value in values.items()}
+    starts = ((first // int(step) + some) * int(step)).astype("datetime64[us]")
+    return TimeMeans(starts, step / HOUR, series)

@@ -4,6 +4,7 @@ Nothing here decides about quality: the headline metrics are exact and of all ro
 that its cost is flat, and its own tests of presets, which are two-sided and refuse a much better challenger, stay off.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,7 @@ def measure_drift(reference: "pl.DataFrame", current: "pl.DataFrame") -> Drift:
     found: list[DriftResult] = []
     for result in snapshot.metric_results.values():
         shown = result.to_dict()
+        assert math.isfinite(shown["value"]), f"drift of {shown['config']['column']} is no number"
         found.append(
             DriftResult(
                 column=shown["config"]["column"],

@@ -1,38 +1,44 @@
 """The report page: one HTML file that a reviewer decides from; a view of the verdict, the data card and some charts."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.checks import metric_unit, worse_by
+from components.evaluate.compare import metric_unit, worse_by
 from components.evaluate.curves import calibration, confusion, means_over_time
 from components.evaluate.metrics import Actual, Prediction
 from components.evaluate.roc import roc_points
 from components.evaluate.rows import sample_positions
 from components.evaluate.wording import percent, short
 from components.evidence import CheckResult, Contender, DataCard, Measure, SliceResult, Verdict
-from training.spec import METRICS
 
 if TYPE_CHECKING:
     import polars as pl
     from markupsafe import Markup
 
 SCATTER_POINTS = 800
+LAST_ROWS = 96
 NONE = "\N{EN DASH}"
 
 
-def write_page(
-    path: Path,
-    verdict: Verdict,
-    card: DataCard,
-    actual: Actual,
-    candidate: Prediction,
-    champion: Prediction | None,
-    times: "pl.Series | None",
-    unit: str,
-    evidently_link: str,
-) -> None:
-    """Render and write the page. times: (rows,) of the test rows; unit: of the target."""
+@dataclass(frozen=True)
+class Shown:
+    """What the charts need besides the verdict."""
+
+    actual: Actual
+    candidate: Prediction
+    champion: Prediction | None
+    times: "pl.Series | None"
+    """The time of each test row, (rows,)."""
+    unit: str
+    """Of the target."""
+    changes: dict[str, Measure]
+    """How much worse than the champion, relatively, with paired intervals."""
+
+
+def write_page(path: Path, verdict: Verdict, card: DataCard, shown: Shown, evidently_link: str) -> None:
+    """Render and write the page. evidently_link: a relative address, or empty for no link."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     page = Environment(
@@ -46,18 +52,17 @@ def write_page(
     text = page.get_template("page.html.j2").render(
         verdict=verdict,
         card=card,
-        unit=unit,
         headline=_headline(verdict),
         champion=verdict.contender("champion"),
         baseline=verdict.contender("baseline"),
-        metrics=_metric_rows(verdict, unit),
-        contender_plot=_contender_plot(verdict, unit),
-        change_plot=_change_plot(verdict),
+        metrics=_metric_rows(verdict, shown.unit),
+        contender_plot=_contender_plot(verdict, shown.unit),
+        change_plot=_change_plot(verdict, shown.changes),
         bounds=[_bounds(check) for check in verdict.checks],
         worse_slices=_worse_slices(verdict),
         drift=sorted(verdict.drift, key=lambda one: (not one.drifted, one.column)),
-        charts=_charts(actual, candidate, champion, times, unit),
-        matrix=_matrix(actual, candidate),
+        charts=_charts(shown),
+        matrix=_matrix(shown.actual, shown.candidate),
         evidently_link=evidently_link,
     )
     path.write_text(text, encoding="utf-8")
@@ -103,14 +108,14 @@ def _change(
     worse = float(worse_by(metric, verdict.task, mine.value, theirs.value))
     if worse == 0:
         return {"glyph": "=", "text": "equal", "style": "same"}
-    size = percent(abs(worse)) if math.isfinite(worse) else "infinitely"
+    size = percent(abs(worse)) if math.isfinite(worse) else ""
     unclear = paired is not None and (paired.low is None or paired.high is None or paired.low <= 0 <= paired.high)
     if unclear:
         word = "better" if worse < 0 else "worse"
-        return {"glyph": "≈", "text": f"{size} {word}, not clear", "style": "same"}
+        return {"glyph": "≈", "text": f"{size} {word}, not clear".strip(), "style": "same"}
     if worse < 0:
-        return {"glyph": "▲", "text": f"{size} better", "style": "better"}
-    return {"glyph": "▼", "text": f"{size} worse", "style": "worse"}
+        return {"glyph": "▲", "text": f"{size} better".strip(), "style": "better"}
+    return {"glyph": "▼", "text": f"{size} worse".strip(), "style": "worse"}
 
 
 def _contender_plot(verdict: Verdict, unit: str) -> "Markup":
@@ -127,25 +132,22 @@ def _contender_plot(verdict: Verdict, unit: str) -> "Markup":
     return interval_plot(rows, f"{verdict.metric}{', ' + of if of else ''} of every contender")
 
 
-def _change_plot(verdict: Verdict) -> "Markup | str":
-    """Improvement over the champion, as a share of its value: right of the line is better."""
+def _change_plot(verdict: Verdict, changes: dict[str, Measure]) -> "Markup | str":
+    """Improvement over the champion in percent: right of the line is better. Drawn up to 100 % on either side.
+
+    `bias` is left out: one near 0 changes by any number of percent.
+    """
     from components.evaluate.charts import Whisker, interval_plot
 
-    champion, candidate = verdict.contender("champion"), verdict.contender("candidate")
-    if champion is None or candidate is None:
-        return ""
     rows = []
-    for name, paired in sorted(verdict.differences.items(), key=lambda item: item[0] != verdict.metric):
-        scale = abs(champion.metrics[name].value)
-        if scale == 0:
+    for name, change in sorted(changes.items(), key=lambda item: item[0] != verdict.metric):
+        if name == "bias" or change.low is None or change.high is None or not math.isfinite(change.low + change.high):
             continue
-        sign = -100 if METRICS[verdict.task][name] == "lower" else 100
-        value = sign * paired.value / scale
-        ends = sorted(sign * end / scale for end in (paired.low, paired.high) if end is not None)
-        low, high = ends if len(ends) == 2 else (None, None)
-        style = "same" if low is None or high is None or low <= 0 <= high else "better" if value > 0 else "worse"
-        shown = f"{_signed(value)} %" + ("" if low is None or high is None else f"  [{_signed(low)}, {_signed(high)}]")
-        rows.append(Whisker(name, style, value, low, high, shown))
+        value, low, high = (-100 * one for one in (change.value, change.high, change.low))
+        style = "same" if low <= 0 <= high else "better" if value > 0 else "worse"
+        text = f"{_signed(value)} %  [{_signed(low)}, {_signed(high)}]"
+        drawn = [min(100.0, max(-100.0, one)) for one in (value, low, high)]
+        rows.append(Whisker(name, style, drawn[0], drawn[1], drawn[2], text))
     return interval_plot(rows, "change against the champion, in percent", zero=True, suffix=" %") if rows else ""
 
 
@@ -180,46 +182,44 @@ def _worse_slices(verdict: Verdict) -> list[tuple[SliceResult, float]]:
     return sorted(found, key=lambda pair: -pair[1])
 
 
-def _charts(
-    actual: Actual, candidate: Prediction, champion: Prediction | None, times: "pl.Series | None", unit: str
-) -> list[dict[str, Any]]:
-    """Title, caption, legend and SVG of the charts that fit the task."""
-    if actual.classes is None:
-        over_time = times is not None and _time_charts(actual, candidate, champion, times, unit)
-        return over_time or [_scatter(actual, candidate, unit)]
-    return _probability_charts(actual, candidate, champion)
+def _charts(shown: Shown) -> list[dict[str, Any]]:
+    """Title, note, legend and SVG of the charts that fit the task."""
+    if shown.actual.classes is not None:
+        return _probability_charts(shown.actual, shown.candidate, shown.champion)
+    over_time = [] if shown.times is None else _time_charts(shown, shown.times)
+    return over_time or [_scatter(shown.actual, shown.candidate, shown.unit)]
 
 
-def _time_charts(
-    actual: Actual, candidate: Prediction, champion: Prediction | None, times: "pl.Series", unit: str
-) -> list[dict[str, Any]]:
+def _time_charts(shown: Shown, times: "pl.Series") -> list[dict[str, Any]]:
+    """The whole period in means, its last rows as they are, and the absolute error in means."""
     import numpy as np
 
     from components.evaluate.charts import time_chart
 
-    values, errors = {"actual": actual.values}, {}
-    for name, prediction in (("champion", champion), ("candidate", candidate)):
-        if prediction is not None:
-            values[name] = prediction.values
-            errors[name] = np.abs(prediction.values - actual.values)
-    means, error_means = means_over_time(times, values), means_over_time(times, errors)
-    if means is None or error_means is None:
-        return []
-    step = means.step_hours
-    each = (
-        f"{short(step * 60)} minutes"
-        if step < 1
-        else f"{short(step)} hours"
-        if step < 48
-        else f"{short(step / 24)} days"
-    )
-    of = f", {unit}" if unit else ""
-    first = time_chart(means, list(values), "predicted and actual over time")
-    second = time_chart(error_means, list(errors), "absolute error over time", 170)
-    return [
-        {"title": f"Predicted and actual{of}", "note": f"Means of {each} each.", "legend": list(values), "svg": first},
-        {"title": f"Absolute error{of}", "note": "Lower is better.", "legend": list(errors), "svg": second},
+    values = {"actual": shown.actual.values}
+    values |= {"champion": shown.champion.values} if shown.champion is not None else {}
+    values["candidate"] = shown.candidate.values
+    errors = {name: np.abs(value - shown.actual.values) for name, value in values.items() if name != "actual"}
+    of = f", {shown.unit}" if shown.unit else ""
+    parts = [
+        (f"Predicted and actual{of}", values, slice(None), 230),
+        (f"The last {LAST_ROWS} rows{of}", values, slice(-LAST_ROWS, None), 230),
+        (f"Absolute error{of}", errors, slice(None), 170),
     ]
+    charts = []
+    for title, series, rows, height in parts:
+        means = means_over_time(times[rows], {name: value[rows] for name, value in series.items()})
+        if means is not None and not (rows.start and shown.actual.rows <= LAST_ROWS):
+            note = f"means of {_duration(means.step_hours)}"
+            svg = time_chart(means, list(series), title, height)
+            charts.append({"title": title, "note": note, "legend": list(series), "svg": svg})
+    return charts
+
+
+def _duration(hours: float) -> str:
+    if hours < 1:
+        return f"{short(hours * 60)} min"
+    return f"{short(hours)} h" if hours < 24 else f"{short(hours / 24)} d"
 
 
 def _scatter(actual: Actual, candidate: Prediction, unit: str) -> dict[str, Any]:

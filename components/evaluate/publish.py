@@ -24,11 +24,12 @@ def publish(judged: Judged, verdict: Any, metrics: Any, curves: Any) -> str:
     for name, value in found.items():
         metrics.log_metric(name, value)
     Path(metrics.path).write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    if judged.actual.classes is not None:
-        labels = [str(label) for label in judged.actual.classes]
-        curves.log_confusion_matrix(labels, confusion(judged.actual, judged.candidate).tolist())
-        if len(labels) == 2 and judged.candidate.probabilities is not None:
-            curves.log_roc_curve(*(points.tolist() for points in roc_points(judged.actual, judged.candidate)))
+    actual, candidate = judged.answers.actual, judged.answers.predictions[0]
+    if actual.classes is not None:
+        labels = [str(label) for label in actual.classes]
+        curves.log_confusion_matrix(labels, confusion(actual, candidate).tolist())
+        if len(labels) == 2 and candidate.probabilities is not None:
+            curves.log_roc_curve(*(points.tolist() for points in roc_points(actual, candidate)))
     Path(curves.path).write_text(json.dumps(dict(curves.metadata), sort_keys=True) + "\n", encoding="utf-8")
     verdict.metadata.update({"decision": judged.verdict.decision, "digest": judged.verdict.digest()})
     return judged.verdict.decision

@@ -12,6 +12,7 @@ from training.spec import DataSpec, QualitySpec, SliceCheck
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import polars as pl
 
 BATCH_ROWS = 131_072
@@ -109,6 +110,13 @@ def batches(path: Path, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
         found = pl.from_arrow(batch)
         assert isinstance(found, pl.DataFrame)
         yield found
+
+
+def first_rows(path: Path, columns: Sequence[str]) -> "pd.DataFrame":
+    """The first 100 test rows, as a model gets them."""
+    import polars as pl
+
+    return pl.scan_parquet(path).select(list(columns)).head(100).collect().to_pandas()
 
 
 def sample_positions(rows: int, most: int) -> "np.ndarray":

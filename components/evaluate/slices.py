@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.evaluate.checks import worse_by
+from components.evaluate.compare import worse_by
 from components.evaluate.metrics import Actual, Groups, Prediction, metric_sums, metrics_of
 from components.evaluate.roc import roc_auc
 from components.evidence import SliceResult

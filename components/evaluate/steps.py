@@ -12,10 +12,10 @@ from components.evaluate.contenders import Model, baseline_prediction, check_sam
 from components.evaluate.evidently_report import Drift, measure_drift, write_report
 from components.evaluate.latency import p99_ms
 from components.evaluate.metrics import Actual, Groups, Prediction
-from components.evaluate.page import write_page
-from components.evaluate.rows import check_rows, read_actual, read_labels, sample_positions, sample_rows
+from components.evaluate.page import Shown, write_page
+from components.evaluate.rows import check_rows, first_rows, read_actual, read_labels, sample_positions, sample_rows
 from components.evaluate.slices import judge_slices
-from components.evaluate.summary import contender_rows, paired_differences, warnings
+from components.evaluate.summary import contender_rows, paired_changes, paired_differences, warnings
 from components.evidence import (
     DATA_CARD_FILE,
     TEST_FILE,
@@ -32,13 +32,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What happened on the test rows, and what everyone said about them."""
+
+    labels: "pl.DataFrame"
+    """Target, time, slice and baseline columns, (rows, columns)."""
+    actual: Actual
+    models: tuple[Model, ...]
+    """The candidate, and the champion where there is one."""
+    predictions: tuple[Prediction, ...]
+    """Of the models, then of the baseline where there is one."""
+    baseline_name: str
+
+    @property
+    def champion(self) -> Prediction | None:
+        return self.predictions[1] if len(self.models) > 1 else None
+
+
+@dataclass(frozen=True)
 class Judged:
-    """The verdict, and what the charts and KFP's curves are drawn from."""
+    """The verdict, and what KFP's curves are drawn from."""
 
     verdict: Verdict
-    actual: Actual
-    candidate: Prediction
-    champion: Prediction | None
+    answers: Answers
 
 
 def evaluate(
@@ -64,60 +80,28 @@ def evaluate(
     Raises InputError for a spec or rows that can't be judged, OstinatoError for a model that can't be.
     """
     contract, quality = DataSpec.model_validate_json(data_spec), QualitySpec.model_validate_json(quality_spec)
-    task = cast(Task, task)
     card = DataCard.read(data / DATA_CARD_FILE)
-    test, train = data / TEST_FILE, data / TRAIN_FILE
-    check_rows(test, card)
+    check_rows(data / TEST_FILE, card)
 
-    models = open_models(candidate, champion, champion_version, task, [column.name for column in card.columns])
-    labels = read_labels(test, contract, quality)
-    actual = read_actual(
-        labels[contract.target], task, [m.predictor.classes for m in models if m.predictor.classes is not None]
-    )
-    if task == "classification":
-        for one in models:
-            check_same_labels(one, actual)
-    predictions = predict_all(models, test, actual)
-    baseline_name = ""
-    if quality.baseline:
-        baseline_name, said = baseline_prediction(quality.baseline, labels, train, contract.target, actual)
-        predictions.append(said)
-
-    groups = row_groups(contract, labels)
-    weights = draw(groups.count)
-    scores = [score(actual, prediction, groups, weights) for prediction in predictions]
-    rival = predictions[1] if len(models) > 1 else None
-    slices = judge_slices(quality, actual, predictions[0], rival, labels)
-
-    inputs = [column.name for column in card.columns if column.role == "input"]
-    current = sample_rows(test, inputs, quality.sample_rows)
-    drift = measure_drift(sample_rows(train, inputs, quality.sample_rows), current)
-    evidence = Evidence(
-        task=task,
-        confidence=quality.confidence,
-        candidate=scores[0],
-        champion=scores[1] if len(models) > 1 else None,
-        baseline=scores[-1] if quality.baseline else None,
-        unit=contract.columns[contract.target].unit,
-        slices=slices,
-        drift=drift.columns,
-        latency=lambda: p99_ms(models[0], current.head(100).to_pandas()),
-        size_bytes=sum(path.stat().st_size for path in candidate.rglob("*") if path.is_file()),
-    )
+    columns = [column.name for column in card.columns]
+    models = open_models(candidate, champion, champion_version, cast(Task, task), columns)
+    answers = predict_rows(data, contract, quality, models, cast(Task, task))
+    drift = input_drift(data, card, quality)
+    evidence = gather_evidence(data, contract, quality, answers, drift)
     checks = judge(quality, evidence)
     verdict = Verdict(
         model=model,
-        task=task,
+        task=evidence.task,
         decision=decide(checks),
         metric=quality.metric,
-        direction=METRICS[task][quality.metric],
+        direction=METRICS[evidence.task][quality.metric],
         confidence=quality.confidence,
-        rows=actual.rows,
-        sample_rows=current.height,
-        contenders=contender_rows(model, models, baseline_name, scores, quality.confidence),
+        rows=answers.actual.rows,
+        sample_rows=min(answers.actual.rows, quality.sample_rows),
+        contenders=contender_rows(model, models, answers.baseline_name, evidence),
         differences=paired_differences(evidence),
         checks=checks,
-        slices=tuple(one for found in slices.values() for one in found),
+        slices=tuple(one for found in evidence.slices.values() for one in found),
         drift=drift.columns,
         data_fingerprint=card.fingerprint,
         test_from=card.test.time_from,
@@ -127,11 +111,61 @@ def evaluate(
         warnings=(*card.warnings, *warnings(contract, card, models, drift)),
     )
     verdict.write(verdict_file)
-    judged = Judged(verdict, actual, predictions[0], rival)
-    write_evidently(evidently_file, judged, drift, quality.sample_rows)
-    time_column = labels[contract.time] if contract.time else None
-    write_page(report_file, verdict, card, actual, predictions[0], rival, time_column, evidence.unit, evidently_link)
-    return judged
+    write_evidently(evidently_file, answers, drift, quality.sample_rows)
+    shown = Shown(
+        answers.actual,
+        answers.predictions[0],
+        answers.champion,
+        times=answers.labels[contract.time] if contract.time else None,
+        unit=evidence.unit,
+        changes=paired_changes(evidence),
+    )
+    write_page(report_file, verdict, card, shown, evidently_link)
+    return Judged(verdict, answers)
+
+
+def predict_rows(data: Path, contract: DataSpec, quality: QualitySpec, models: Sequence[Model], task: Task) -> Answers:
+    """Let everyone predict the same test rows. Raises what :func:`evaluate` raises."""
+    test = data / TEST_FILE
+    labels = read_labels(test, contract, quality)
+    known = [one.predictor.classes for one in models if one.predictor.classes is not None]
+    actual = read_actual(labels[contract.target], task, known)
+    if task == "classification":
+        for one in models:
+            check_same_labels(one, actual)
+    predictions = predict_all(models, test, actual)
+    name = ""
+    if quality.baseline:
+        name, said = baseline_prediction(quality.baseline, labels, data / TRAIN_FILE, contract.target, actual)
+        predictions.append(said)
+    return Answers(labels, actual, tuple(models), tuple(predictions), name)
+
+
+def input_drift(data: Path, card: DataCard, quality: QualitySpec) -> Drift:
+    """Drift of the input columns between seeded samples of the training rows and of the test rows."""
+    inputs = [column.name for column in card.columns if column.role == "input"]
+    sides = [sample_rows(data / name, inputs, quality.sample_rows) for name in (TRAIN_FILE, TEST_FILE)]
+    return measure_drift(sides[0], sides[1])
+
+
+def gather_evidence(data: Path, contract: DataSpec, quality: QualitySpec, answers: Answers, drift: Drift) -> Evidence:
+    """Score everyone with the same resamples, and measure what the checks ask for."""
+    groups = row_groups(contract, answers.labels)
+    weights = draw(groups.count)
+    scores = [score(answers.actual, prediction, groups, weights) for prediction in answers.predictions]
+    candidate = answers.models[0]
+    return Evidence(
+        task=answers.actual.task,
+        confidence=quality.confidence,
+        candidate=scores[0],
+        champion=scores[1] if len(answers.models) > 1 else None,
+        baseline=scores[-1] if quality.baseline else None,
+        unit=contract.columns[contract.target].unit,
+        slices=judge_slices(quality, answers.actual, answers.predictions[0], answers.champion, answers.labels),
+        drift=drift.columns,
+        latency=lambda: p99_ms(candidate, first_rows(data / TEST_FILE, candidate.predictor.inputs)),
+        size_bytes=sum(path.stat().st_size for path in candidate.folder.rglob("*") if path.is_file()),
+    )
 
 
 def open_models(candidate: Path, champion: Path, version: str, task: Task, columns: Sequence[str]) -> list[Model]:
@@ -161,14 +195,14 @@ def decide(checks: Sequence[CheckResult]) -> Literal["pass", "reject"]:
     return "reject" if any(check.required and check.status == "failed" for check in checks) else "pass"
 
 
-def write_evidently(path: Path, judged: Judged, drift: Drift, most: int) -> None:
+def write_evidently(path: Path, answers: Answers, drift: Drift, most: int) -> None:
     """Evidently's page on the seeded sample of the test rows."""
-    rows = sample_positions(judged.actual.rows, most)
+    rows = sample_positions(answers.actual.rows, most)
 
     def part(prediction: Prediction) -> Prediction:
         chances = prediction.probabilities
         return Prediction(prediction.values[rows], None if chances is None else chances[rows])
 
-    actual = Actual(judged.actual.values[rows], judged.actual.classes)
-    champion = None if judged.champion is None else part(judged.champion)
-    write_report(path, actual, part(judged.candidate), champion, drift)
+    actual = Actual(answers.actual.values[rows], answers.actual.classes)
+    champion = None if answers.champion is None else part(answers.champion)
+    write_report(path, actual, part(answers.predictions[0]), champion, drift)

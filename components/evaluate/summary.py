@@ -1,11 +1,12 @@
 """The verdict's rows: metrics with intervals, paired differences, and warnings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.evaluate.bootstrap import Scores, interval
-from components.evaluate.checks import Evidence, difference
+from components.evaluate.checks import Evidence
+from components.evaluate.compare import difference, worse_by
 from components.evaluate.contenders import Model
 from components.evaluate.evidently_report import Drift
 from components.evidence import Contender, DataCard, Measure
@@ -16,17 +17,19 @@ if TYPE_CHECKING:
 
 
 def contender_rows(
-    model: str, models: Sequence[Model], baseline_name: str, scores: Sequence[Scores], confidence: float
+    model: str, models: Sequence[Model], baseline_name: str, evidence: Evidence
 ) -> tuple[Contender, ...]:
     """One row each, in the order candidate, champion, baseline."""
-    rows = [
-        Contender(
-            role=one.role, name=model, version=one.version, digest=one.digest, metrics=measures(scored, confidence)
-        )
-        for one, scored in zip(models, scores, strict=False)
-    ]
-    if baseline_name:
-        rows.append(Contender(role="baseline", name=baseline_name, metrics=measures(scores[-1], confidence)))
+    scores = {"candidate": evidence.candidate, "champion": evidence.champion}
+    rows = []
+    for one in models:
+        scored = scores[one.role]
+        assert scored is not None
+        found = measures(scored, evidence.confidence)
+        rows.append(Contender(role=one.role, name=model, version=one.version, digest=one.digest, metrics=found))
+    if evidence.baseline is not None:
+        found = measures(evidence.baseline, evidence.confidence)
+        rows.append(Contender(role="baseline", name=baseline_name, metrics=found))
     return tuple(rows)
 
 
@@ -37,13 +40,22 @@ def measures(scores: Scores, confidence: float) -> dict[str, Measure]:
 
 def paired_differences(evidence: Evidence) -> dict[str, Measure]:
     """Candidate minus champion for every metric that both have (of the absolute values for `bias`)."""
+    return _paired(evidence, difference)
+
+
+def paired_changes(evidence: Evidence) -> dict[str, Measure]:
+    """How much worse than the champion, relatively, for every metric that both have; negative is better."""
+    return _paired(evidence, lambda name, mine, theirs: worse_by(name, evidence.task, mine, theirs))
+
+
+def _paired(evidence: Evidence, compare: "Callable[[str, Any, Any], np.ndarray]") -> dict[str, Measure]:
     mine, theirs = evidence.candidate, evidence.champion
     if theirs is None:
         return {}
     return {
         name: _measure(
-            float(difference(name, value, theirs.values[name])),
-            difference(name, mine.resamples[name], theirs.resamples[name]),
+            float(compare(name, value, theirs.values[name])),
+            compare(name, mine.resamples[name], theirs.resamples[name]),
             evidence.confidence,
         )
         for name, value in mine.values.items()

@@ -32,7 +32,5 @@ def _client(table: str) -> Any:
     try:
         from google.cloud import bigquery  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
     except ImportError as error:
-        raise InputError(
-            f"bigquery://{table} needs the extra 'bigquery': pip install 'ostinato[bigquery]'"
-        ) from error
+        raise InputError(f"bigquery://{table} needs the extra 'bigquery': pip install 'ostinato[bigquery]'") from error
     return bigquery.Client(project=table.split(".")[0])

@@ -45,17 +45,29 @@ def describe(folder: Path, spec: DataSpec, **known: Any) -> DataCard:
 
 
 def _facts(file: Path, time: str | None) -> dict[str, Any]:
+    """Row count, first and last time, and nulls by column."""
     import polars as pl
 
-    rows = pl.scan_parquet(file)
     span = pl.col(time).cast(pl.Datetime("us")) if time else pl.lit(None, pl.Datetime("us"))
-    found = rows.select(
-        pl.len().alias("rows"),
-        span.min().alias("first"),
-        span.max().alias("last"),
-        pl.struct(pl.all().null_count()).alias("nulls"),
-    )
-    return found.collect(engine="streaming").row(0, named=True)
+    found = pl.scan_parquet(file).select(rows=pl.len(), first=span.min(), last=span.max())
+    return found.collect(engine="streaming").row(0, named=True) | {"nulls": _nulls(file)}
+
+
+def _nulls(file: Path) -> dict[str, int]:
+    """Nulls by column: from the file's footer, or by counting where a writer left them out of it."""
+    import polars as pl
+    import pyarrow.parquet as pq
+
+    footer = pq.read_metadata(file)
+    chunks = [
+        footer.row_group(group).column(i) for group in range(footer.num_row_groups) for i in range(footer.num_columns)
+    ]
+    if not all(chunk.statistics is not None and chunk.statistics.has_null_count for chunk in chunks):
+        return pl.scan_parquet(file).null_count().collect(engine="streaming").row(0, named=True)
+    nulls = dict.fromkeys(pl.read_parquet_schema(file), 0)
+    for chunk in chunks:
+        nulls[chunk.path_in_schema] += chunk.statistics.null_count
+    return nulls
 
 
 def _columns(schema: "dict[str, pl.DataType]", nulls: dict[str, int], spec: DataSpec) -> tuple[ColumnCard, ...]:

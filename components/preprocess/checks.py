@@ -1,30 +1,34 @@
-"""What stops a run after its rows have been read: too many refused, gaps, a hook that breaks its promise."""
+"""What stops a run after rows have been read: too many refused, gaps, a hook that breaks its promise."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from components.evidence import REFUSED_FILE
-from components.preprocess.contract import REASONS, Judged
+from components.preprocess.contract import REASONS, Rule
 from components.preprocess.scan import ROW
-from components.preprocess.write import Written
+from components.preprocess.write import Made
 from training.errors import InputError
-from training.spec import DataSpec
+from training.spec import DataSpec, parse_duration
+
+if TYPE_CHECKING:
+    import polars as pl
 
 EXAMPLES = 5
 
 
-def check_refused(folder: Path, judged: Judged, seen: int, spec: DataSpec, uri: str) -> dict[str, int]:
-    """Rows refused for each reason; a row with two faults counts under both. Removes an empty refused.parquet.
+def check_refused(file: Path, rules: Iterable[Rule], seen: int, spec: DataSpec, uri: str) -> tuple[int, dict[str, int]]:
+    """How many rows refused.parquet holds, and how many for each reason (a row with two faults counts under both).
 
-    Raises InputError with examples if more than ``data.max_refused`` of the seen rows, or all, were refused.
+    Removes the file if it holds none. Raises InputError with examples if more than ``data.max_refused`` of the
+    ``seen`` rows, or all of them, were refused.
     """
     import polars as pl
 
-    file = folder / REFUSED_FILE
     rows = pl.scan_parquet(file)
     refused = rows.select(pl.len()).collect().item()
     if not refused:
         file.unlink()
-        return {}
+        return 0, {}
     reasons = rows.select(pl.col(REASONS).explode().alias("reason")).group_by("reason").len()
     counts = dict(sorted(reasons.collect(engine="streaming").iter_rows()))
     if refused > spec.max_refused * seen or refused == seen:
@@ -33,17 +37,17 @@ def check_refused(folder: Path, judged: Judged, seen: int, spec: DataSpec, uri: 
             f"data.max_refused allows {spec.max_refused:.2%}\n"
             + "\n".join(f"  {count} x {reason}" for reason, count in counts.items())
             + "\nfor example\n"
-            + "\n".join(_examples(rows.head(EXAMPLES).collect(), judged))
+            + "\n".join(_examples(rows.head(EXAMPLES).collect(), rules))
             + "\nmend the data, or the contract in data.columns"
         )
-    return counts
+    return refused, counts
 
 
-def _examples(rows: "pl.DataFrame", judged: Judged) -> list[str]:
-    rules = {rule.reason: rule for rule in judged.rules}
+def _examples(rows: "pl.DataFrame", rules: Iterable[Rule]) -> list[str]:
+    by_reason = {rule.reason: rule for rule in rules}
     lines = []
     for row in rows.iter_rows(named=True):
-        rule = rules[row[REASONS][0]]
+        rule = by_reason[row[REASONS][0]]
         lines.append(f"  row {row[ROW]}: {rule.column} is {_shown(row[rule.column])}: {rule.name}")
     return lines
 
@@ -53,23 +57,29 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def check_gaps(written: Written, spec: DataSpec, uri: str) -> None:
-    """Raise InputError if neighbouring times are further apart than ``data.max_gap``."""
-    if written.gaps:
-        shown = "\n".join(f"  {start} to {end}" for start, end in written.first_gaps)
+def check_gaps(kept: "pl.LazyFrame", spec: DataSpec, uri: str) -> None:
+    """Raise InputError if neighbouring times of the ordered rows are further apart than ``data.max_gap``."""
+    import polars as pl
+
+    if spec.max_gap is None or spec.time is None:
+        return
+    ends = kept.select(start=pl.col(spec.time).shift(1), end=pl.col(spec.time))
+    gaps = ends.filter(pl.col("end") - pl.col("start") > parse_duration(spec.max_gap))
+    count, *firsts = gaps.select(pl.len(), pl.all().head(EXAMPLES).implode()).collect(engine="streaming").row(0)
+    if count:
+        shown = "\n".join(f"  {start} to {end}" for start, end in zip(*firsts, strict=True))
         raise InputError(
-            f"{uri}: {written.gaps} gap(s) in {spec.time} are longer than data.max_gap {spec.max_gap}, the first:\n"
+            f"{uri}: {count} gap(s) in {spec.time} are longer than data.max_gap {spec.max_gap}, the first:\n"
             f"{shown}\nfill the gaps, or raise data.max_gap"
         )
 
 
-def check_hook(written: Written, spec: DataSpec, folder: Path) -> None:
-    """Raise InputError if the hook added rows or disturbed their order."""
-    module = folder / "model.py"
-    if written.made > written.kept:
+def check_hook(made: Made, kept: int, spec: DataSpec, module: Path) -> None:
+    """Raise InputError if the hook in ``module`` added rows or disturbed their order."""
+    if made.rows > kept:
         raise InputError(
-            f"{module}: features() made {written.made} rows of {written.kept}; it may drop rows but not add any "
+            f"{module}: features() made {made.rows} rows of {kept}; it may drop rows but not add any "
             "(a join on a key that is not unique does that)"
         )
-    if written.falls:
+    if made.falls:
         raise InputError(f"{module}: features() changed the order of the rows; sort them by {spec.time!r} again")

@@ -4,7 +4,8 @@ All of it works on one chunk of rows at a time, so the data may be larger than m
 needs to see all rows, is prepared by :mod:`components.preprocess.survey`.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 REASONS = "_reasons"
-_REFUSED = "_refused"
 
 _TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M")
 _OFFSET_FORMAT = "%+"
@@ -37,46 +37,69 @@ class Rule:
         return f"{self.column}: {self.name}"
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Rows of a source, parted by the contract."""
+def conform(rows: "pl.LazyFrame", spec: DataSpec) -> "pl.LazyFrame":
+    """Each column in the contract's type, after the row number.
 
-    kept: "pl.LazyFrame"
-    """Rows without a fault, in the contract's types, after the row number."""
-    refused: "pl.LazyFrame"
-    """Row number, list of reasons, and the values as the source wrote them."""
-    rules: tuple[Rule, ...]
-
-
-def judge(rows: "pl.LazyFrame", spec: DataSpec, duplicates: "Mapping[str, pl.Series]") -> Judged:
-    """Part rows into kept and refused.
-
-    ``duplicates`` holds, for a unique column, the numbers of the rows that repeat an earlier value. Both
-    results come from one scan when they are collected together.
+    Where the source has another type, :func:`leftover` columns hold as text what could not be converted.
     """
     import polars as pl
 
     schema = rows.collect_schema()
-    raw = {name: name if schema[name] == dtype_of(column) else f"_raw:{name}" for name, column in spec.columns.items()}
-    changed = {name: column for name, column in spec.columns.items() if raw[name] != name}
-    rules = tuple(
+    changed = {name: column for name, column in spec.columns.items() if schema[name] != dtype_of(column)}
+    converted = [typed(pl.col(name), schema[name], column).alias(name) for name, column in changed.items()]
+    lost = [
+        pl.when(pl.col(name).is_null()).then(pl.col(_source(name)).cast(pl.String)).alias(leftover(name))
+        for name in changed
+    ]
+    given = [written(pl.col(name), schema[name], column).alias(_source(name)) for name, column in changed.items()]
+    rows = rows.with_columns(given).with_columns(converted).with_columns(lost)
+    return rows.select(ROW, *spec.columns, *(leftover(name) for name in changed))
+
+
+def leftover(name: str) -> str:
+    """Name of the column with the text of values that did not convert; null where they did, or nothing was given."""
+    return f"_not:{name}"
+
+
+def rules(spec: DataSpec, columns: Container[str], duplicates: "Mapping[str, pl.Series]") -> tuple[Rule, ...]:
+    """Every reason for which a conformed row may be refused.
+
+    ``columns`` are the conformed rows' own; ``duplicates`` holds, for a unique column, the numbers of the rows
+    that repeat an earlier value.
+    """
+    return tuple(
         Rule(name, what, broken)
         for name, column in spec.columns.items()
-        for what, broken in _faults(name, raw[name], column, spec, duplicates)
+        for what, broken in _faults(name, column, spec, leftover(name) in columns, duplicates.get(name))
     )
-    marked = (
-        rows.with_columns(written(pl.col(name), schema[name], column).alias(raw[name]) for name, column in changed.items())
-        .with_columns(typed(pl.col(raw[name]), schema[name], column).alias(name) for name, column in changed.items())
-        .with_columns(pl.any_horizontal(rule.broken for rule in rules).fill_null(False).alias(_REFUSED))
-    )
+
+
+def kept(rows: "pl.LazyFrame", spec: DataSpec, rules: tuple[Rule, ...]) -> "pl.LazyFrame":
+    """Row number and columns of the rows that break no rule."""
+    return rows.filter(~_broken(rules)).select(ROW, *spec.columns)
+
+
+def refused(rows: "pl.LazyFrame", spec: DataSpec, rules: tuple[Rule, ...]) -> "pl.LazyFrame":
+    """Row number, list of reasons and values of the other rows; as text where the source had another type."""
+    import polars as pl
+
+    columns = rows.collect_schema()
     reasons = pl.concat_list(pl.when(rule.broken).then(pl.lit(rule.reason)) for rule in rules).list.drop_nulls()
-    return Judged(
-        kept=marked.filter(~pl.col(_REFUSED)).select(ROW, *spec.columns),
-        refused=marked.filter(_REFUSED).select(
-            ROW, reasons.alias(REASONS), *(pl.col(raw[name]).alias(name) for name in spec.columns)
-        ),
-        rules=rules,
-    )
+    values = [
+        pl.coalesce(leftover(name), pl.col(name).cast(pl.String)).alias(name) if leftover(name) in columns else name
+        for name in spec.columns
+    ]
+    return rows.filter(_broken(rules)).select(ROW, reasons.alias(REASONS), *values)
+
+
+def _broken(rules: tuple[Rule, ...]) -> "pl.Expr":
+    import polars as pl
+
+    return pl.any_horizontal(rule.broken for rule in rules).fill_null(False)
+
+
+def _source(name: str) -> str:
+    return f"_source:{name}"
 
 
 def dtype_of(column: Column) -> "pl.DataType":
@@ -156,28 +179,29 @@ def in_future(time: "pl.Expr") -> "pl.Expr":
 
 
 def _faults(
-    name: str, raw: str, column: Column, spec: DataSpec, duplicates: "Mapping[str, pl.Series]"
+    name: str, column: Column, spec: DataSpec, converted: bool, repeats: "pl.Series | None"
 ) -> "Iterator[tuple[str, pl.Expr]]":
     """What may be wrong with a value, in words, and the expression that is true if it is."""
     import polars as pl
 
-    value, missing = pl.col(name), pl.col(raw).is_null()
+    value = pl.col(name)
+    not_converted = pl.col(leftover(name)).is_not_null()
     if not column.nullable or name in (spec.target, spec.time, spec.key):
-        yield "missing", missing
-    if raw != name:
-        yield f"not {_article(column.type)}", value.is_null() & ~missing
+        yield "missing", value.is_null() & ~not_converted if converted else value.is_null()
+    if converted:
+        yield f"not {_article(column.type)}", not_converted
     if column.type == "float":
         yield "not finite", ~value.is_finite()
     if column.min is not None:
-        yield f"below {column.min:g}", value < column.min
+        yield f"below {column.min:g}", value < (math.ceil(column.min) if column.type == "int" else column.min)
     if column.max is not None:
-        yield f"above {column.max:g}", value > column.max
+        yield f"above {column.max:g}", value > (math.floor(column.max) if column.type == "int" else column.max)
     if column.allowed:
         yield "not an allowed value", ~value.is_in(_allowed(name, column))
     if name == spec.time:
         yield "in the future", in_future(value)
-    if name in duplicates and len(duplicates[name]):
-        yield "seen before", pl.col(ROW).is_in(duplicates[name].implode())
+    if repeats is not None and len(repeats):
+        yield "seen before", pl.col(ROW).is_in(repeats.implode())
 
 
 def _allowed(name: str, column: Column) -> "pl.Series":

@@ -1,9 +1,10 @@
 """The model folder's own `features(rows)`: columns made from other rows, such as lags."""
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FunctionType as Features
 from typing import TYPE_CHECKING
 
 from training.errors import InputError, OstinatoError
@@ -13,14 +14,24 @@ from training.spec import DataSpec
 if TYPE_CHECKING:
     import polars as pl
 
-Features = Callable[["pl.LazyFrame"], "pl.LazyFrame"]
-
-MODULE = "model"
+MODULE = "model.py"
 HOOK = "features"
 
 
-def with_features(rows: "pl.LazyFrame", spec: DataSpec, folder: Path) -> "pl.LazyFrame":
-    """The rows after the hook, or the rows themselves if ``model.py`` defines none.
+def find(folder: Path) -> Features | None:
+    """The hook of a model's folder, if ``model.py`` defines one.
+
+    The text is looked at first, for the imports of a model can take seconds.
+    """
+    path = folder / MODULE
+    if not path.is_file() or HOOK not in path.read_text(encoding="utf-8"):
+        return None
+    with blamed(folder):
+        return getattr(load_module(folder, path.stem), HOOK, None)
+
+
+def with_features(rows: "pl.LazyFrame", features: Features | None, spec: DataSpec, folder: Path) -> "pl.LazyFrame":
+    """The rows after the hook, or the rows themselves without one.
 
     The hook sees every row that the contract kept, on both sides of the split and ordered by time where there
     is one. It may add, change and drop columns and drop rows; target, time and key must keep name and type,
@@ -29,52 +40,44 @@ def with_features(rows: "pl.LazyFrame", spec: DataSpec, folder: Path) -> "pl.Laz
     """
     import polars as pl
 
-    features = _find(folder)
     if features is None:
         return rows
-    with blamed(folder):
+    module = folder / MODULE
+    with blamed(folder, features):
         made = features(rows)
         if not isinstance(made, pl.LazyFrame):
-            raise InputError(f"{_path(folder)}: features() returned {type(made).__name__}; it must return a LazyFrame")
+            raise InputError(f"{module}: {HOOK}() returned {type(made).__name__}; it must return a LazyFrame")
         before, after = rows.collect_schema(), made.collect_schema()
     for role, name in (("target", spec.target), ("time", spec.time), ("key", spec.key)):
         if name and after.get(name) != before[name]:
             found = f"is {after[name]} after" if name in after else "is missing after"
-            raise InputError(f"{_path(folder)}: the {role} {name!r} {found} features(); keep it as {before[name]}")
+            raise InputError(f"{module}: the {role} {name!r} {found} {HOOK}(); keep it as {before[name]}")
+    for name, dtype in after.items():
+        if dtype.is_nested():
+            raise InputError(f"{module}: {HOOK}() made the column {name!r} of {dtype}; make plain values")
     return made
 
 
 @contextmanager
-def blamed(folder: Path) -> Iterator[None]:
-    """Turn an exception that passed through the model's own code into an InputError that names file and line.
+def blamed(folder: Path, features: Features | None = None) -> Iterator[None]:
+    """Turn an exception of the model's own code into an InputError that names file and line.
 
-    Whatever that code raises is the user's to mend, so every exception is caught here; those that never
-    touched it go on unchanged.
+    Whatever that code raises is its owner's to mend, so every exception is caught here. One that never passed
+    through it goes on unchanged, unless Polars raised it in a query that ``features`` made: then its first line
+    is named.
     """
+    import polars as pl
+
     try:
         yield
     except OstinatoError:
         raise
     except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _path(folder)]
+        module = folder / MODULE
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(module)]
+        if isinstance(error, pl.exceptions.PolarsError) and features is not None:
+            lines = lines or [features.__code__.co_firstlineno]
         if not lines:
             raise
         text = str(error).strip().split("\n")[0]
-        raise InputError(f"{_path(folder)}, line {lines[-1]}: {type(error).__name__}: {text}") from error
-
-
-def defined(folder: Path) -> bool:
-    """Whether ``model.py`` may define the hook; looks at the text only, for its imports can take seconds."""
-    path = Path(_path(folder))
-    return path.is_file() and HOOK in path.read_text(encoding="utf-8")
-
-
-def _find(folder: Path) -> Features | None:
-    if not defined(folder):
-        return None
-    with blamed(folder):
-        return getattr(load_module(folder, MODULE), HOOK, None)
-
-
-def _path(folder: Path) -> str:
-    return str(folder / f"{MODULE}.py")
+        raise InputError(f"{module}, line {lines[-1]}: {type(error).__name__}: {text}") from error

@@ -39,9 +39,7 @@ def _sorted_on_disk(kept: "pl.LazyFrame", time: str, count: int, scratch: Path) 
     edges = sample.gather_every(step)[1:].unique(maintain_order=True)
 
     part = pl.col(time).map_batches(edges.search_sorted, return_dtype=pl.UInt32, is_elementwise=True)
-    kept.sink_parquet(
-        pl.PartitionBy(parts, key=part.alias("_part"), include_key=False), mkdir=True, engine="streaming"
-    )
+    kept.sink_parquet(pl.PartitionBy(parts, key=part.alias("_part"), include_key=False), mkdir=True, engine="streaming")
     files = []
     for number in range(len(edges) + 1):
         if (folder := parts / f"_part={number}").is_dir():

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.preprocess.bigquery import fetch_table
-from components.preprocess.sources import Source, fetch
+from components.preprocess.sources import STORES, Source, fetch
 from training.errors import InputError, OstinatoError, did_you_mean
 from training.spec import DataSpec
 
@@ -41,6 +41,20 @@ def scan(source: Source, spec: DataSpec, scratch: Path) -> "pl.LazyFrame":
             extra_columns="ignore",
         )
     return rows.select(ROW, *spec.columns)
+
+
+def staged(rows: "pl.LazyFrame", source: Source, scratch: Path) -> "pl.LazyFrame":
+    """The same rows from a Parquet copy in ``scratch``, unless the source is local Parquet already.
+
+    So text is parsed, and a store is read, once only, however often the rows are looked at.
+    """
+    import polars as pl
+
+    if source.format == "parquet" and source.scheme not in STORES:
+        return rows
+    copy = scratch / "staged.parquet"
+    rows.sink_parquet(copy, compression="lz4", engine="streaming")
+    return pl.scan_parquet(copy)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from training.errors import InputError, OstinatoError
 Format = Literal["csv", "parquet"]
 
 _FORMATS: dict[str, Format] = {".csv": "csv", ".parquet": "parquet"}
-_EXTRAS = {"gs": "gcs", "s3": "s3"}
+STORES = {"gs": "gcs", "s3": "s3"}
+"""Schemes of object stores, and the extra of this package that each needs."""
 _HTTP = ("http", "https")
 _TIMEOUT_S = 60
 
@@ -76,7 +77,7 @@ def resolve(uri: str, folder: Path) -> Source:
         return Source(uri, scheme, (uri.removeprefix("bigquery://"),), "parquet")
     if scheme in _HTTP:
         return Source(uri, scheme, (uri,), _format(uri, [urlsplit(uri).path]))
-    if scheme in _EXTRAS:
+    if scheme in STORES:
         files = _remote_files(uri)
         return Source(uri, scheme, tuple(files), _format(uri, files))
     if scheme not in ("", "file"):
@@ -174,12 +175,12 @@ def _filesystem(uri: str) -> Any:
     import fsspec
 
     scheme = urlsplit(uri).scheme
-    if scheme not in _EXTRAS:
+    if scheme not in STORES:
         raise InputError(f"{uri}: unknown scheme; use a path, gs://, s3:// or https://")
     try:
         return fsspec.filesystem(scheme)
     except ImportError as error:
-        extra = _EXTRAS[scheme]
+        extra = STORES[scheme]
         raise InputError(f"{uri} needs the extra {extra!r}: pip install 'ostinato[{extra}]'") from error
 
 

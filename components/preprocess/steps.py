@@ -5,18 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from components.evidence import DATA_CARD_FILE, TEST_FILE, DataCard
+from components.evidence import DATA_CARD_FILE, REFUSED_FILE, TEST_FILE, DataCard
 from components.preprocess.card import describe
 from components.preprocess.checks import check_gaps, check_hook, check_refused
-from components.preprocess.contract import judge
-from components.preprocess.hook import blamed, with_features
+from components.preprocess.contract import conform, kept, refused, rules
+from components.preprocess.hook import MODULE, blamed, find, with_features
 from components.preprocess.order import in_order
-from components.preprocess.scan import reading, scan
+from components.preprocess.scan import reading, scan, staged
 from components.preprocess.sources import Source, resolve
 from components.preprocess.split import sides
 from components.preprocess.survey import before, survey
 from components.preprocess.testset import check_columns, pinned, without_pinned
-from components.preprocess.write import write
+from components.preprocess.write import write_sides
 from training.errors import InputError
 from training.folder import model_folder, workspace_root
 from training.spec import DataSpec
@@ -26,14 +26,21 @@ def preprocess(model: str, data_spec: str, data_uri: str, data_snapshot: str, as
     """Write train.parquet, test.parquet, refused.parquet (if rows were refused) and data.json into ``out``.
 
     ``out`` appears whole or not at all. Rows are ordered by time where there is a time column, else as in the
-    source; equal input gives equal bytes. Memory stays bounded: the rows are streamed.
+    source; columns as in ``data_spec``. Equal input gives equal bytes. The rows are streamed, so memory stays
+    bounded however many there are.
 
     ``data_uri`` replaces the spec's source; ``data_snapshot``, if not empty, is what
     :func:`components.preprocess.sources.snapshot` said about it earlier, and must still hold; only rows before
     ``as_of`` (ISO date or time) are seen. Raises InputError for whatever is wrong with data, spec or hook.
     """
+    return prepare(model, model_folder(workspace_root(), model), data_spec, data_uri, data_snapshot, as_of, out)
+
+
+def prepare(
+    model: str, folder: Path, data_spec: str, data_uri: str, data_snapshot: str, as_of: str, out: Path
+) -> DataCard:
+    """:func:`preprocess` for a model in a given folder."""
     spec = DataSpec.model_validate_json(data_spec)
-    folder = model_folder(workspace_root(), model)
     source = resolve(data_uri or spec.source, folder)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
@@ -42,7 +49,7 @@ def preprocess(model: str, data_spec: str, data_uri: str, data_snapshot: str, as
         ready.mkdir()
         with reading(source.uri), ThreadPoolExecutor(1) as beside:
             stamp, snapshot = source.stamp(), beside.submit(source.snapshot)
-            card = _prepare(model, spec, folder, source, as_of, scratch, ready)
+            card = _fill(model, spec, folder, source, as_of, scratch, ready)
             _check_unchanged(source, stamp, snapshot.result(), data_snapshot)
         card = card.model_copy(update={"snapshot": snapshot.result()})
         card.write(ready / DATA_CARD_FILE)
@@ -52,30 +59,31 @@ def preprocess(model: str, data_spec: str, data_uri: str, data_snapshot: str, as
     return card
 
 
-def _prepare(
-    model: str, spec: DataSpec, folder: Path, source: Source, as_of: str, scratch: Path, ready: Path
-) -> DataCard:
+def _fill(model: str, spec: DataSpec, folder: Path, source: Source, as_of: str, scratch: Path, ready: Path) -> DataCard:
     """The work itself: everything but data.json, in ``ready``."""
     pin = pinned(spec, model, folder, as_of, scratch)
-    rows = before(scan(source, spec, scratch), spec, as_of)
-    found = survey(rows, spec)
-    if not found.rows:
+    rows = before(conform(scan(source, spec, scratch), spec), spec, as_of)
+    rows = staged(rows, source, scratch)
+    seen = survey(rows, spec)
+    if not seen.rows:
         raise InputError(f"{source.uri} holds no rows" + (f" before as_of {as_of}" if as_of else ", only a header"))
 
-    judged = judge(rows, spec, found.duplicates)
-    kept = in_order(judged.kept, spec, found, scratch)
-    made = with_features(kept, spec, folder)
-    split = sides(spec, found.last)
+    contract = rules(spec, rows.collect_schema(), seen.duplicates)
+    refused(rows, spec, contract).sink_parquet(ready / REFUSED_FILE, engine="streaming")
+    lost, lost_by_reason = check_refused(ready / REFUSED_FILE, contract, seen.rows, spec, source.uri)
+    ordered = in_order(kept(rows, spec, contract), spec, seen, scratch)
+    check_gaps(ordered, spec, source.uri)
+
+    hook = find(folder)
+    featured = with_features(ordered, hook, spec, folder)
+    split = sides(spec, seen.last)
     if pin:
         split = without_pinned(split, spec, pin)
-        check_columns(pin, made.collect_schema(), model)
+        check_columns(pin, featured.collect_schema(), model)
         shutil.copyfile(pin.file, ready / TEST_FILE)
-    with blamed(folder):
-        written = write(ready, judged.refused, kept, made, split, spec, with_test=pin is None)
-
-    refused_by_reason = check_refused(ready, judged, found.rows, spec, source.uri)
-    check_gaps(written, spec, source.uri)
-    check_hook(written, spec, folder)
+    with blamed(folder, hook):
+        made = write_sides(ready, featured, split, spec.time, with_test=pin is None)
+    check_hook(made, seen.rows - lost, spec, folder / MODULE)
     return describe(
         ready,
         spec,
@@ -84,9 +92,8 @@ def _prepare(
         snapshot="",
         as_of=as_of,
         split=split.words,
-        refused=found.rows - written.kept,
-        refused_by_reason=refused_by_reason,
-        gaps=written.gaps,
+        refused=lost,
+        refused_by_reason=lost_by_reason,
         pinned_test_set=pin is not None,
         warnings=pin.warnings if pin else (),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from components.preprocess.contract import dtype_of, in_future, typed, written
+from components.preprocess.contract import in_future
 from components.preprocess.scan import ROW
 from training.errors import InputError
 from training.spec import DataSpec
@@ -32,12 +32,14 @@ class Survey:
 
 
 def before(rows: "pl.LazyFrame", spec: DataSpec, as_of: str) -> "pl.LazyFrame":
-    """Only rows with a time before ``as_of`` (ISO), and those whose time cannot be read, to be refused later."""
+    """Of conformed rows those with a time before ``as_of`` (ISO), and those without a time, to be refused later."""
+    import polars as pl
+
     if not as_of:
         return rows
     if spec.time is None:
         raise InputError(f"as_of is {as_of!r}, but data.time is not set: name the column that orders the rows")
-    time = _value(rows, spec, spec.time)
+    time = pl.col(spec.time)
     return rows.filter((time < parse_as_of(as_of)) | time.is_null())
 
 
@@ -51,13 +53,13 @@ def parse_as_of(text: str) -> datetime:
 
 
 def survey(rows: "pl.LazyFrame", spec: DataSpec) -> Survey:
-    """Look at the time column and the unique columns of the rows that are seen."""
+    """Look at the time column and the unique columns of conformed rows."""
     import polars as pl
 
     if spec.time is None:
         count = rows.select(pl.len()).collect(engine="streaming").item()
         return Survey(count, duplicates=_duplicates(rows, spec, count))
-    time = _value(rows, spec, spec.time)
+    time = pl.col(spec.time)
     valid = pl.when(~in_future(time)).then(time)
     found = (
         rows.select(valid.alias("time"))
@@ -75,7 +77,7 @@ def survey(rows: "pl.LazyFrame", spec: DataSpec) -> Survey:
 
 def _duplicates(rows: "pl.LazyFrame", spec: DataSpec, count: int) -> "dict[str, pl.Series]":
     unique = [name for name, column in spec.columns.items() if column.unique]
-    return {name: repeats(rows.select(ROW, _value(rows, spec, name).alias(name)), name, count) for name in unique}
+    return {name: repeats(rows.select(ROW, name), name, count) for name in unique}
 
 
 def repeats(rows: "pl.LazyFrame", name: str, count: int) -> "pl.Series":
@@ -97,13 +99,3 @@ def repeats(rows: "pl.LazyFrame", name: str, count: int) -> "pl.Series":
             candidates = part.filter(pl.col("hash").is_in(twice.implode())).collect(engine="streaming").sort(ROW)
             found.append(candidates.filter(~pl.col(name).is_first_distinct())[ROW])
     return pl.concat(found)
-
-
-def _value(rows: "pl.LazyFrame", spec: DataSpec, name: str) -> "pl.Expr":
-    """A column's value in the contract's type."""
-    import polars as pl
-
-    given, column = rows.collect_schema()[name], spec.columns[name]
-    if given == dtype_of(column):
-        return pl.col(name)
-    return typed(written(pl.col(name), given, column), given, column)

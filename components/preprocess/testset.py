@@ -74,7 +74,9 @@ def without_pinned(sides: Sides, spec: DataSpec, pin: Pinned) -> Sides:
             train = pl.col(spec.time or "").cast(pl.Datetime("us")) < end
             return Sides(sides.test, train, f"time {spec.time}: pinned test set, trained before {end.isoformat()}")
         key = pl.col(spec.key or "")
-        strays = rows.select(key).filter(~on_test_side(spec, rule.test)).unique().collect(engine="streaming").to_series()
+        strays = (
+            rows.select(key).filter(~on_test_side(spec, rule.test)).unique().collect(engine="streaming").to_series()
+        )
     train = sides.train & ~key.is_in(strays.implode()) if len(strays) else sides.train
     return Sides(sides.test, train, f"key {spec.key}: pinned test set, its keys and {rule.test:.4g} of all left out")
 

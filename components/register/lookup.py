@@ -4,10 +4,11 @@
 reads what is left, such as ``postgresql://``.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from training.errors import InputError, OstinatoError
 
@@ -96,13 +97,12 @@ def search_condition(name: str, digest: str) -> str:
 
 def shown(tracking_uri: str) -> str:
     """The tracking URI without user name and password, for messages."""
-    parts = urlsplit(tracking_uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return re.sub(r"(?<=://)[^/@]+@", "", tracking_uri)
 
 
 def registry_down(tracking_uri: str, why: object) -> OstinatoError:
     """The error for a registry that can't be used now."""
-    return OstinatoError(
-        f"model registry {shown(tracking_uri)} can't be used: {why}. Check that it is up, the tracking URI, "
-        "and MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN"
-    )
+    fix = "Check that it is up, the tracking URI, and MLFLOW_TRACKING_USERNAME and _PASSWORD or MLFLOW_TRACKING_TOKEN"
+    if tracking_uri.startswith("sqlite"):
+        fix = "Check that the file is MLflow's, the permissions and the free space of its folder"
+    return OstinatoError(f"model registry {shown(tracking_uri)} can't be used: {why}. {fix}")

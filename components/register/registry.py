@@ -1,6 +1,7 @@
 """Writing to the model registry, through MLflow's client; every write is looked up before it is made."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.register.effects import effect
-from components.register.lookup import registry_down, sqlite_file
+from components.register.lookup import registry, registry_down, sqlite_file
+from training.errors import OstinatoError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+ATTEMPTS = 5
+"""How often a write is tried when other writers make the same thing."""
 EXISTS, MISSING = "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"
+_CONFLICT = re.compile(r"IntegrityError|UNIQUE constraint|duplicate key|Duplicate entry|database is locked")
 _BOUNDED = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -21,16 +26,22 @@ _BOUNDED = {
 }
 
 
+class RegistryRace(OstinatoError):
+    """Another writer made the same thing at the same time: look again, and go on."""
+
+
 @contextmanager
 def registry_errors(tracking_uri: str, fine: str = "") -> Iterator[None]:
-    """Turn MLflow's errors into OstinatoError, and swallow the error code that is ``fine``."""
+    """Turn errors of MLflow and of its stores into OstinatoError, and swallow the error code that is ``fine``."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except MlflowException as error:
-        if not fine or error.error_code != fine:
-            raise registry_down(tracking_uri, str(error)[:400]) from error
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        if not fine or getattr(error, "error_code", "") != fine:
+            down = registry_down(tracking_uri, str(error)[:400])
+            raise (RegistryRace(*down.args) if _CONFLICT.search(str(error)) else down) from error
 
 
 def mlflow_client(tracking_uri: str) -> "MlflowClient":
@@ -47,7 +58,6 @@ def mlflow_client(tracking_uri: str) -> "MlflowClient":
         if file and not file.exists():
             _make_store(file)
         mlflow.set_tracking_uri(tracking_uri)
-        mlflow.set_registry_uri(tracking_uri)
         return mlflow.MlflowClient(tracking_uri, registry_uri=tracking_uri)
 
 
@@ -83,10 +93,22 @@ def ensure_registered_model(client: "MlflowClient", tracking_uri: str, name: str
 
 
 def move_alias(tracking_uri: str, name: str, alias: str, version: str) -> None:
-    """Point an alias at a version, or remove it if the version is ""."""
+    """Point an alias at a version, or remove it if the version is "".
+
+    MLflow's SQL store fails, rather than overwrites, when two writers set a new alias at once: then the alias is
+    read again, and set again unless it is right. Raises OstinatoError if the registry can't be used.
+    """
     client = mlflow_client(tracking_uri)
-    with registry_errors(tracking_uri):
-        if version:
-            client.set_registered_model_alias(name, alias, version)
-        else:
-            client.delete_registered_model_alias(name, alias)
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            with registry_errors(tracking_uri):
+                if version:
+                    client.set_registered_model_alias(name, alias, version)
+                else:
+                    client.delete_registered_model_alias(name, alias)
+            return
+        except RegistryRace:
+            if registry(tracking_uri).aliases(name).get(alias, "") == version:
+                return
+            if not left:
+                raise

@@ -21,7 +21,15 @@ from components.register.lookup import (
     registry,
 )
 from components.register.model_card import model_card
-from components.register.registry import MISSING, ensure_registered_model, mlflow_client, move_alias, registry_errors
+from components.register.registry import (
+    ATTEMPTS,
+    MISSING,
+    RegistryRace,
+    ensure_registered_model,
+    mlflow_client,
+    move_alias,
+    registry_errors,
+)
 from components.register.tracked_run import (
     Candidate,
     delete_leftovers,
@@ -82,16 +90,25 @@ def register(spec: str, tracking_uri: str, code_version: str, run: str, candidat
         SPEC_TAG: verdict.spec_digest,
     }
     kept = {key: value for key, value in tags.items() if value}
-    try:
-        version = _register(model, tracking_uri, verdict, kept, candidate)
-    except OstinatoError:
-        if not reader.versions(model.registered_name, digest=digest):
-            raise
-        version = _register(model, tracking_uri, verdict, kept, candidate)
+    version = _register_among_others(model, tracking_uri, verdict, kept, candidate)
     if registry(tracking_uri).aliases(model.registered_name).get(CANDIDATE) != version.version:
         move_alias(tracking_uri, model.registered_name, CANDIDATE, version.version)
         effect("candidate set")
     return version.version
+
+
+def _register_among_others(
+    spec: ModelSpec, tracking_uri: str, verdict: Verdict, tags: dict[str, str], files: Candidate
+) -> ModelVersion:
+    """Register, and again from the start when another writer made the same thing: whatever exists is then found."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            return _register(spec, tracking_uri, verdict, tags, files)
+        except OstinatoError as error:
+            raced = isinstance(error, RegistryRace)
+            if not left or not (raced or registry(tracking_uri).versions(spec.registered_name, tags[DIGEST_TAG])):
+                raise
+    raise AssertionError
 
 
 def _register(

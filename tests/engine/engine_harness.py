@@ -37,9 +37,19 @@ class Process:
     """An engine in a process of its own, which a test may kill."""
 
     def __init__(self, ir: dict[str, Any], run_dir: Path, **settings: Any) -> None:
-        task = {"ir": ir, "run_dir": str(run_dir), "cache_dir": str(run_dir.parent / "cache"), "arguments": {}, **settings}
+        task = {
+            "ir": ir,
+            "run_dir": str(run_dir),
+            "cache_dir": str(run_dir.parent / "cache"),
+            "arguments": {},
+            **settings,
+        }
         self.popen = subprocess.Popen(
-            [sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, str(DRIVER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert self.popen.stdin
         self.popen.stdin.write(json.dumps(task))

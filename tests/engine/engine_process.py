@@ -21,7 +21,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     import kfp
 
-    print(json.dumps({name: step.outputs.parameters for name, step in result.steps.items()} | {"kfp": hasattr(kfp, "Client")}))
+    print(
+        json.dumps(
+            {name: step.outputs.parameters for name, step in result.steps.items()} | {"kfp": hasattr(kfp, "Client")}
+        )
+    )
 
 
 main()

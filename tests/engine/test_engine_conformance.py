@@ -1,3 +1,4 @@
+# pyright: reportInvalidTypeForm=false
 """The engine and kfp.local run the same packages and must agree on every output."""
 
 import json
@@ -10,23 +11,33 @@ from engine.engine_harness import Engine
 from kfp import dsl, local
 from kfp.local import config
 
-component = dsl.component(base_image="python:3.11", install_kfp_package=False)
+component: Any = dsl.component(base_image="python:3.11", install_kfp_package=False)
 
 
 @component
-def observe(i: int, f: float, b: bool, s: str, l: list, d: dict, word: str = "default", maybe: Optional[str] = None) -> str:  # noqa: E741, UP045
+def observe(
+    i: int,
+    f: float,
+    b: bool,
+    s: str,
+    li: list,
+    d: dict,
+    word: str = "default",
+    maybe: Optional[str] = None,  # noqa: UP045
+) -> str:
     import json
 
-    values = [i, f, b, s, l, d, word, maybe]
-    return json.dumps([[type(value).__name__, value] for value in values])
+    values = [i, f, b, s, li, d, word, maybe]
+    return json.dumps([[type(value).__name__, value] for value in values], sort_keys=True)
+
+
+LIST, STRUCT = [1, "two"], {"n": 1, "in": {"x": [True, 2]}}
 
 
 @dsl.pipeline(name="every-type")
-def every_type(
-    i: int, s: str, f: float = 2, b: bool = False, l: list = [1, "two"], d: dict = {"n": 1, "in": {"x": [True, 2]}}
-):  # noqa: E741, B006
-    observe(i=i, f=f, b=b, s=s, l=l, d=d)
-    observe(i=7, f=0.5, b=True, s="it's \"$HOME\" {x} \n é", l=[], d={}, word="given")
+def every_type(i: int, s: str, f: float = 2, b: bool = False, li: list = LIST, d: dict = STRUCT):
+    observe(i=i, f=f, b=b, s=s, li=li, d=d)
+    observe(i=7, f=0.5, b=True, s='it\'s "$HOME" {x} \n é', li=[], d={}, word="given")
 
 
 class Facts(NamedTuple):
@@ -38,7 +49,9 @@ class Facts(NamedTuple):
 
 
 @component
-def facts(n: int) -> NamedTuple("Facts", [("count", int), ("share", float), ("names", list), ("nested", dict), ("good", bool)]):
+def facts(n: int) -> NamedTuple(
+    "Facts", [("count", int), ("share", float), ("names", list), ("nested", dict), ("good", bool)]
+):
     from collections import namedtuple
 
     made = namedtuple("Facts", "count share names nested good")
@@ -50,12 +63,20 @@ def named_outputs(n: int):
     first = facts(n=n)
     second = facts(n=first.outputs["count"])
     seen = second.outputs
-    observe(i=seen["count"], f=seen["share"], b=seen["good"], s="x", l=seen["names"], d=seen["nested"])
+    observe(i=seen["count"], f=seen["share"], b=seen["good"], s="x", li=seen["names"], d=seen["nested"])
 
 
 @component
-def make(rows: int, data: dsl.Output[dsl.Dataset], model: dsl.Output[dsl.Model], metrics: dsl.Output[dsl.Metrics],
-         curves: dsl.Output[dsl.ClassificationMetrics], page: dsl.Output[dsl.HTML], card: dsl.OutputPath(str), total: dsl.OutputPath(int)):
+def make(
+    rows: int,
+    data: dsl.Output[dsl.Dataset],
+    model: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+    curves: dsl.Output[dsl.ClassificationMetrics],
+    page: dsl.Output[dsl.HTML],
+    card: dsl.OutputPath(str),
+    total: dsl.OutputPath(int),
+):
     import os
 
     os.mkdir(data.path)
@@ -78,8 +99,15 @@ def make(rows: int, data: dsl.Output[dsl.Dataset], model: dsl.Output[dsl.Model],
 
 
 @component
-def read(data: dsl.Input[dsl.Dataset], model: dsl.Input[dsl.Model], metrics: dsl.Input[dsl.Metrics], path: dsl.InputPath("Dataset"),
-         card: str, total: int, absent: Optional[dsl.Input[dsl.Artifact]] = None) -> str:  # noqa: UP045
+def read(
+    data: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    metrics: dsl.Input[dsl.Metrics],
+    path: dsl.InputPath("Dataset"),
+    card: str,
+    total: int,
+    absent: Optional[dsl.Input[dsl.Artifact]] = None,  # noqa: UP045
+) -> str:
     import json
     import os
 
@@ -87,14 +115,22 @@ def read(data: dsl.Input[dsl.Dataset], model: dsl.Input[dsl.Model], metrics: dsl
     with open(model.path, "rb") as file:
         size = len(file.read())
     kinds = [type(one).__name__ for one in (data, model, metrics, absent)]
-    return json.dumps([sorted(os.listdir(data.path)), data.metadata, data.name, model.framework, size, metrics.metadata, kinds, card, total])
+    seen = [sorted(os.listdir(data.path)), data.metadata, data.name, model.framework, size, metrics.metadata]
+    return json.dumps([*seen, kinds, card, total], sort_keys=True)
 
 
 @dsl.pipeline(name="artifacts")
 def artifacts(rows: int = 3):
     made = make(rows=rows)
     out = made.outputs
-    read(data=out["data"], model=out["model"], metrics=out["metrics"], path=out["data"], card=out["card"], total=out["total"])
+    read(
+        data=out["data"],
+        model=out["model"],
+        metrics=out["metrics"],
+        path=out["data"],
+        card=out["card"],
+        total=out["total"],
+    )
 
 
 @component
@@ -120,7 +156,7 @@ def diamond(name: str = "n"):
 
 CASES = [
     (every_type, {"i": 5, "s": "plain"}),
-    (every_type, {"i": -1, "s": "{\"a\": 1}", "f": 3.0, "b": True, "l": [[1], {"x": 2}], "d": {"n": 2}}),
+    (every_type, {"i": -1, "s": '{"a": 1}', "f": 3.0, "b": True, "li": [[1], {"x": 2}], "d": {"n": 2}}),
     (named_outputs, {"n": 3}),
     (artifacts, {"rows": 2}),
     (diamond, {"name": "x y"}),
@@ -129,7 +165,12 @@ CASES = [
 
 @pytest.mark.parametrize(("pipeline", "arguments"), CASES, ids=[f"{case[0].name}-{i}" for i, case in enumerate(CASES)])
 def test_every_output_equals_what_kfp_local_makes_of_the_same_package(
-    pipeline: Any, arguments: dict[str, Any], engine: Engine, compiled: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Any,
+    arguments: dict[str, Any],
+    engine: Engine,
+    compiled: Callable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ours = engine.run(compiled(pipeline), arguments=arguments)
     monkeypatch.setattr(config.LocalExecutionConfig, "instance", None)
@@ -150,7 +191,9 @@ def left_behind(folder: Path) -> dict[str, Any]:
     return {"": written} | {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def test_results_carry_parameters_with_their_types_and_artifacts_with_their_metadata(engine: Engine, compiled: Callable) -> None:
+def test_results_carry_parameters_with_their_types_and_artifacts_with_their_metadata(
+    engine: Engine, compiled: Callable
+) -> None:
     steps = engine.run(compiled(artifacts), arguments={"rows": 2}).steps
     made = steps["make"].outputs
     assert made.parameters == {"card": "a card", "total": 4}

@@ -34,8 +34,8 @@ class Case:
 
     def save(self, name: str, estimator: Any, **facts: Any) -> Path:
         """A real model folder of an estimator that is fitted on the training rows unless it already is."""
-        from sklearn.utils.validation import check_is_fitted
         from sklearn.exceptions import NotFittedError
+        from sklearn.utils.validation import check_is_fitted
 
         try:
             check_is_fitted(estimator)
@@ -131,20 +131,21 @@ def diabetes(tmp_path: Path) -> Case:
     rows = shuffled(load_diabetes(as_frame=True).frame).rename(columns={"target": "progression"})
     rows["group"] = ["high" if bmi > 0 else "low" for bmi in rows["bmi"]]
     rows["previous"] = rows["progression"].shift(1).fillna(150.0)
-    case = make_case(tmp_path, "regression", rows, "progression", "time", "points")
+    case = make_case(tmp_path / "diabetes", "regression", rows, "progression", "time", "points")
     case.inputs.remove("group")
     return case
 
 
 @pytest.fixture
 def cancer(tmp_path: Path) -> Case:
-    """569 tumours with text labels: malignant or benign."""
+    """569 tumours with text labels, malignant or benign, and the ten means of their measurements."""
     from sklearn.datasets import load_breast_cancer
 
-    rows = shuffled(load_breast_cancer(as_frame=True).frame.drop(columns=[]))
+    rows = shuffled(load_breast_cancer(as_frame=True).frame)
+    rows = rows[[name for name in rows if name.startswith("mean") or name == "target"]].copy()
     rows["target"] = rows["target"].map({0: "malignant", 1: "benign"})
     rows["group"] = ["large" if r > 14 else "small" for r in rows["mean radius"]]
-    case = make_case(tmp_path, "classification", rows, "target")
+    case = make_case(tmp_path / "cancer", "classification", rows, "target")
     case.inputs.remove("group")
     return case
 
@@ -154,4 +155,4 @@ def wine(tmp_path: Path) -> Case:
     """178 wines of three growers, numbered 0 to 2."""
     from sklearn.datasets import load_wine
 
-    return make_case(tmp_path, "classification", shuffled(load_wine(as_frame=True).frame), "target")
+    return make_case(tmp_path / "wine", "classification", shuffled(load_wine(as_frame=True).frame), "target")

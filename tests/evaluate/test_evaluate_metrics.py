@@ -1,5 +1,7 @@
 """Exact metrics agree with scikit-learn."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -13,12 +15,13 @@ from components.evaluate.roc import roc_auc, roc_points
 
 
 def regression() -> tuple[Actual, Prediction]:
-    x, y = load_diabetes(return_X_y=True)
+    bunch: Any = load_diabetes()
+    x, y = bunch.data, bunch.target
     model = LinearRegression().fit(x[:300], y[:300])
     return Actual(y[300:].astype(float)), Prediction(model.predict(x[300:]))
 
 
-def classification(load, model) -> tuple[Actual, Prediction]:
+def classification(load: Any, model: Any) -> tuple[Actual, Prediction]:
     x, y = load(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))
     x, y = x[order], y[order]
@@ -78,7 +81,7 @@ def test_classification_metrics_equal_those_of_scikit_learn(load, model):
     assert actual.classes is not None and said.probabilities is not None
     y, p, chances = actual.values, said.values, said.probabilities
     binary = len(actual.classes) == 2
-    average = {"average": "binary" if binary else "macro"}
+    average: dict[str, Any] = {"average": "binary" if binary else "macro"}
     scores = chances[:, 1] if binary else chances
     expected = {
         "accuracy": sk.accuracy_score(y, p),

@@ -41,9 +41,7 @@ def model_spec(name: str = "bike-demand", **overrides: Any) -> ModelSpec:
 
 def candidate(folder: Path, weight: int = 1, decision: str = "pass", model: str = "bike-demand") -> Candidate:
     """A candidate whose model digest depends on ``weight`` alone."""
-    files = Candidate(
-        folder / "data", folder / "model", folder / "verdict", folder / "report", folder / "evidently"
-    )
+    files = Candidate(folder / "data", folder / "model", folder / "verdict", folder / "report", folder / "evidently")
     (files.model / "examples").mkdir(parents=True)
     (files.model / "MLmodel").write_text("flavors:\n  sklearn:\n    serialization_format: skops\n")
     (files.model / "model.skops").write_bytes(f"weights {weight}".encode() * 2000)

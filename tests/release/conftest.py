@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from release.registered import Place
 from servers import git_server, mlflow_server
 
 from components.deploy.repository import ensure_local_repository
@@ -47,3 +48,22 @@ def tracking_uri(tmp_path: Path, empty_store: Path) -> str:
     file.parent.mkdir()
     shutil.copy(empty_store, file)
     return f"sqlite:///{file}"
+
+
+@pytest.fixture(scope="session")
+def three_versions(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a store in which `bike-demand` has versions 1 to 3."""
+    home = tmp_path_factory.mktemp("versions")
+    shutil.copy(empty_store, home / "mlflow.db")
+    registry = Place(f"sqlite:///{home}/mlflow.db", home, "", home)
+    assert [registry.register(weight) for weight in (1, 2, 3)] == ["1", "2", "3"]
+    return home / "mlflow.db"
+
+
+@pytest.fixture
+def place(three_versions: Path, manifests: Path, tmp_path: Path) -> Place:
+    """A SQLite registry with versions 1 to 3 of `bike-demand`, and a manifests repository in which nothing is live."""
+    work = tmp_path / "work"
+    work.mkdir()
+    shutil.copy(three_versions, work / "mlflow.db")
+    return Place(f"sqlite:///{work}/mlflow.db", manifests, str(manifests), work)

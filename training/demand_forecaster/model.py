@@ -33,10 +33,10 @@ def features(rows: pl.LazyFrame) -> pl.LazyFrame:
     week_mean = counts.select("ts", count_week_mean=pl.col("count").rolling_mean_by("ts", window_size="1w"))
     day = pl.col("ts").dt.date()
     out = rows.with_columns(
-        hour=pl.col("ts").dt.hour().cast(pl.Float64),
-        weekday=pl.col("ts").dt.weekday().cast(pl.Float64),
-        day_of_year=pl.col("ts").dt.ordinal_day().cast(pl.Float64),
-        holiday=day.is_in(federal_holidays()).cast(pl.Float64),
+        hour=pl.col("ts").dt.hour().cast(pl.Int64),
+        weekday=pl.col("ts").dt.weekday().cast(pl.Int64),
+        day_of_year=pl.col("ts").dt.ordinal_day().cast(pl.Int64),
+        holiday=day.is_in(federal_holidays()).cast(pl.Int64),
     )
     for hours in LAGS_HOURS:
         lag = counts.select(pl.col("ts").dt.offset_by(f"{hours}h"), pl.col("count").alias(f"count_{hours}h"))

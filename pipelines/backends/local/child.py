@@ -125,7 +125,6 @@ def _spawn(job: Job) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**os.environ, "_KFP_RUNTIME": "true"},
         )
     assert process.stdin
     with contextlib.suppress(BrokenPipeError):  # It died at once; its exit status tells more.

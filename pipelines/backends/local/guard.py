@@ -61,24 +61,35 @@ def stoppable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def step_environment() -> Iterator[None]:
+    """Environment variables that all steps get, and that libraries read when they are imported."""
+    # Threads of OpenMP that wait by spinning slow down the steps and imports beside them, and each other: a fit of
+    # 1 s takes up to 100 s on a busy machine. A value that the user has set stays.
+    given = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"), "_KFP_RUNTIME": "true"}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            os.environ.update({} if value is None else {name: value})
+
+
+@contextlib.contextmanager
 def kfp_runtime() -> Iterator[None]:
     """KFP's runtime without compiler and client, imported once for all forked children, and no garbage collection.
 
     It is taken out of the interpreter afterwards, so that a later ``import kfp`` gets all of it.
     """
-    ours, collecting, before = "kfp" not in sys.modules, gc.isenabled(), os.environ.get("_KFP_RUNTIME")
+    ours, collecting = "kfp" not in sys.modules, gc.isenabled()
     gc.disable()
     try:
-        if ours:
-            os.environ["_KFP_RUNTIME"] = "true"
-            importlib.import_module("kfp.dsl.executor")
+        importlib.import_module("kfp.dsl.executor")
         yield
     finally:
-        if ours:
-            for name in [name for name in sys.modules if name.partition(".")[0] == "kfp"]:
-                del sys.modules[name]
-            os.environ.pop("_KFP_RUNTIME")
-            os.environ.update({} if before is None else {"_KFP_RUNTIME": before})
+        for name in [name for name in sys.modules if ours and name.partition(".")[0] == "kfp"]:
+            del sys.modules[name]
         gc.unfreeze()
         if collecting:
             gc.enable()

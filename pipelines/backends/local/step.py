@@ -6,6 +6,7 @@ holds 128 KiB at most) and dies when that pipe closes.
 
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import importlib
 import json
@@ -28,6 +29,7 @@ from training.errors import OstinatoError
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NO_ROOM = 74
 """Exit status of a child that could not even write its result; EX_IOERR of sysexits.h."""
+_inherited: list[object] = []
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,11 @@ def _die_with(parent: int) -> None:
 
 def _settle() -> None:
     """Standard streams, signals, log handlers and garbage collection of a process of its own."""
+    # Kept: closing the engine's streams here could wait for a lock whose owner, a thread, was not forked.
+    _inherited.extend((sys.stdin, sys.stdout, sys.stderr))
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout, sys.stderr = (os.fdopen(fd, "w", buffering=1, encoding="utf-8", closefd=False) for fd in (1, 2))
+    faulthandler.enable()
     for number in STOPPING:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
@@ -126,7 +132,7 @@ def _run(job: Job) -> int:
 
 
 def _execute(job: Job) -> Outputs:
-    os.environ.update({"_KFP_RUNTIME": "true", **job.env})
+    os.environ.update(job.env)
     runtime = importlib.import_module("kfp.dsl.executor")
     path = Path(job.folder, "ephemeral_component.py")
     path.write_text(job.source, encoding="utf-8")

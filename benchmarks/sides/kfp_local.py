@@ -1,0 +1,25 @@
+"""The package that `ostinato run` compiled, under kfp.local with a subprocess a step."""
+
+import os
+
+from kfp import components, local
+from work import HOME, MANIFESTS, MODEL, ROOT, TRACKING_URI, spec
+
+from components.preprocess.sources import snapshot
+from training.folder import model_folder
+
+folder = model_folder(ROOT, MODEL)
+source = str(folder / spec().data.source)
+(package,) = (HOME / "packages").glob("*.yaml")
+
+local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(HOME / "kfp"), raise_on_error=True)
+components.load_component_from_file(str(package))(
+    data_uri=source,
+    data_snapshot=snapshot(source, folder),
+    as_of=os.environ["BENCH_AS_OF"],
+    tracking_uri=TRACKING_URI,
+    manifests_remote=MANIFESTS,
+    release=spec().release.mode,
+    code_version="unknown",
+    run="by-hand",
+)

@@ -1,0 +1,93 @@
+"""The six steps over paths: the same plain functions of ``components/`` for every side of the comparison.
+
+The side passes on what a step returns: folders and short texts. ``BENCH_AS_OF`` is the day up to which rows are seen.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+from training.folder import model_spec, workspace_root
+from training.spec import ModelSpec
+
+MODEL = "demand-forecaster"
+ROOT = workspace_root()
+HOME = ROOT / ".ostinato"
+OUT = HOME / "by-hand"
+TRACKING_URI = f"sqlite:///{HOME / 'mlflow.db'}"
+MANIFESTS = str(HOME / "manifests.git")
+
+
+@cache
+def spec() -> ModelSpec:
+    return model_spec(ROOT, MODEL)
+
+
+def preprocess() -> str:
+    """Returns the data folder."""
+    from components.preprocess.steps import preprocess
+
+    preprocess(MODEL, spec().data.canonical_json(), "", "", os.environ["BENCH_AS_OF"], OUT / "data")
+    return str(OUT / "data")
+
+
+def train(data: str) -> str:
+    """Returns the model folder."""
+    from components.train.steps import train
+
+    contract, training = spec().data.canonical_json(), spec().training.canonical_json()
+    train(MODEL, spec().task, contract, training, Path(data), OUT / "candidate")
+    return str(OUT / "candidate")
+
+
+def champion(candidate: str) -> str:
+    """Returns the champion's version, empty without one; its model folder is ``OUT / "champion"``."""
+    from components.champion.rival import fetch_rival
+    from components.deploy.repository import ensure_local_repository
+
+    ensure_local_repository(Path(MANIFESTS), ROOT / "manifests")
+    rival = fetch_rival(MODEL, MANIFESTS, TRACKING_URI, Path(candidate), OUT / "champion")
+    return rival.version if rival else ""
+
+
+def evaluate(data: str, candidate: str, champion_version: str) -> str:
+    """Returns the folder with verdict.json, report.html and evidently.html."""
+    from components.evaluate.steps import evaluate
+
+    judged = OUT / "judged"
+    judged.mkdir(exist_ok=True)
+    evaluate(
+        MODEL,
+        spec().task,
+        spec().data.canonical_json(),
+        spec().quality.canonical_json(),
+        champion_version,
+        spec().digest(),
+        "",
+        data=Path(data),
+        candidate=Path(candidate),
+        champion=OUT / "champion",
+        verdict_file=judged / "verdict.json",
+        report_file=judged / "report.html",
+        evidently_file=judged / "evidently.html",
+    )
+    return str(judged)
+
+
+def register(data: str, candidate: str, judged: str) -> str:
+    """Returns the version."""
+    from components.register.steps import Candidate, register
+
+    verdict, report, evidently = (Path(judged, name) for name in ("verdict.json", "report.html", "evidently.html"))
+    files = Candidate(Path(data), Path(candidate), verdict, report, evidently)
+    return register(spec().canonical_json(), TRACKING_URI, "unknown", "by-hand", files)
+
+
+def deploy(version: str, judged: str) -> str:
+    """Returns the commit."""
+    from components.deploy.steps import deploy
+
+    verdict = Path(judged, "verdict.json")
+    return deploy(
+        spec().canonical_json(), TRACKING_URI, MANIFESTS, version, spec().release.mode, "unknown", "by-hand", verdict
+    )

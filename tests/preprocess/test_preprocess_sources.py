@@ -1,0 +1,138 @@
+"""Sources: local, over HTTP, in stores; their snapshots; and data that is larger than the memory it gets."""
+
+import hashlib
+import http.server
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from preprocess.shop import BY_KEY, COLUMNS, Model, hours
+
+from components.preprocess.sources import resolve, snapshot
+from training.errors import InputError, OstinatoError
+
+
+def test_the_snapshot_of_a_file_is_the_sha256_of_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"a,b\n1,2\n")
+    assert snapshot("rows.csv", tmp_path) == "sha256:" + hashlib.sha256(b"a,b\n1,2\n").hexdigest()
+    assert snapshot(f"file://{tmp_path}/rows.csv", Path("/")) == snapshot("rows.csv", tmp_path)
+
+
+def test_the_snapshot_of_a_directory_changes_with_any_file_and_not_with_the_place(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "a.csv").write_text("a\n1\n")
+        (tmp_path / place / "b.csv").write_text("a\n2\n")
+        (tmp_path / place / "_SUCCESS").touch()
+    assert snapshot("one", tmp_path) == snapshot("two", tmp_path)
+    (tmp_path / "two" / "b.csv").write_text("a\n3\n")
+    assert snapshot("one", tmp_path) != snapshot("two", tmp_path)
+
+
+def test_sources_are_imported_without_polars() -> None:
+    code = "import sys, components.preprocess.sources, components.preprocess.component; print('polars' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("uri", "module", "extra"),
+    [
+        ("s3://bucket/rows.csv", "s3fs", "s3"),
+        ("gs://bucket/rows.csv", "gcsfs", "gcs"),
+        ("bigquery://p.d.t", "google.cloud.bigquery", "bigquery"),
+    ],
+)
+def test_a_store_without_its_extra_names_the_extra(monkeypatch, uri: str, module: str, extra: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=rf"pip install 'ostinato\[{extra}\]'"):
+        snapshot(uri, Path())
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(model: Model) -> Iterator[str]:
+    """A web server over the model's folder; the tests use plain HTTP where users have HTTPS."""
+
+    def handler(*args, **kwargs):
+        return Handler(*args, directory=str(model.folder), **kwargs)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_a_file_behind_a_url_gives_the_rows_of_the_local_file(model: Model, server: str, name: str) -> None:
+    model.save(hours(500), name)
+    local = model.run(source=name)
+    uri = f"{server}/{name}?signature=x"
+    remote = model.run(uri=uri, snapshot=snapshot(uri, model.folder))
+    assert remote.fingerprint == local.fingerprint
+    assert remote.snapshot.startswith("last-modified:")
+    assert remote.source == uri
+
+
+def test_a_url_that_is_not_there_is_an_input_error(model: Model, server: str) -> None:
+    with pytest.raises(InputError, match="HTTP 404"):
+        model.run(uri=f"{server}/none.csv")
+
+
+def test_a_server_that_does_not_answer_is_no_input_error(model: Model) -> None:
+    with pytest.raises(OstinatoError, match="cannot be reached") as caught:
+        model.run(uri="http://127.0.0.1:9/rows.csv")
+    assert caught.value.exit_code == 1
+
+
+def test_directories_skip_hidden_files_and_files_without_rows(tmp_path: Path) -> None:
+    (tmp_path / ".old").mkdir()
+    for name in ("b.csv", "a.csv", ".c.csv", "_d.csv", ".old/e.csv", "LICENCE.md"):
+        (tmp_path / name).touch()
+    assert [Path(file).name for file in resolve(".", tmp_path).files] == ["a.csv", "b.csv"]
+
+
+PEAK = """
+import json, resource, sys
+from pathlib import Path
+from components.preprocess.steps import preprocess
+card = preprocess("shop", sys.argv[1], "", "", "", Path(sys.argv[2]))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"peak_mib": peak / 1024, "rows": card.train.rows + card.test.rows}))
+"""
+PART = 250_000
+
+
+@pytest.fixture
+def wide(model: Model) -> dict[str, Any]:
+    """The contract of a source of 16 files of 250,000 rows and 26 columns each, a row a second."""
+    (model.folder / "parts").mkdir()
+    floats = [(pl.col("id") * (i + 2) % 9973).cast(pl.Float64).alias(f"f{i}") for i in range(20)]
+    rows = hours(PART).with_columns(floats)
+    for part in range(16):
+        seconds = pl.duration(seconds=pl.col("id") + part * PART)
+        at = (pl.datetime(2000, 1, 1, time_unit="us") + seconds).alias("at")
+        model.save(rows.with_columns(at), f"parts/{part:02}.parquet")
+    columns = {**COLUMNS, "id": {"type": "int"}} | {f"f{i}": {"type": "float"} for i in range(20)}
+    return {"source": "parts", "columns": columns}
+
+
+@pytest.mark.parametrize("split", [{"by": "time", "test": "1d"}, BY_KEY], ids=["time", "key"])
+def test_memory_stays_below_the_size_of_the_rows(model: Model, wide: dict[str, Any], split: dict) -> None:
+    spec = model.spec(**wide, split=split)
+    command = [sys.executable, "-c", PEAK, spec.canonical_json(), str(model.out)]
+    done = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert done["rows"] == 16 * PART
+    in_memory_mib = 16 * PART * len(spec.columns) * 8 / 2**20
+    assert done["peak_mib"] < in_memory_mib
+    print(done, in_memory_mib)

@@ -1,0 +1,167 @@
+"""Reading the registry without MLflow says the same as MLflow, and a registry that is down is named, quickly."""
+
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from release.candidates import candidate, model_spec
+from release.registered import Place
+from servers import free_port
+
+from components.deploy.steps import deploy
+from components.register.lookup import CANDIDATE, Registry, registry
+from components.register.lookup_client import ClientRegistry
+from components.register.steps import register
+from training.errors import InputError, OstinatoError
+
+NAME = "bike-demand"
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def place_of(request: pytest.FixtureRequest, place: Place) -> Place:
+    if request.param == "sqlite":
+        return place
+    url = request.getfixturevalue("mlflow_server")
+    served = Place(url, place.manifests, place.remote, place.work)
+    for weight in (1, 2, 3):
+        served.register(weight)
+    return served
+
+
+def everything(reader: Registry, digest: str) -> list[object]:
+    versions = reader.versions(NAME)
+    return [
+        versions,
+        reader.aliases(NAME),
+        reader.versions(NAME, digest=digest),
+        reader.version(NAME, "2"),
+        [reader.storage_uri(NAME, one.version) for one in versions],
+        reader.version(NAME, "99"),
+        reader.version(NAME, "x"),
+        reader.version("unknown", "1"),
+        reader.versions("unknown"),
+        reader.aliases("unknown"),
+    ]
+
+
+def test_the_quick_readers_agree_with_mlflows_client(place_of: Place) -> None:
+    reader = registry(place_of.tracking_uri)
+    digest = reader.versions(NAME)[1].digest
+    quick = everything(reader, digest)
+    assert quick == everything(ClientRegistry(place_of.tracking_uri), digest)
+    assert [one.version for one in reader.versions(NAME, digest=digest)] == ["2"]
+    assert reader.aliases(NAME)[CANDIDATE] == "3"
+    assert all(uri.startswith("file:///") and uri.endswith("/artifacts") for uri in quick[4])  # pyright: ignore
+
+
+def test_a_store_that_does_not_exist_yet_is_an_empty_registry_and_is_not_made(tmp_path: Path) -> None:
+    reader = registry(f"sqlite:///{tmp_path}/new/mlflow.db")
+    assert (reader.aliases(NAME), reader.versions(NAME), reader.version(NAME, "1")) == ({}, [], None)
+    assert os.listdir(tmp_path) == []
+
+
+class _Sick(http.server.BaseHTTPRequestHandler):
+    """Answers like a proxy in front of a server that is down, or in front of something else."""
+
+    def do_GET(self) -> None:
+        body = b"<html>Bad gateway</html>" if "html" in self.server.mood else b'{"message": "try later"}'  # pyright: ignore
+        self.send_response(502 if "html" in self.server.mood else 401)  # pyright: ignore
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def sick_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Sick)
+    server.mood = request.param  # pyright: ignore
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("sick_server", "words"),
+    [("html", "HTTP 502 with no JSON"), ("json", "HTTP 401: try later")],
+    indirect=["sick_server"],
+)
+def test_a_server_that_answers_something_else_is_named(sick_server: str, words: str) -> None:
+    with pytest.raises(OstinatoError, match=words) as caught:
+        registry(sick_server).aliases(NAME)
+    assert sick_server in str(caught.value)
+
+
+def test_a_registry_that_is_down_stops_register_and_deploy_quickly_and_changes_nothing(
+    place: Place, tmp_path: Path
+) -> None:
+    uri = f"http://user:secret@127.0.0.1:{free_port()}"
+    files = candidate(tmp_path / "candidate", 7)
+    spec = model_spec().canonical_json()
+    start = time.monotonic()
+    for step in (
+        lambda: register(spec, uri, "c0de", "run", files),
+        lambda: deploy(spec, uri, place.remote, "1", "direct", "c0de", "run", files.verdict),
+    ):
+        with pytest.raises(
+            OstinatoError, match=r"model registry http://127.0.0.1:\d+ can't be used.*tracking URI"
+        ) as caught:
+            step()
+        assert "secret" not in str(caught.value)
+    assert time.monotonic() - start < 10
+    assert place.commits() == 1
+
+
+@pytest.mark.parametrize("uri", ["", "mlruns", "file:///tmp/mlruns", "sqlite:///", "sqlite://"])
+def test_a_tracking_uri_that_can_not_be_a_registry_is_refused(uri: str) -> None:
+    with pytest.raises(InputError, match="sqlite:///<absolute path>"):
+        registry(uri).aliases(NAME)
+
+
+def test_a_registered_name_with_a_quote_is_refused_and_never_reaches_a_filter() -> None:
+    with pytest.raises(InputError, match="has a quote in it"):
+        registry(f"http://127.0.0.1:{free_port()}").versions("x' OR name = 'y")
+
+
+def test_finding_that_nothing_changed_does_not_import_mlflow(place: Place, tmp_path: Path) -> None:
+    files = candidate(tmp_path / "candidate", 3)
+    place.release("3")
+    from components.deploy.reconcile import reconcile
+
+    reconcile(place.tracking_uri, place.remote)
+    before = {path: path.stat().st_mtime_ns for path in place.work.rglob("*") if path.is_file()}
+    code = f"""
+import sys
+from pathlib import Path
+from components.register.steps import Candidate, register
+from components.deploy.steps import deploy
+files = Candidate(*(Path(p) for p in {[str(p) for p in vars(files).values()]!r}))
+spec = {model_spec().canonical_json()!r}
+version = register(spec, {place.tracking_uri!r}, "other-code", "other-run", files)
+where = ({place.tracking_uri!r}, {place.remote!r}, version)
+commit = deploy(spec, *where, "direct", "other-code", "other-run", files.verdict)
+assert not {{"mlflow", "pandas", "polars", "kfp", "sqlalchemy"}} & sys.modules.keys()
+print(version, commit)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    from release.candidates import bare_git
+
+    assert done.stdout.split() == ["3", bare_git(place.manifests, "rev-parse", "main")]
+    assert {path: path.stat().st_mtime_ns for path in place.work.rglob("*") if path.is_file()} == before
+    assert place.commits() == 2
+    shutil.rmtree(tmp_path / "candidate")

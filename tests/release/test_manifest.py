@@ -1,0 +1,208 @@
+"""The manifest: byte-stable, canonical, valid for KServe's CRD, and read back or refused with the field's name."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from release.candidates import model_spec
+
+from components.deploy.manifest import Evidence, canonical_quantity, check_storage_uri, manifest_path, parse, render
+from training.errors import InputError
+
+CONTRACTS = Path(os.environ.get("OSTINATO_CONTRACTS", Path(__file__).parents[3] / "shared" / "contracts"))
+CRD = CONTRACTS / "serving.kserve.io_inferenceservices.yaml"
+EVIDENCE = Evidence("sha256:" + "a" * 64, "sha256:" + "b" * 64, "sha256:" + "c" * 64, "0123abc", "sha256:" + "d" * 64)
+URI = "file:///srv/artifacts/models/m-1/artifacts"
+GOLDEN = Path(__file__).with_name("inferenceservice.golden.yaml")
+GPU = {"resources": {"cpu": "1.5", "memory": "1024Mi", "accelerator": {"type": "nvidia.com/gpu"}}}
+
+
+def rendered(previous: str = "2", **spec: Any) -> bytes:
+    return render(model_spec(**spec), "3", URI, previous, EVIDENCE)
+
+
+def test_a_rendered_manifest_is_the_golden_file_byte_for_byte(request: pytest.FixtureRequest) -> None:
+    content = rendered(serving=GPU)
+    if request.config.getoption("--update-golden"):
+        GOLDEN.write_bytes(content)
+    assert content == GOLDEN.read_bytes()
+
+
+def test_equal_specs_that_are_written_differently_render_equal_bytes() -> None:
+    assert rendered(serving=GPU) == rendered(
+        serving={"resources": {"accelerator": {"count": 1, "type": "nvidia.com/gpu"}, "cpu": "1500m", "memory": "1Gi"}}
+    )
+
+
+def test_runtime_protocol_and_deployment_mode_are_written_although_they_are_defaults() -> None:
+    document = yaml.safe_load(rendered())
+    model = document["spec"]["predictor"]["model"]
+    assert (model["runtime"], model["protocolVersion"]) == ("ostinato-mlflow", "v2")
+    assert document["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
+
+
+def test_a_first_release_has_no_previous_version() -> None:
+    assert b"previous-version" not in rendered(previous="")
+    assert parse(rendered(previous=""), "bike-demand", "c").previous_version == ""
+
+
+def test_a_manifest_says_what_it_was_rendered_from() -> None:
+    live = parse(rendered(), "bike-demand", "c0ffee")
+    assert (live.version, live.previous_version, live.storage_uri, live.commit) == ("3", "2", URI, "c0ffee")
+    assert live.registered_model == live.name == "bike-demand"
+    facts = Evidence(live.digest, live.data_fingerprint, live.verdict_digest, live.code_version, live.spec_digest)
+    assert facts == EVIDENCE
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("1500m", "1500m"),
+        ("1.5", "1500m"),
+        ("1000m", "1"),
+        ("0.5", "500m"),
+        ("2", "2"),
+        ("2000", "2k"),
+        ("0", "0"),
+        ("0.0005", "500u"),
+        ("1500M", "1500M"),
+        ("1000M", "1G"),
+        ("1.5G", "1500M"),
+        ("2Gi", "2Gi"),
+        ("1024Mi", "1Gi"),
+        ("0.5Gi", "512Mi"),
+        ("1536Mi", "1536Mi"),
+        ("1.5Ki", "1536"),
+        ("0.5Ki", "512"),
+    ],
+)
+def test_quantities_are_written_as_kubernetes_writes_them_back(written: str, canonical: str) -> None:
+    assert canonical_quantity(written) == canonical
+    assert canonical_quantity(canonical) == canonical
+
+
+@pytest.mark.parametrize(
+    "uri", [URI, "s3://bucket/1/models/m-1/artifacts", "gs://b/k", "oci://registry.example.org/m@sha256:" + "0" * 64]
+)
+def test_storage_uris_that_can_not_move_are_accepted(uri: str) -> None:
+    assert check_storage_uri(uri) == uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "fix"),
+    [
+        ("models:/bike-demand@champion", "an alias or registry name moves"),
+        ("models:/bike-demand/3", "an alias or registry name moves"),
+        ("runs:/abc/model", "KServe can't resolve a run"),
+        ("mlflow-artifacts:/1/models/m-1/artifacts", "--no-serve-artifacts"),
+        ("oci://registry.example.org/m:latest", "by digest"),
+        ("https://example.org/model.tar.gz", "use file:///"),
+        ("/srv/artifacts", "use file:///"),
+        ("file://relative", "use file:///"),
+        ("s3://bucket/a b", "use file:///"),
+        ("", "use file:///"),
+    ],
+)
+def test_storage_uris_that_move_or_can_not_be_fetched_are_refused_with_the_fix(uri: str, fix: str) -> None:
+    with pytest.raises(InputError, match=fix):
+        render(model_spec(), "3", uri, "", EVIDENCE)
+
+
+def _edited(**annotations: Any) -> bytes:
+    document = yaml.safe_load(rendered())
+    document["metadata"]["annotations"] |= {
+        f"ostinato.dev/{key.replace('_', '-')}": v for key, v in annotations.items()
+    }
+    return yaml.safe_dump(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a: [", "is not YAML"),
+        (b"\xff\xfe\x00", "is not YAML"),
+        (b"", "no InferenceService"),
+        (b"- 1", "no InferenceService"),
+        (b"kind: Deployment", "no InferenceService"),
+        (b"kind: InferenceService", "metadata.name is None"),
+        (rendered(name="other"), "metadata.name is 'other', but the folder is 'bike-demand'"),
+        (_edited(model_version=3), "model-version is 3"),
+        (_edited(model_version="three"), "model-version is 'three', no version number"),
+        (_edited(previous_version=2), "previous-version is 2, no version number"),
+        (_edited(model_digest=""), "model-digest is ''"),
+        (rendered().replace(URI.encode(), b"models:/bike-demand@champion"), "an alias or registry name moves"),
+    ],
+)
+def test_a_broken_or_hand_edited_manifest_is_refused_with_the_field_and_the_way_back(
+    content: bytes, words: str
+) -> None:
+    with pytest.raises(InputError, match="ostinato rollback") as caught:
+        parse(content, "bike-demand", "c0ffee")
+    assert words in str(caught.value)
+    assert "models/bike-demand/inferenceservice.yaml at commit c0ffee" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../up", "a b", "a:b", "A", "", "a/b", "-x", "$(x)", "a\n"])
+def test_a_name_that_is_not_safe_as_a_path_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="is not allowed"):
+        manifest_path(name)
+
+
+def _strict(node: Any) -> Any:
+    """A CRD's OpenAPI v3 schema as JSON Schema in which unknown fields are errors."""
+    if isinstance(node, list):
+        return [_strict(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    strict = {key: _strict(value) for key, value in node.items() if not key.startswith("x-kubernetes-")}
+    if node.get("x-kubernetes-int-or-string"):
+        strict |= {"type": ["integer", "string"]}
+        strict.pop("anyOf", None)
+    closed = not node.get("x-kubernetes-preserve-unknown-fields")
+    if isinstance(node.get("properties"), dict) and closed and "additionalProperties" not in node:
+        strict["additionalProperties"] = False
+    return strict
+
+
+@pytest.fixture(scope="module")
+def crd() -> Draft202012Validator:
+    if not CRD.is_file():
+        pytest.skip(f"KServe's CRDs are not at {CONTRACTS}; set OSTINATO_CONTRACTS to the folder that has them")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    definition = yaml.load(CRD.read_bytes(), Loader=loader)
+    version = next(one for one in definition["spec"]["versions"] if one["name"] == "v1beta1")
+    schema = _strict(version["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}
+    return Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize(
+    "serving",
+    [
+        {},
+        GPU,
+        {"protocol": "v1", "deployment_mode": "Knative", "model_format": "sklearn", "runtime": "kserve-sklearnserver"},
+        {"scaling": {"min_replicas": 2, "max_replicas": 5}, "namespace": "prod"},
+    ],
+)
+def test_every_rendered_shape_is_valid_for_kserves_crd(crd: Draft202012Validator, serving: dict[str, Any]) -> None:
+    document = yaml.safe_load(rendered(serving=serving))
+    assert [error.message for error in crd.iter_errors(document)] == []
+    annotations = document["metadata"]["annotations"]
+    assert all(isinstance(value, str) for value in annotations.values())
+
+
+def test_the_crd_check_would_notice_an_unknown_field(crd: Draft202012Validator) -> None:
+    document = yaml.safe_load(rendered())
+    document["spec"]["predictor"]["model"]["storageURI"] = "x"
+    assert any("storageURI" in error.message for error in crd.iter_errors(document))
+
+
+def test_every_part_of_the_evidence_changes_the_bytes() -> None:
+    for field in ("digest", "data_fingerprint", "verdict_digest", "code_version", "spec_digest"):
+        other = replace(EVIDENCE, **{field: "other"})
+        assert render(model_spec(), "3", URI, "2", other) != rendered()
