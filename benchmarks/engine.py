@@ -60,7 +60,8 @@ def compile_steps(path: Path) -> None:
         for _ in range(5):
             value = handed_on(text=value).output
 
-    compiler.Compiler().compile(dsl.pipeline(five_steps, name="five-steps"), str(path))
+    pipeline: Any = dsl.pipeline(five_steps, name="five-steps")
+    compiler.Compiler().compile(pipeline, str(path))
 
 
 def seconds(code: str, package: Path, folder: Path, cache: str) -> float:

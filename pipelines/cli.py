@@ -36,7 +36,9 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 Model = Annotated[str, typer.Argument(help="Name of the model.", autocompletion=complete_model)]
-AnyModel = Annotated[str | None, typer.Argument(help="Name of the model; all unless given.", autocompletion=complete_model)]
+AnyModel = Annotated[
+    str | None, typer.Argument(help="Name of the model; all unless given.", autocompletion=complete_model)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
@@ -198,7 +200,7 @@ def schema(
 def new(
     name: Annotated[str, typer.Argument(help="Name of the new model: lower-case letters, digits, hyphens.")],
     task: Annotated[str, typer.Option(help="regression or classification.")],
-    data: Annotated[Path | None, typer.Option(help="Your CSV or Parquet file; a small real data set unless given.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Your CSV or Parquet file; else a small real data set.")] = None,
     target: Annotated[str | None, typer.Option(help="Column to predict.")] = None,
     time: Annotated[str | None, typer.Option(help="Column that orders the rows: split by time.")] = None,
     key: Annotated[str | None, typer.Option(help="Column that identifies a row: split by its hash.")] = None,
@@ -211,14 +213,22 @@ def new(
 
 
 @testset.command("rotate", epilog="Example: ostinato testset rotate demand-forecaster")
-def rotate(model: Model) -> None:
+def rotate(
+    model: Model,
+    data: Annotated[str | None, typer.Option(help="File, directory, glob or URI instead of the spec's source.")] = None,
+    as_of: Annotated[str, typer.Option(help="ISO date or time: pin as if on that day.")] = "",
+) -> None:
     """Pin today's test side as the fixed test set and write it into spec.yaml."""
-    from components.preprocess.testset import rotate
+    from components.preprocess.rotate import rotate
+    from pipelines.run import data_uri
 
-    print(rotate(workspace_root(), model))
+    here = places()
+    done = rotate(here.root, model, data_uri(here, model_spec(here.root, model), data), as_of)
+    replaced = f", in place of the one of {done.replaced.pinned_on}" if done.replaced else ""
+    print(f"pinned {done.rows} test rows at {done.path}{replaced}\nsha256 {done.sha256}, written into spec.yaml")
 
 
-def places():  # noqa: ANN201
+def places():
     """Where this workspace keeps things."""
     from pipelines.settings import load_places
 
@@ -264,7 +274,7 @@ def main() -> None:
     except typer.Abort:
         sys.exit(INTERRUPTED)
     except KeyboardInterrupt:
-        print("\nstopped; go on with: ostinato run MODEL --resume RUN (ostinato report names the newest run)", file=sys.stderr)
+        print("\nstopped; go on with: ostinato run MODEL --resume RUN (the newest in .ostinato/runs)", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except OstinatoError as error:
         fail(error, str(error), error.exit_code)

@@ -1,3 +1,5 @@
+# pyright: reportCallIssue=false, reportArgumentType=false
+# kfp's decorators turn functions into components: outputs are no arguments, and a pipeline is no function.
 """The pipeline: take new data, train, judge the candidate against the living champion, register it, hand it over.
 
 `compile_package` makes the IR package that every place runs: the laptop's engine, Kubeflow Pipelines, Vertex AI.
@@ -7,14 +9,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from kfp import compiler, dsl
+from kfp.dsl import PipelineTask
+
 from components.champion.component import champion
 from components.deploy.component import deploy
 from components.evaluate.component import evaluate
 from components.preprocess.component import preprocess
 from components.register.component import register
-from kfp import compiler, dsl
-from kfp.dsl import PipelineTask
-
 from components.train.component import train
 from pipelines.package import STEPS
 from training.spec import ModelSpec, Resources

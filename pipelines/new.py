@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -160,7 +161,9 @@ def _test_period(frame: "pl.DataFrame", time: str) -> str:
             f"--time {time!r} holds {frame[time].dtype}, not dates or times such as 2026-01-31 or 2026-01-31 13:00:00"
         )
     moments = frame[time].cast(pl.Datetime)
-    seconds = (moments.max() - moments.min()).total_seconds() / 5  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
+    first, last = moments.min(), moments.max()
+    assert isinstance(first, datetime) and isinstance(last, datetime)
+    seconds = (last - first).total_seconds() / 5
     return f"{max(1, round(seconds / 86400))}d" if seconds >= 5 * 86400 else f"{max(1, round(seconds / 3600))}h"
 
 

@@ -28,7 +28,9 @@ class Progress:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
 
@@ -57,7 +59,7 @@ class Progress:
             note = f" ({remark})" if remark else ""
             print(f"{time.monotonic() - self._began:6.1f}  {step} {state}{took}{note}", file=self._stream, flush=True)
 
-    def _table(self):  # noqa: ANN202
+    def _table(self):
         from rich.table import Table
 
         table = Table.grid(padding=(0, 2))

@@ -124,7 +124,7 @@ def override(spec: ModelSpec, parameters: dict[str, str], root: Path) -> tuple[M
     known = set(spec.training.hyperparameters)
     if set(parameters) - known:
         module = load_module(model_folder(root, spec.name), spec.training.entry_point.split(":")[0])
-        known |= set(getattr(module, "Hyperparameters").model_fields) if hasattr(module, "Hyperparameters") else set()
+        known |= set(module.Hyperparameters.model_fields) if hasattr(module, "Hyperparameters") else set()
     for name in parameters:
         if name not in known:
             hint = did_you_mean(name, known | {"as_of"})

@@ -68,7 +68,7 @@ def load_places(root: Path) -> Places:
     previous = Path.cwd()
     try:
         os.chdir(root)  # pydantic-settings looks for pyproject.toml from the current folder
-        return Places(root, Settings())
+        return Places(root, Settings())  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
         raise InputError("\n".join(_explain(problem) for problem in error.errors())) from error
     finally:

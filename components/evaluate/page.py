@@ -255,7 +255,7 @@ def _probability_charts(actual: Actual, candidate: Prediction, champion: Predict
         },
         {
             "title": "Calibration",
-            "note": "On the dashed line a probability means what it says.",
+            "note": "Dashed: probabilities as they happen.",
             "legend": list(shown),
             "svg": square_chart(reliability, "calibration", "predicted probability", "observed share", dots=True),
         },

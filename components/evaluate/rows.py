@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-BATCH_ROWS = 131_072
+BATCH_ROWS = 65_536
 """Rows that are in memory as a whole at a time; only labels and predictions are kept for all."""
 
 
@@ -102,14 +102,10 @@ def _order(label: object) -> tuple[bool, object]:
 
 
 def batches(path: Path, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
-    """The test rows in file order, some 131,072 at a time. A batch is immutable."""
+    """The test rows in file order, about 65,536 at a time. A batch is immutable."""
     import polars as pl
-    import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=list(columns)):
-        found = pl.from_arrow(batch)
-        assert isinstance(found, pl.DataFrame)
-        yield found
+    yield from pl.scan_parquet(path).select(list(columns)).collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
 
 
 def first_rows(path: Path, columns: Sequence[str]) -> "pd.DataFrame":

@@ -33,14 +33,19 @@ class Slices:
 def slice_rows(column: "pl.Series") -> Slices:
     """Raises InputError if the column has more than 200 distinct values."""
     import numpy as np
+    import polars as pl
 
+    if column.dtype == pl.Boolean:
+        column = column.cast(pl.String)
     distinct = column.unique().sort(nulls_last=True)
     if len(distinct) > MAX_VALUES:
         raise InputError(
             f"quality.checks: slice column {column.name!r} has {len(distinct)} distinct values, at most {MAX_VALUES} "
             "can be judged; choose a column with few values, or bin it in features()"
         )
-    index = column.rank("dense").fill_null(len(distinct)).to_numpy().astype(np.intp) - 1
+    known = distinct.drop_nulls()
+    index = known.search_sorted(column).to_numpy().astype(np.intp)
+    index[column.is_null().to_numpy()] = len(known)
     counts = np.bincount(index, minlength=len(distinct))
     names = tuple("(missing)" if value is None else str(value) for value in distinct.to_list())
     return Slices(column.name, names, counts, Groups(index, len(distinct)))

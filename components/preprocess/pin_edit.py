@@ -44,6 +44,8 @@ def _edited(text: str, pin: dict[str, str]) -> str:
 
 def _child(node: Any, key: str) -> Any:
     """The value node under a key of a mapping node, or None."""
+    if not isinstance(node, yaml.MappingNode):
+        raise LookupError("no mapping")
     return next((value for name, value in node.value if name.value == key), None)
 
 

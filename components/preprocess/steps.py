@@ -41,7 +41,8 @@ def prepare(
 ) -> DataCard:
     """:func:`preprocess` for a model in a given folder."""
     spec = DataSpec.model_validate_json(data_spec)
-    source = resolve(data_uri or spec.source, folder)
+    given = data_uri or spec.source
+    source = resolve(given, folder)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
         scratch = Path(name)
@@ -51,7 +52,7 @@ def prepare(
             stamp, snapshot = source.stamp(), beside.submit(source.snapshot)
             card = _fill(model, spec, folder, source, as_of, scratch, ready)
             _check_unchanged(source, stamp, snapshot.result(), data_snapshot)
-        card = card.model_copy(update={"snapshot": snapshot.result()})
+        card = card.model_copy(update={"source": given, "snapshot": snapshot.result()})
         card.write(ready / DATA_CARD_FILE)
         if out.exists():
             out.rename(scratch / "replaced")

@@ -10,7 +10,7 @@ from components.preprocess.split import TEST, Sides
 if TYPE_CHECKING:
     import polars as pl
 
-ROW_GROUP = 262_144
+ROW_GROUP = 131_072
 """Rows of a Parquet row group: fixed, so that equal rows give equal bytes."""
 
 

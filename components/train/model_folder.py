@@ -8,6 +8,7 @@ identity of the model, and a step that is killed and run again ends with the ver
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,16 +42,16 @@ def save_model(
     list. facts: written under ``metadata.ostinato`` of ``MLmodel``. Raises InputError if the estimator needs a type
     that is not trusted, or can't be saved by skops.
     """
-    import mlflow.sklearn
     from mlflow.models import infer_signature
+    from mlflow.sklearn import save_model as save_sklearn
 
     check_trusted(estimator, trusted)
     example = rows.dropna().tail(3)
-    mlflow.sklearn.save_model(
+    save_sklearn(
         estimator,
         folder,
         signature=infer_signature(rows, estimator.predict(rows.head(5))),
-        input_example=example if len(example) else None,
+        input_example=example if len(example) else None,  # pyright: ignore[reportArgumentType]
         pip_requirements=pinned_requirements(),
         serialization_format="skops",
         skops_trusted_types=sorted(trusted),
@@ -164,7 +165,7 @@ class Predictor:
         missing = [name for name in self.inputs if name not in rows.columns]
         if missing:
             raise OstinatoError(f"the rows lack the column(s) {missing} that the model needs; they have {list(rows)}")
-        return rows if list(rows.columns) == self.inputs else rows[self.inputs]
+        return rows if list(rows.columns) == self.inputs else rows.loc[:, self.inputs]
 
 
 def load_model(folder: Path) -> Predictor:
@@ -193,7 +194,7 @@ def load_model(folder: Path) -> Predictor:
         raise OstinatoError(
             f"{folder}/MLmodel does not describe a scikit-learn model with a signature: {error!r}"
         ) from error
-    except (zipfile.BadZipFile, zipfile.zlib.error, json.JSONDecodeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, json.JSONDecodeError, EOFError) as error:
         raise OstinatoError(f"{folder}: the weights are damaged: {error}") from error
     except (ImportError, AttributeError, ValueError) as error:
         raise OstinatoError(f"{folder} does not load in this environment: {type(error).__name__}: {error}") from error

@@ -135,7 +135,7 @@ def test_a_model_that_raises_is_told_with_its_file_and_line(workspace: Path, ost
     assert_nothing_released(workspace, done)
 
 
-NAN_MODEL = '''
+NAN_MODEL = """
 
 def train(rows, target, hyperparameters, seed):
     from sklearn.linear_model import LinearRegression
@@ -143,7 +143,7 @@ def train(rows, target, hyperparameters, seed):
     fitted = LinearRegression().fit(rows.fillna(0), target)
     fitted.coef_ = fitted.coef_ * float("nan")
     return fitted
-'''
+"""
 
 
 def test_predictions_that_are_not_numbers_never_pass(workspace: Path, ostinato: Run) -> None:
@@ -176,9 +176,7 @@ def test_a_manifests_remote_that_is_no_repository_is_named(workspace: Path, osti
     remote = workspace / "not-a-repository"
     if kind != "missing":
         remote.mkdir()
-    done = ostinato(
-        "run", MODEL, "--param", "as_of=2011-06-01", OSTINATO_MANIFESTS_REMOTE=str(remote)
-    )
+    done = ostinato("run", MODEL, "--param", "as_of=2011-06-01", OSTINATO_MANIFESTS_REMOTE=str(remote))
     assert done.code in (1, 2)
     assert str(remote) in done.err
     assert not (workspace / ".ostinato" / "mlflow.db").exists()

@@ -25,9 +25,7 @@ def flats(path: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def test_every_command_of_the_tutorial_does_what_it_says(
-    workspace: Path, ostinato: Callable[..., Finished]
-) -> None:
+def test_every_command_of_the_tutorial_does_what_it_says(workspace: Path, ostinato: Callable[..., Finished]) -> None:
     flats(workspace / "flats.csv")
     text = (ROOT / "docs" / "tutorial.md").read_text()
     found = [(match["command"], int(match["code"] or 0)) for match in COMMAND.finditer(text)]

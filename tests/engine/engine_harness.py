@@ -1,6 +1,7 @@
 """Ways to run the engine in tests: in this process, and in one that a test may kill."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -44,13 +45,11 @@ class Process:
             "arguments": {},
             **settings,
         }
-        self.popen = subprocess.Popen(
-            [sys.executable, str(DRIVER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        # Python without this variable leaves C's output buffered, as it is for users.
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        pipe = subprocess.PIPE
+        command = [sys.executable, str(DRIVER)]
+        self.popen = subprocess.Popen(command, text=True, env=env, stdin=pipe, stdout=pipe, stderr=pipe)
         assert self.popen.stdin
         self.popen.stdin.write(json.dumps(task))
         self.popen.stdin.close()

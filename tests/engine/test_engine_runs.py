@@ -231,14 +231,33 @@ def shouts():
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_step_log_holds_output_of_python_logging_c_code_and_programs(
-    method: str, engine: Engine, compiled: Callable, capfd: pytest.CaptureFixture
+    method: str, compiled: Callable, process: Callable[..., Process], tmp_path: Path
 ) -> None:
-    log = engine.run(compiled(shouts), start_method=method).steps["shout"].log
-    assert log
-    text = log.read_text()
+    code, out, err = process(compiled(shouts), tmp_path / "run", start_method=method).end()
+    assert (code, err) == (0, "") and "from" not in out
+    text = (tmp_path / "run" / "shout" / "attempt-1" / "step.log").read_text()
     for source in ("print", "stderr", "logging", "a file descriptor", "C, buffered", "a program"):
         assert f"from {source}\n" in text
-    assert "from" not in capfd.readouterr().out
+
+
+@component
+def leave_running() -> int:
+    import subprocess
+
+    return subprocess.Popen(["sleep", "600"]).pid
+
+
+@dsl.pipeline(name="leaves-running")
+def leaves_running():
+    leave_running()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_nothing_that_a_step_left_running_outlives_it(
+    method: str, engine: Engine, compiled: Callable, alive: Callable, wait_for: Callable
+) -> None:
+    step = engine.run(compiled(leaves_running), start_method=method).steps["leave-running"]
+    wait_for(lambda: not alive(step.outputs.parameters["Output"]))
 
 
 @component

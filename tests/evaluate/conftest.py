@@ -28,8 +28,8 @@ class Case:
     root: Path
     task: str
     contract: DataSpec
-    train: pd.DataFrame
-    test: pd.DataFrame
+    train: Any
+    test: Any
     inputs: list[str] = field(default_factory=list)
 
     def save(self, name: str, estimator: Any, **facts: Any) -> Path:
@@ -82,7 +82,7 @@ def make_case(root: Path, task: str, rows: pd.DataFrame, target: str, split: str
         pl.from_pandas(part).write_parquet(path)
         times = {"time_from": part["at"].min(), "time_to": part["at"].max()} if split == "time" else {}
         parts[name] = Part(rows=len(part), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), **times)
-    roles = {target: "target", "at": "time", "id": "key"}
+    roles: dict[str, Any] = {target: "target", "at": "time", "id": "key"}
     frame = pl.from_pandas(rows)
     card = DataCard(
         model="a-model",
@@ -119,7 +119,11 @@ def _column(column: pl.Series, unit: str) -> Column:
     return Column(type=kind or ("int" if column.dtype.is_integer() else "float"), unit=unit, nullable=False)  # type: ignore[arg-type]
 
 
-def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
+def _frame(load: Any) -> Any:
+    return load(as_frame=True).frame
+
+
+def shuffled(frame: Any) -> Any:
     return frame.sample(frac=1, random_state=0).reset_index(drop=True)
 
 
@@ -128,7 +132,7 @@ def diabetes(tmp_path: Path) -> Case:
     """442 patients, hourly: predict the progression of the disease."""
     from sklearn.datasets import load_diabetes
 
-    rows = shuffled(load_diabetes(as_frame=True).frame).rename(columns={"target": "progression"})
+    rows = shuffled(_frame(load_diabetes)).rename(columns={"target": "progression"})
     rows["group"] = ["high" if bmi > 0 else "low" for bmi in rows["bmi"]]
     rows["previous"] = rows["progression"].shift(1).fillna(150.0)
     case = make_case(tmp_path / "diabetes", "regression", rows, "progression", "time", "points")
@@ -141,7 +145,7 @@ def cancer(tmp_path: Path) -> Case:
     """569 tumours with text labels, malignant or benign, and the ten means of their measurements."""
     from sklearn.datasets import load_breast_cancer
 
-    rows = shuffled(load_breast_cancer(as_frame=True).frame)
+    rows = shuffled(_frame(load_breast_cancer))
     rows = rows[[name for name in rows if name.startswith("mean") or name == "target"]].copy()
     rows["target"] = rows["target"].map({0: "malignant", 1: "benign"})
     rows["group"] = ["large" if r > 14 else "small" for r in rows["mean radius"]]
@@ -155,4 +159,4 @@ def wine(tmp_path: Path) -> Case:
     """178 wines of three growers, numbered 0 to 2."""
     from sklearn.datasets import load_wine
 
-    return make_case(tmp_path / "wine", "classification", shuffled(load_wine(as_frame=True).frame), "target")
+    return make_case(tmp_path / "wine", "classification", shuffled(_frame(load_wine)), "target")

@@ -1,6 +1,7 @@
 """A model called shop: clean hourly rows, their contract, and preprocess run on them."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ class Model:
     @property
     def refused(self) -> pl.DataFrame:
         return pl.read_parquet(self.out / REFUSED_FILE)
+
+    def between(self) -> timedelta:
+        """From the last trained time to the first tested one."""
+        last, first = self.train["at"].to_list()[-1], self.test["at"].to_list()[0]
+        return first - last
 
     def left_behind(self) -> list[str]:
         """What a failed run left where the output would be."""

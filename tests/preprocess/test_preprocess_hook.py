@@ -50,7 +50,7 @@ def test_a_model_without_the_hook_keeps_its_rows(model: Model) -> None:
         ('return rows.rename({"id": "number"})', "the key 'id' is missing after features()"),
         ("return pl.concat([rows, rows])", "made 1000 rows of 500"),
         ("return rows.reverse()", "changed the order of the rows"),
-        ('return rows.with_columns(pl.col("place").cast(pl.Int64))', "features"),
+        ('return rows.with_columns(pl.col("place").cast(pl.Int64))', "line 4: InvalidOperationError"),
         ('return rows.with_columns(pl.col("temp").map_batches(lambda s: 1 / 0, pl.Float64))', "ZeroDivisionError"),
     ],
 )

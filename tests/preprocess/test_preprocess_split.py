@@ -99,7 +99,7 @@ def test_rows_of_one_key_stay_together(model: Model) -> None:
 def test_an_embargo_leaves_its_length_between_train_and_test(model: Model) -> None:
     model.save(hours(500))
     model.run(split={"by": "time", "test": "2d", "embargo": "6h"})
-    assert model.test["at"].min() - model.train["at"].max() == timedelta(hours=7)
+    assert model.between() == timedelta(hours=7)
     assert model.test.height == 48
 
 
@@ -124,6 +124,10 @@ def test_sorting_on_disk_gives_the_bytes_of_sorting_in_memory(model: Model, monk
 
 def rotated(model: Model) -> dict:
     rotate(model.folder.parents[1], "shop")
+    return pin_in_spec(model)
+
+
+def pin_in_spec(model: Model) -> dict:
     testset = model_spec(model.folder.parents[1], "shop").data.testset
     assert testset is not None
     return testset.model_dump(mode="json")
@@ -141,7 +145,7 @@ def test_rotate_pins_the_test_side_and_trains_on_the_same_rows_as_before(model: 
     assert [line.split(":")[0].strip() for line in added] == ["testset", "sha256", "pinned_on"]
     assert (rotation.sha256, rotation.rows) == (before.test.sha256, 48)
 
-    after = model.run(testset=model_spec(model.folder.parents[1], "shop").data.testset.model_dump(mode="json"))
+    after = model.run(testset=pin_in_spec(model))
     assert after.pinned_test_set
     assert after.fingerprint == before.fingerprint
 
@@ -153,7 +157,7 @@ def test_a_pinned_test_set_stays_when_data_is_added_and_train_ends_before_it(mod
     model.save(hours(900))
     second = model.run(testset=pin, split={"by": "time", "test": "2d", "embargo": "4h"})
     assert second.test == first.test
-    assert model.test["at"].min() - model.train["at"].max() == timedelta(hours=5)
+    assert model.between() == timedelta(hours=5)
 
 
 def test_pinned_keys_are_not_trained_on_whatever_the_hash_says(model: Model) -> None:

@@ -100,7 +100,9 @@ def test_a_type_that_is_not_trusted_is_refused_with_the_lines_to_add(tmp_path: P
     assert not (tmp_path / "model").exists()
 
 
-def test_an_estimator_with_a_function_inside_is_refused(tmp_path: Path, diabetes: tuple[pd.DataFrame, pd.Series]) -> None:
+def test_an_estimator_with_a_function_inside_is_refused(
+    tmp_path: Path, diabetes: tuple[pd.DataFrame, pd.Series]
+) -> None:
     rows, target = diabetes
     fitted = make_pipeline(FunctionTransformer(lambda values: values), LinearRegression()).fit(rows, target)
     with pytest.raises(InputError):
@@ -150,7 +152,7 @@ def damage_no_signature(folder: Path) -> None:
         (damage_no_signature, "signature"),
     ],
 )
-def test_a_damaged_folder_is_refused_with_its_reason_and_runs_nothing(saved: Path, damage, said: str) -> None:  # noqa: ANN001
+def test_a_damaged_folder_is_refused_with_its_reason_and_runs_nothing(saved: Path, damage, said: str) -> None:
     damage(saved)
     with pytest.raises(OstinatoError, match=said):
         load_model(saved)

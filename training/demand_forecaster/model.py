@@ -1,9 +1,14 @@
 """Hourly bike-rental demand, one day ahead: calendar, weather forecast and lags known a day before."""
 
 import datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
 HORIZON_HOURS = 24
 """A forecast is made a day ahead: no input may know a count of the last 24 hours."""
@@ -47,15 +52,22 @@ def features(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def federal_holidays() -> list[datetime.date]:
     """Federal holidays of the United States, 2010 to 2039: the offices of Washington, D.C. close."""
+    from pandas import DatetimeIndex
     from pandas.tseries.holiday import USFederalHolidayCalendar
 
-    return [day.date() for day in USFederalHolidayCalendar().holidays("2010-01-01", "2039-12-31")]
+    return list(DatetimeIndex(USFederalHolidayCalendar().holidays("2010-01-01", "2039-12-31")).date)
 
 
-def train(rows, target, hyperparameters: Hyperparameters, seed: int):
-    """Fit on rows (n, inputs) float64 and target (n,) rentals per hour; returns the fitted regressor."""
+def train(
+    rows: "pd.DataFrame", target: "pd.Series", hyperparameters: Hyperparameters, seed: int
+) -> "HistGradientBoostingRegressor":
+    """Fit on rows (n, inputs) and target (n,) rentals per hour; returns the fitted regressor."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    return HistGradientBoostingRegressor(
-        loss="poisson", categorical_features=["weekday"], random_state=seed, **hyperparameters.model_dump()
-    ).fit(rows, target)
+    estimator = HistGradientBoostingRegressor(
+        loss="poisson",
+        categorical_features=["weekday"],  # pyright: ignore[reportArgumentType]
+        random_state=seed,
+        **hyperparameters.model_dump(),
+    )
+    return estimator.fit(rows, target)

@@ -179,8 +179,8 @@ class _Run:
         ended = [name for name, child in self.running.items() if child.ended()]
         for name in ended:
             child, step = self.running.pop(name), self.steps[name]
-            step.seconds = round(time.monotonic() - child.started, 3)
             result = child.outcome()
+            step.seconds = round(result.get("ended", time.monotonic()) - child.started, 3)
             if result["status"] == "succeeded":
                 outputs = Outputs.from_json(result["outputs"])
                 self.succeed(self.package.tasks[name], Path(child.job.folder), outputs, "run")

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -123,7 +124,8 @@ def _run(job: Job) -> int:
             traceback.print_exception(error)
     try:
         flush()
-        write_json(Path(job.folder, RESULT), result)
+        # The clock is the same in all processes; the engine may be importing, and see the end later.
+        write_json(Path(job.folder, RESULT), {**result, "ended": time.monotonic()})
     except OSError as error:
         if not disk_full(error):
             raise
