@@ -1,6 +1,7 @@
 """`ostinato`: the command line. Each command is a thin face over a function that can be called without it."""
 
 import json
+import shutil
 import sys
 import traceback
 from dataclasses import asdict
@@ -91,14 +92,14 @@ def compile_(
     until: Annotated[str, typer.Option(help="Last step of the package.")] = "deploy",
 ) -> None:
     """Write the model's pipeline package (kfp v2 IR). Equal input gives equal bytes."""
-    from pipelines.package import check_step, package_text
+    from pipelines.package import check_step, package_file
 
     here = places()
     spec = model_spec(here.root, model)
-    text = package_text(here.root, spec, image=here.image, until=check_step(until), cache=here.packages)
+    package = package_file(here.root, spec, image=here.image, until=check_step(until), cache=here.packages)
     if not output.parent.is_dir():
         raise InputError(f"--output {str(output)!r}: the folder {output.parent} does not exist")
-    output.write_text(text, encoding="utf-8")
+    shutil.copyfile(package, output)
     print(f"wrote {output}")
 
 

@@ -48,14 +48,14 @@ def libraries() -> str:
     return " ".join(sorted(name for name in os.listdir(site) if name.endswith(".dist-info")))
 
 
-def package_text(root: Path, spec: ModelSpec, *, image: str, until: str, cache: Path) -> str:
-    """The IR package as YAML text, compiled now or answered from ``cache`` when nothing that it is made of changed."""
+def package_file(root: Path, spec: ModelSpec, *, image: str, until: str, cache: Path) -> Path:
+    """The IR package as a file in ``cache``, compiled only when something that it is made of changed."""
     code = step_code(root, spec)
     house = code_digest(Path(pipelines.__file__).parent / "continuous_training.py", Path(components.__file__).parent)
     key = json.dumps([spec.digest(), code, image, until, house, libraries()], sort_keys=True)
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.yaml"
     if path.is_file():
-        return path.read_text(encoding="utf-8")
+        return path
 
     from pipelines.continuous_training import compile_package
 
@@ -64,4 +64,4 @@ def package_text(root: Path, spec: ModelSpec, *, image: str, until: str, cache: 
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
-    return text
+    return path

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.evidence import DATA_CARD_FILE, DataCard, Verdict
-from pipelines.backends.local.engine import RunResult, StepRun
+from pipelines.backends.local import RunResult, StepRun
 from training.spec import ModelSpec
 
 PAGE = "index.html"

@@ -4,7 +4,7 @@ import time
 from types import TracebackType
 from typing import Self, TextIO
 
-from pipelines.backends.local.record import Event
+from pipelines.backends.local import Event
 
 MARKS = {"running": "[yellow]●[/]", "succeeded": "[green]✓[/]", "cached": "[green]✓[/]", "failed": "[red]✗[/]"}
 

@@ -15,10 +15,9 @@ from components.deploy.repository import ensure_local_repository
 from components.deploy.steps import check_mode
 from components.evidence import DATA_CARD_FILE, DataCard, Verdict
 from components.preprocess.sources import snapshot
-from pipelines.backends.local.engine import RunResult, StepFailed, run_package
-from pipelines.backends.local.record import Event
+from pipelines.backends.local import Event, RunResult, StepFailed, load_package, run_package
 from pipelines.code_version import code_version
-from pipelines.package import check_step, libraries, package_text
+from pipelines.package import check_step, libraries, package_file
 from pipelines.pages import write_pages
 from pipelines.settings import Places
 from training.errors import GateRefused, InputError, did_you_mean
@@ -91,11 +90,11 @@ def run_model(
         "code_version": code_version(places.root),
         "run": run,
     }
-    text = package_text(places.root, spec, image=places.image, until=until, cache=places.packages)
+    package = package_file(places.root, spec, image=places.image, until=until, cache=places.packages)
     os.environ["OSTINATO_WORKSPACE"] = str(places.root)
     try:
         result = run_package(
-            yaml.load(text, yaml.CSafeLoader),
+            load_package(package),
             arguments=arguments,
             run_dir=folder,
             cache_dir=places.cache,

@@ -371,7 +371,7 @@ class ModelSpec(Section):
     data: DataSpec
     training: TrainingSpec = TrainingSpec()
     quality: QualitySpec
-    registry: str = ""
+    registry: Annotated[str, Field(pattern=r"^([A-Za-z0-9][-A-Za-z0-9_. ]*)?$", max_length=200)] = ""
     """Name of the registered model; the model's own name unless given."""
     serving: ServingSpec = ServingSpec()
     release: ReleaseSpec = ReleaseSpec()

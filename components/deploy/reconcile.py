@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from components.deploy.manifest import LiveModel, parse
 from components.deploy.release import live_manifests
-from components.register.effects import effect
+from components.effects import effect
 from components.register.lookup import CHAMPION, PREVIOUS, Registry, registry
 from training.errors import InputError, OstinatoError
 

@@ -89,11 +89,14 @@ def release(
     version: str,
     mode: ReleaseMode,
     trailers: dict[str, str] | None = None,
+    judged_against: str | None = None,
 ) -> Release:
     """Put a registered version into the manifests repository: commit it (direct) or push its release branch.
 
-    Everything in the manifest comes from the registry and the spec, so a second call changes nothing. Raises
-    GateRefused if the version has no passing verdict, InputError if it does not exist or can't be served.
+    Everything in the manifest comes from the registry and the spec, so a second call changes nothing.
+    judged_against: the champion's version in the verdict, "" for none; unless given it is not compared with what is
+    live. Raises GateRefused if the version has no passing verdict, InputError if it does not exist or can't be
+    served, OstinatoError if another version is live than it was judged against.
     """
     reader = registry(tracking_uri)
     found = reader.version(spec.registered_name, version)
@@ -105,7 +108,7 @@ def release(
     if first.version != version:
         raise InputError(f"version {version} of {found.name} is a copy of version {first.version}; release that one")
     storage_uri = reader.storage_uri(found.name, version)
-    return propose_or_commit(spec, manifests_remote, found, storage_uri, mode, trailers or {})
+    return propose_or_commit(spec, manifests_remote, found, storage_uri, mode, trailers or {}, judged_against)
 
 
 def promote(
@@ -135,6 +138,7 @@ def propose_or_commit(
     storage_uri: str,
     mode: ReleaseMode,
     trailers: dict[str, str],
+    judged_against: str | None = None,
 ) -> Release:
     """Render the version's manifest on what is live now, and commit it there or push its release branch."""
     path = manifest_path(spec.name)
@@ -149,6 +153,7 @@ def propose_or_commit(
             )
             snapshot = Snapshot(repository, tips[LIVE_BRANCH])
             now = snapshot.read(path).get(path)
+            _check_rival(now, judged_against, version, spec.name, snapshot.commit)
             content = _render_on(spec, version, storage_uri, now, snapshot.commit)
             if content == now:
                 at.update(branch=LIVE_BRANCH, commit=snapshot.commit)
@@ -167,6 +172,21 @@ def propose_or_commit(
     if pushed:
         return Release(spec.name, version.version, target, pushed, changed=True)
     return Release(spec.name, version.version, at["branch"], at["commit"], changed=False)
+
+
+def _check_rival(now: bytes | None, judged_against: str | None, version: ModelVersion, name: str, commit: str) -> None:
+    """Raises OstinatoError if the version was judged against another one than is live; it may be live itself."""
+    running = parse(now, name, commit).version if now is not None else ""
+    if judged_against is not None and running not in (judged_against, version.version):
+        raise OstinatoError(
+            f"version {version.version} of {name} was judged against {_called(judged_against)}, but "
+            f"{_called(running)} is live now: another release came between, so nothing was committed. "
+            f"Run `ostinato run {name}` again"
+        )
+
+
+def _called(version: str) -> str:
+    return f"version {version}" if version else "no champion"
 
 
 def _render_on(spec: ModelSpec, version: ModelVersion, storage_uri: str, now: bytes | None, commit: str) -> bytes:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.deploy.git import LostRace, RemoteUnavailable, check_remote, git, local_path, redact
-from components.register.effects import effect
+from components.effects import effect
 from training.errors import InputError, OstinatoError
 
 LIVE_BRANCH = "main"

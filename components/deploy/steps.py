@@ -24,7 +24,8 @@ def deploy(
     """Release ``version`` as the spec's JSON says, then reconcile; returns the commit that holds its manifest.
 
     ``release_mode`` is `direct` or `pull-request`. Nothing changes if the manifest is live (or proposed) already.
-    Raises GateRefused if the verdict is not a pass, OstinatoError if it is a verdict on another model.
+    Raises GateRefused if the verdict is not a pass, OstinatoError if it is a verdict on another model, or against
+    a champion that is not live any more: a run that was stopped, or overtaken by another, starts again.
     """
     model = ModelSpec.model_validate_json(spec)
     judged = Verdict.read(verdict)
@@ -43,6 +44,7 @@ def deploy(
         version,
         check_mode(release_mode),
         {"Ostinato-Run": run, "Ostinato-Code": code_version},
+        judged_against=champion.version if (champion := judged.contender("champion")) else "",
     )
     reconcile(tracking_uri, manifests_remote, model.name)
     return released.commit

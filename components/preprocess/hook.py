@@ -7,6 +7,7 @@ from pathlib import Path
 from types import FunctionType as Features
 from typing import TYPE_CHECKING
 
+from components.preprocess.scan import system_said
 from training.errors import InputError, OstinatoError
 from training.folder import load_module
 from training.spec import DataSpec
@@ -75,7 +76,7 @@ def blamed(folder: Path, features: Features | None = None) -> Iterator[None]:
     except Exception as error:
         module = folder / MODULE
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(module)]
-        if isinstance(error, pl.exceptions.PolarsError) and features is not None:
+        if features is not None and isinstance(error, pl.exceptions.PolarsError) and not system_said(error):
             lines = lines or [features.__code__.co_firstlineno]
         if not lines:
             raise

@@ -1,5 +1,6 @@
 """From a source to a lazy frame that holds the contract's columns as they are written, and a row number."""
 
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,9 +66,17 @@ def reading(what: str) -> "Iterator[None]":
     try:
         yield
     except pl.exceptions.PolarsError as error:
+        if said := system_said(error):
+            raise OstinatoError(f"preprocess of {what} stopped: {said}") from error
         raise InputError(f"{what} cannot be read: {_plain(error)}") from error
     except OSError as error:
-        raise OstinatoError(f"{what} was being read when the system said: {error}") from error
+        raise OstinatoError(f"preprocess of {what} stopped: {error}") from error
+
+
+def system_said(error: Exception) -> str:
+    """What the operating system said, such as a full disk, if that is what Polars reports; else nothing."""
+    found = re.search(r"([^:\n]+) \(os error \d+\)", str(error))
+    return found[1].strip() if found else ""
 
 
 def _plain(error: Exception) -> str:

@@ -10,6 +10,8 @@ import http.client
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -52,8 +54,8 @@ class Source:
             return table_version(self.files[0])
         if self.scheme in _HTTP:
             return _http_tag(self.uri)
-        system = _filesystem(self.uri)
-        return _together([_object_tag(system.info(path), path) for path in self.files])
+        with _asking(self.uri) as system:
+            return _together([_object_tag(system.info(path), path) for path in self.files])
 
 
 def snapshot(uri: str, folder: Path) -> str:
@@ -107,10 +109,8 @@ def fetch(uri: str, folder: Path, target: Path) -> None:
         with _open_http(uri) as answer, target.open("wb") as file:
             shutil.copyfileobj(answer, file, 1 << 20)
     else:
-        try:
-            _filesystem(uri).get_file(uri, str(target))
-        except FileNotFoundError as error:
-            raise InputError(f"{uri} does not exist") from error
+        with _asking(uri) as system:
+            system.get_file(uri, str(target))
 
 
 def store(file: Path, uri: str, folder: Path) -> None:
@@ -118,7 +118,8 @@ def store(file: Path, uri: str, folder: Path) -> None:
     if not is_local(uri):
         if urlsplit(uri).scheme in _HTTP:
             raise InputError(f"{uri} cannot be written; use a path, gs:// or s3://")
-        _filesystem(uri).put_file(str(file), uri)
+        with _asking(uri) as system:
+            system.put_file(str(file), uri)
         return
     path = local_path(uri, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,16 +146,16 @@ def _local_files(path: Path) -> list[str]:
 
 def _remote_files(uri: str) -> list[str]:
     """Full URIs of the objects behind a `gs://` or `s3://` URI: an object, a prefix or a glob."""
-    system = _filesystem(uri)
-    if glob.has_magic(uri):
-        found = system.glob(uri)
-    elif system.isfile(uri):
-        found = [uri]
-    else:
-        found = [path for path in system.find(uri) if _is_data(Path(path))]
-    if not found:
-        raise InputError(f"no file at {uri}")
-    return sorted(system.unstrip_protocol(path) for path in found)
+    with _asking(uri) as system:
+        if glob.has_magic(uri):
+            found = system.glob(uri)
+        elif system.isfile(uri):
+            found = [uri]
+        else:
+            found = [path for path in system.find(uri) if _is_data(Path(path))]
+        if not found:
+            raise InputError(f"there is no file at {uri}")
+        return sorted(system.unstrip_protocol(path) for path in found)
 
 
 def _is_data(path: Path) -> bool:
@@ -171,17 +172,23 @@ def _format(uri: str, files: list[str]) -> Format:
     return _FORMATS[suffixes[0]]
 
 
-def _filesystem(uri: str) -> Any:
+@contextmanager
+def _asking(uri: str) -> Iterator[Any]:
+    """The store's file system; what it raises becomes one sentence about the URI."""
     import fsspec
 
     scheme = urlsplit(uri).scheme
     if scheme not in STORES:
         raise InputError(f"{uri}: unknown scheme; use a path, gs://, s3:// or https://")
     try:
-        return fsspec.filesystem(scheme)
+        yield fsspec.filesystem(scheme)
     except ImportError as error:
         extra = STORES[scheme]
         raise InputError(f"{uri} needs the extra {extra!r}: pip install 'ostinato[{extra}]'") from error
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file at {uri}") from error
+    except OSError as error:
+        raise OstinatoError(f"{uri} cannot be reached: {error}") from error
 
 
 def _object_tag(info: dict[str, Any], path: str) -> str:

@@ -43,20 +43,21 @@ def prepare(
     spec = DataSpec.model_validate_json(data_spec)
     given = data_uri or spec.source
     source = resolve(given, folder)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
-        scratch = Path(name)
-        ready = scratch / "ready"
-        ready.mkdir()
-        with reading(source.uri), ThreadPoolExecutor(1) as beside:
-            stamp, snapshot = source.stamp(), beside.submit(source.snapshot)
-            card = _fill(model, spec, folder, source, as_of, scratch, ready)
+    with reading(source.uri):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
+            scratch = Path(name)
+            ready = scratch / "ready"
+            ready.mkdir()
+            with ThreadPoolExecutor(1) as beside:
+                stamp, snapshot = source.stamp(), beside.submit(source.snapshot)
+                card = _fill(model, spec, folder, source, as_of, scratch, ready)
             _check_unchanged(source, stamp, snapshot.result(), data_snapshot)
-        card = card.model_copy(update={"source": given, "snapshot": snapshot.result()})
-        card.write(ready / DATA_CARD_FILE)
-        if out.exists():
-            out.rename(scratch / "replaced")
-        ready.rename(out)
+            card = card.model_copy(update={"source": given, "snapshot": snapshot.result()})
+            card.write(ready / DATA_CARD_FILE)
+            if out.exists():
+                out.rename(scratch / "replaced")
+            ready.rename(out)
     return card
 
 

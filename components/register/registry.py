@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.register.effects import effect
+from components.effects import effect
 from components.register.lookup import registry, registry_down, sqlite_file
 from training.errors import OstinatoError
 

@@ -6,8 +6,8 @@ killed or racing attempts deleted, `candidate` set. The step may stop anywhere; 
 
 from typing import TYPE_CHECKING
 
+from components.effects import effect
 from components.evidence import DATA_CARD_FILE, DataCard, Verdict
-from components.register.effects import effect
 from components.register.lookup import (
     CANDIDATE,
     CODE_TAG,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.effects import effect
 from components.evidence import DATA_CARD_FILE, DataCard, Verdict
-from components.register.effects import effect
 from components.register.lookup import DIGEST_TAG, FINGERPRINT_TAG, RUN_TAG, VERDICT_DIGEST_TAG
 from components.register.registry import EXISTS, artifact_root, registry_errors
 from training.errors import OstinatoError

@@ -1,5 +1,7 @@
 """Bad input: one clear message, exit code 2, nothing left behind."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -158,3 +160,28 @@ def test_data_that_changed_since_the_snapshot_is_refused(model: Model) -> None:
     with pytest.raises(InputError, match="changed since the run began"):
         model.run(snapshot=taken)
     assert path.exists()
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from components.preprocess.steps import preprocess
+from training.errors import OstinatoError
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    preprocess("shop", sys.argv[1], "", "", "", Path(sys.argv[2]))
+except OstinatoError as error:
+    print(error)
+    sys.exit(error.exit_code)
+"""
+
+
+def test_a_disk_that_takes_no_more_is_the_machine_s_fault_and_leaves_nothing(model: Model) -> None:
+    model.hook('return rows.with_columns(lag=pl.col("count").shift(1))')
+    model.save(hours(300_000))
+    columns = {**COLUMNS, "id": {"type": "int"}}
+    command = [sys.executable, "-c", FULL, model.spec(columns=columns).canonical_json(), str(model.out)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.endswith("stopped: File too large\n")
+    assert model.left_behind() == []

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from release.registered import Place
 
+from components.champion.rival import fetch_rival
 from components.champion.steps import download_folder, fetch_champion
 from components.deploy.release import live
+from components.register.lookup import registry
 from components.train.model_folder import model_digest
 from training.errors import InputError, OstinatoError
 
@@ -114,3 +116,26 @@ def test_reading_the_champion_does_not_import_mlflow(released: Place, tmp_path: 
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "MLmodel").is_file()
+
+
+def rival(place: Place, out: Path, candidate: int) -> str:
+    """Version of the rival of the candidate that is registered as a version; "" without one."""
+    registered = registry(place.tracking_uri)
+    folder = Path(registered.storage_uri(NAME, str(candidate)).removeprefix("file://"))
+    found = fetch_rival(NAME, place.remote, place.tracking_uri, folder, out)
+    assert any(out.iterdir()) == (found is not None)
+    assert found is None or model_digest(out) == found.digest
+    return found.version if found else ""
+
+
+def test_a_candidate_is_judged_against_what_is_live(place: Place, tmp_path: Path) -> None:
+    assert rival(place, tmp_path / "none", candidate=1) == ""
+    place.release("1")
+    assert rival(place, tmp_path / "one", candidate=2) == "1"
+
+
+def test_a_candidate_that_is_live_is_judged_against_what_it_replaced(place: Place, tmp_path: Path) -> None:
+    place.release("1")
+    assert rival(place, tmp_path / "first", candidate=1) == "", "as in the run that released it"
+    place.release("2")
+    assert rival(place, tmp_path / "second", candidate=2) == "1", "as in the run that released it"

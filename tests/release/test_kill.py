@@ -12,7 +12,7 @@ from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
 
 from components.deploy.steps import deploy
-from components.register.effects import CRASH_AT, EFFECTS, effect
+from components.effects import CRASH_AT, EFFECTS, effect
 from components.register.lookup import registry
 from components.register.registry import mlflow_client
 from components.register.steps import register

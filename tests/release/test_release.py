@@ -242,3 +242,16 @@ def test_candidates_differ_by_their_weight_only(tmp_path: Path) -> None:
 
     one, same, other = (candidate(tmp_path / str(i), weight) for i, weight in enumerate((1, 1, 2)))
     assert model_digest(one.model) == model_digest(same.model) != model_digest(other.model)
+
+
+def test_a_verdict_against_a_past_champion_releases_nothing(place: Place) -> None:
+    place.release("1")
+    place.release("2")
+    before = place.commits()
+    with pytest.raises(OstinatoError, match="judged against version 1, but version 2 is live now"):
+        release(model_spec(), place.tracking_uri, place.remote, "3", "direct", judged_against="1")
+    with pytest.raises(OstinatoError, match="judged against no champion, but version 2 is live"):
+        release(model_spec(), place.tracking_uri, place.remote, "3", "direct", judged_against="")
+    assert place.commits() == before
+    assert release(model_spec(), place.tracking_uri, place.remote, "2", "direct", judged_against="1").changed is False
+    assert release(model_spec(), place.tracking_uri, place.remote, "3", "direct", judged_against="2").changed is True
