@@ -48,7 +48,7 @@ def conform(rows: "pl.LazyFrame", spec: DataSpec) -> "pl.LazyFrame":
     changed = {name: column for name, column in spec.columns.items() if schema[name] != dtype_of(column)}
     converted = [typed(pl.col(name), schema[name], column).alias(name) for name, column in changed.items()]
     lost = [
-        pl.when(pl.col(name).is_null()).then(pl.col(_source(name)).cast(pl.String)).alias(leftover(name))
+        pl.when(pl.col(name).is_null()).then(pl.col(_source(name)).cast(pl.String, strict=False)).alias(leftover(name))
         for name in changed
     ]
     given = [written(pl.col(name), schema[name], column).alias(_source(name)) for name, column in changed.items()]

@@ -39,8 +39,10 @@ def model_spec(name: str = "bike-demand", **overrides: Any) -> ModelSpec:
     return ModelSpec.model_validate({**raw, **overrides})
 
 
-def candidate(folder: Path, weight: int = 1, decision: str = "pass", model: str = "bike-demand") -> Candidate:
-    """A candidate whose model digest depends on ``weight`` alone."""
+def candidate(
+    folder: Path, weight: int = 1, decision: str = "pass", model: str = "bike-demand", champion: str = ""
+) -> Candidate:
+    """A candidate whose model digest depends on ``weight`` alone, judged against the version ``champion``."""
     files = Candidate(folder / "data", folder / "model", folder / "verdict", folder / "report", folder / "evidently")
     (files.model / "examples").mkdir(parents=True)
     (files.model / "MLmodel").write_text("flavors:\n  sklearn:\n    serialization_format: skops\n")
@@ -63,14 +65,16 @@ def candidate(folder: Path, weight: int = 1, decision: str = "pass", model: str 
         refused_by_reason={"temp: not a number": 3},
     )
     card.write(files.data / DATA_CARD_FILE)
-    verdict(files, weight, decision, model).write(files.verdict)
+    verdict(files, weight, decision, model, champion).write(files.verdict)
     files.report.write_text(f"<html>report {weight}</html>")
     files.evidently.write_text("<html>evidently</html>")
     return files
 
 
-def verdict(files: Candidate, weight: int, decision: str, model: str) -> Verdict:
+def verdict(files: Candidate, weight: int, decision: str, model: str, champion: str = "") -> Verdict:
     passed = decision == "pass"
+    metrics = {"mae": Measure(value=80.0)}
+    rival = (Contender(role="champion", name=model, version=champion, metrics=metrics),) if champion else ()
     return Verdict(
         model=model,
         task="regression",
@@ -87,6 +91,7 @@ def verdict(files: Candidate, weight: int, decision: str, model: str) -> Verdict
                 digest=model_digest(files.model),
                 metrics={"mae": Measure(value=66.9 + weight, low=66.0 + weight, high=68.0 + weight)},
             ),
+            *rival,
             Contender(role="baseline", name="seasonal naive", metrics={"mae": Measure(value=107.4)}),
         ),
         differences={},

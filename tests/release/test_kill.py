@@ -33,8 +33,9 @@ def release_one(name: str, uri: str, remote: str, folder: Path, weight: int) -> 
 
 
 def candidate_of(name: str, folder: Path, weight: int) -> Any:
+    """The candidate with a weight, judged against the one before it."""
     shutil.rmtree(folder, ignore_errors=True)
-    return candidate(folder, weight, model=name)
+    return candidate(folder, weight, model=name, champion=str(weight - 1) if weight > 1 else "")
 
 
 def _killed(crash_at: str, *arguments: Any) -> None:

@@ -172,7 +172,7 @@ def test_a_release_mode_that_does_not_exist_is_refused(place: Place, files: Cand
 
 
 def test_deploy_commits_once_and_the_aliases_follow(place: Place, tmp_path: Path) -> None:
-    first, second = (candidate(tmp_path / str(weight), weight) for weight in (1, 3))
+    first, second = candidate(tmp_path / "1", 1), candidate(tmp_path / "3", 3, champion="1")
     deploy(SPEC, place.tracking_uri, place.remote, "1", "direct", "c", "run-1", first.verdict)
     commit = deploy(SPEC, place.tracking_uri, place.remote, "3", "direct", "c", "run-3", second.verdict)
     again = deploy(SPEC, place.tracking_uri, place.remote, "3", "direct", "new", "run-4", second.verdict)
