@@ -272,9 +272,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         sys.exit(app(arguments, standalone_mode=False))
-    except typer.Abort:
-        sys.exit(INTERRUPTED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         print("\nstopped; go on with: ostinato run MODEL --resume RUN (the newest in .ostinato/runs)", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except OstinatoError as error:

@@ -16,7 +16,7 @@ from components.preprocess.sources import Source, resolve
 from components.preprocess.split import sides
 from components.preprocess.survey import before, survey
 from components.preprocess.testset import check_columns, pinned, without_pinned
-from components.preprocess.write import write_sides
+from components.preprocess.write import sinks, write, write_counted
 from training.errors import InputError
 from training.folder import model_folder, workspace_root
 from training.spec import DataSpec
@@ -83,9 +83,13 @@ def _fill(model: str, spec: DataSpec, folder: Path, source: Source, as_of: str, 
         split = without_pinned(split, spec, pin)
         check_columns(pin, featured.collect_schema(), model)
         shutil.copyfile(pin.file, ready / TEST_FILE)
-    with blamed(folder, hook):
-        made = write_sides(ready, featured, split, spec.time, with_test=pin is None)
-    check_hook(made, seen.rows - lost, spec, folder / MODULE)
+    queries = sinks(ready, featured, split, with_test=pin is None)
+    if hook:
+        with blamed(folder, hook):
+            made = write_counted(queries, featured, spec.time)
+        check_hook(made, seen.rows - lost, spec, folder / MODULE)
+    else:
+        write(queries, by_time=spec.split.by == "time")
     return describe(
         ready,
         spec,

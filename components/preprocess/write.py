@@ -1,4 +1,4 @@
-"""Writing the sides of the split, in one pass over the rows."""
+"""Writing the sides of the split."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ ROW_GROUP = 131_072
 
 @dataclass(frozen=True)
 class Made:
-    """What was counted while the rows went by."""
+    """What was counted while the rows of a hook went by."""
 
     rows: int
     """On either side or left out."""
@@ -24,18 +24,33 @@ class Made:
     """Whether a time is earlier than the one before it; false without a time column."""
 
 
-def write_sides(folder: Path, rows: "pl.LazyFrame", sides: Sides, time: str | None, with_test: bool) -> Made:
-    """Write train.parquet, and test.parquet if ``with_test``; collected together, so that rows are made once."""
-    import polars as pl
-
+def sinks(folder: Path, rows: "pl.LazyFrame", sides: Sides, with_test: bool) -> "list[pl.LazyFrame]":
+    """The queries that write train.parquet and, if ``with_test``, test.parquet."""
     marked = rows.with_columns(sides.test.alias(TEST))
     parts = {TRAIN_FILE: marked.filter(sides.train)}
     if with_test:
         parts[TEST_FILE] = marked.filter(TEST)
-    sinks = [
+    return [
         part.drop(TEST).sink_parquet(folder / name, compression="zstd", row_group_size=ROW_GROUP, lazy=True)
         for name, part in parts.items()
     ]
+
+
+def write(sinks: "list[pl.LazyFrame]", by_time: bool) -> None:
+    """Write sides of rows that come straight from Parquet.
+
+    By key in one pass. By time one after the other, which is faster: the row groups of the other side are skipped.
+    """
+    import polars as pl
+
+    for queries in ([sink] for sink in sinks) if by_time else [sinks]:
+        pl.collect_all(queries, engine="streaming")
+
+
+def write_counted(sinks: "list[pl.LazyFrame]", rows: "pl.LazyFrame", time: str | None) -> Made:
+    """Write sides of rows that a hook makes, in one pass, and count them."""
+    import polars as pl
+
     falls = (pl.col(time).diff() < pl.duration()).any() if time else pl.lit(False)
-    counts = marked.select(pl.len(), falls.alias("falls"))
+    counts = rows.select(pl.len(), falls.alias("falls"))
     return Made(*pl.collect_all([counts, *sinks], engine="streaming")[0].row(0))

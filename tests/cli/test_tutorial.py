@@ -40,6 +40,6 @@ def test_every_command_of_the_tutorial_does_what_it_says(workspace: Path, ostina
     end = {row["model"]: row for row in json.loads(ostinato("status", "--json", expect=0).out)}
     assert (end["flat-rent"]["live"], end["flat-rent"]["champion"]) == ("1", "1")
     bikes = end["demand-forecaster"]
-    assert (bikes["live"], bikes["champion"], bikes["previous"], bikes["agree"]) == ("2", "2", "1", True)
+    assert (bikes["live"], bikes["champion"], bikes["previous"], bikes["agree"]) == ("3", "3", "2", True)
     rolled_back = told["ostinato rollback demand-forecaster"].out
-    assert "version 1" in rolled_back
+    assert "version 2" in rolled_back
