@@ -6,7 +6,7 @@ import sys
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -271,10 +271,9 @@ def main() -> None:
     """Entry point: one clear message on stderr and the right exit code; the traceback with ``--debug``, anywhere."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        sys.exit(app(arguments, standalone_mode=False))
-    except (KeyboardInterrupt, typer.Abort):
-        print("\nstopped; go on with: ostinato run MODEL --resume RUN (the newest in .ostinato/runs)", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        code = app(arguments, standalone_mode=False)
+    except typer.Abort:
+        code = INTERRUPTED
     except OstinatoError as error:
         fail(error, str(error), error.exit_code)
     except OSError as error:
@@ -282,8 +281,12 @@ def main() -> None:
     except typer.TyperException as error:
         fail(error, f"{error.format_message()} See: ostinato --help", InputError.exit_code)
 
+    if code == INTERRUPTED:  # what Typer makes of KeyboardInterrupt
+        print("\nstopped; go on with: ostinato run MODEL --resume RUN (the newest in .ostinato/runs)", file=sys.stderr)
+    sys.exit(code)
 
-def fail(error: BaseException, message: str, code: int) -> None:
+
+def fail(error: BaseException, message: str, code: int) -> NoReturn:
     if "--debug" in sys.argv[1:]:
         traceback.print_exception(error)
     print(f"{'refused' if isinstance(error, GateRefused) else 'error'}: {message}", file=sys.stderr)

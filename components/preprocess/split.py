@@ -15,8 +15,8 @@ GOLDEN = 0x9E3779B97F4A7C15
 """2**64 divided by the golden ratio: the increment of SplitMix64."""
 
 
-TEST = "_test"
-"""Column that holds the value of :attr:`Sides.test` while rows are parted."""
+MARK = "_mark"
+"""Column that holds the value of :attr:`Sides.mark` while rows are parted."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ class Sides:
 
     test: "pl.Expr"
     train: "pl.Expr"
-    """May use the column :data:`TEST`, so that a key is hashed once."""
     words: str
     """The rule in words."""
+    mark: "pl.Expr | None" = None
+    """What both read from the column :data:`MARK`, so that it is worked out once."""
 
 
 def sides(spec: DataSpec, last: datetime | None) -> Sides:
@@ -41,7 +42,7 @@ def sides(spec: DataSpec, last: datetime | None) -> Sides:
     rule = spec.split
     if rule.by == "key":
         words = f"key {spec.key}: {rule.test:.4g} of the keys are tested, by a stable hash"
-        return Sides(on_test_side(spec, rule.test), ~pl.col(TEST), words)
+        return Sides(pl.col(MARK), ~pl.col(MARK), words, mark=on_test_side(spec, rule.test))
     if last is None:
         raise InputError(f"no row has a valid {spec.time!r}, so there is nothing to split by time")
     time = pl.col(spec.time or "").cast(pl.Datetime("us"))

@@ -78,7 +78,8 @@ def without_pinned(sides: Sides, spec: DataSpec, pin: Pinned) -> Sides:
             rows.select(key).filter(~on_test_side(spec, rule.test)).unique().collect(engine="streaming").to_series()
         )
     train = sides.train & ~key.is_in(strays.implode()) if len(strays) else sides.train
-    return Sides(sides.test, train, f"key {spec.key}: pinned test set, its keys and {rule.test:.4g} of all left out")
+    words = f"key {spec.key}: pinned test set, its keys and {rule.test:.4g} of all left out"
+    return Sides(sides.test, train, words, sides.mark)
 
 
 def check_columns(pin: Pinned, schema: "pl.Schema", model: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.evidence import TEST_FILE, TRAIN_FILE
-from components.preprocess.split import TEST, Sides
+from components.preprocess.split import MARK, Sides
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,12 +26,14 @@ class Made:
 
 def sinks(folder: Path, rows: "pl.LazyFrame", sides: Sides, with_test: bool) -> "list[pl.LazyFrame]":
     """The queries that write train.parquet and, if ``with_test``, test.parquet."""
-    marked = rows.with_columns(sides.test.alias(TEST))
+    marked = rows if sides.mark is None else rows.with_columns(sides.mark.alias(MARK))
     parts = {TRAIN_FILE: marked.filter(sides.train)}
     if with_test:
-        parts[TEST_FILE] = marked.filter(TEST)
+        parts[TEST_FILE] = marked.filter(sides.test)
     return [
-        part.drop(TEST).sink_parquet(folder / name, compression="zstd", row_group_size=ROW_GROUP, lazy=True)
+        part.drop(MARK, strict=False).sink_parquet(
+            folder / name, compression="zstd", row_group_size=ROW_GROUP, lazy=True
+        )
         for name, part in parts.items()
     ]
 

@@ -55,7 +55,8 @@ def federal_holidays() -> list[datetime.date]:
     from pandas import DatetimeIndex
     from pandas.tseries.holiday import USFederalHolidayCalendar
 
-    return list(DatetimeIndex(USFederalHolidayCalendar().holidays("2010-01-01", "2039-12-31")).date)
+    holidays = DatetimeIndex(USFederalHolidayCalendar().holidays("2010-01-01", "2039-12-31"))
+    return [datetime.date.fromisoformat(day) for day in holidays.strftime("%Y-%m-%d")]
 
 
 def train(
