@@ -1,5 +1,6 @@
 """A workspace for whole_run.py that can be put back to the state that an earlier run left."""
 
+import hashlib
 import shutil
 import sqlite3
 import subprocess
@@ -25,7 +26,7 @@ class Workspace:
         self.root, self.log = folder / "workspace", folder / "log"
         self._earlier = folder / "earlier"
         self.env = {**env, **_framework_places(folder), "OSTINATO_WORKSPACE": str(self.root), "BENCH_AS_OF": AS_OF}
-        self._digest = ""
+        self._weights = ""
 
     def ostinato(self, *arguments: str) -> list[str]:
         return [str(Path(sys.executable).with_name("ostinato")), *arguments]
@@ -40,16 +41,25 @@ class Workspace:
 
     def restore(self) -> None:
         """As the earlier run left it."""
-        shutil.rmtree(self.root / ".ostinato")
+        self.clear()
         shutil.copytree(self._earlier, self.root / ".ostinato")
 
-    def check_released(self) -> None:
-        """Raises RuntimeError unless the same new model is live that every side before made."""
-        marks = yaml.safe_load(self._git("show", MANIFEST))["metadata"]["annotations"]
-        version, digest = marks["ostinato.dev/model-version"], marks["ostinato.dev/model-digest"]
-        self._digest = self._digest or digest
-        if (version, digest) != ("2", self._digest):
-            raise RuntimeError(f"version {version} with {digest} is live, not version 2 with {self._digest}")
+    def check_released(self, version: str = "2") -> None:
+        """Raises RuntimeError unless this version is live, with the weights that every side before made.
+
+        Of the whole model folder the bytes differ: MLflow notes which setuptools is installed.
+        """
+        manifest = yaml.safe_load(self._git("show", MANIFEST))
+        live = manifest["metadata"]["annotations"]["ostinato.dev/model-version"]
+        folder = manifest["spec"]["predictor"]["model"]["storageUri"].removeprefix("file://")
+        weights = hashlib.sha256(Path(folder, "model.skops").read_bytes()).hexdigest()
+        self._weights = self._weights or weights
+        if (live, weights) != (version, self._weights):
+            raise RuntimeError(f"version {live}, weights {weights} are live, not {version}, {self._weights}")
+
+    def clear(self) -> None:
+        """As on a new machine: no registry, no repository, no package."""
+        shutil.rmtree(self.root / ".ostinato", ignore_errors=True)
 
     def state(self) -> tuple[str, tuple[str, ...]]:
         """All refs of the manifests repository, and all rows of the registry's database."""

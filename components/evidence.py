@@ -80,8 +80,6 @@ class DataCard(Document):
     test: Part
     refused: int = 0
     refused_by_reason: dict[str, int] = {}
-    gaps: int = 0
-    """Steps between neighbouring times that are longer than data.max_gap."""
     pinned_test_set: bool = False
     warnings: tuple[str, ...] = ()
 

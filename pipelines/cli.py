@@ -1,6 +1,7 @@
 """`ostinato`: the command line. Each command is a thin face over a function that can be called without it."""
 
 import json
+import os
 import shutil
 import sys
 import traceback
@@ -267,30 +268,32 @@ def tell_release(done: Any, changes: list[Any], as_json: bool) -> None:
         print(release_line(done) + "\n" + alias_lines(changes))
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Entry point: one clear message on stderr and the right exit code; the traceback with ``--debug``, anywhere."""
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = "--debug" in sys.argv[1:]
     try:
-        code = app(arguments, standalone_mode=False)
-    except typer.Abort:
-        code = INTERRUPTED
+        code = app([argument for argument in sys.argv[1:] if argument != "--debug"], standalone_mode=False) or 0
+        if code == INTERRUPTED:  # what Typer makes of KeyboardInterrupt
+            tell("stopped; go on with: ostinato run MODEL --resume RUN (the newest in .ostinato/runs)")
     except OstinatoError as error:
-        fail(error, str(error), error.exit_code)
+        code = tell(
+            f"{'refused' if isinstance(error, GateRefused) else 'error'}: {error}", error, debug, error.exit_code
+        )
     except OSError as error:
-        fail(error, f"{error.strerror}: {error.filename}" if error.filename else str(error), OstinatoError.exit_code)
+        message = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+        code = tell(f"error: {message}", error, debug, OstinatoError.exit_code)
     except typer.TyperException as error:
-        fail(error, f"{error.format_message()} See: ostinato --help", InputError.exit_code)
+        code = tell(f"error: {error.format_message()} See: ostinato --help", error, debug, InputError.exit_code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # taking Evidently and MLflow down in order takes longer than a second, and gives nothing back
 
-    if code == INTERRUPTED:  # what Typer makes of KeyboardInterrupt
-        print("\nstopped; go on with: ostinato run MODEL --resume RUN (the newest in .ostinato/runs)", file=sys.stderr)
-    sys.exit(code)
 
-
-def fail(error: BaseException, message: str, code: int) -> NoReturn:
-    if "--debug" in sys.argv[1:]:
+def tell(message: str, error: BaseException | None = None, debug: bool = False, code: int = INTERRUPTED) -> int:
+    if error and debug:
         traceback.print_exception(error)
-    print(f"{'refused' if isinstance(error, GateRefused) else 'error'}: {message}", file=sys.stderr)
-    sys.exit(code)
+    print(message, file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

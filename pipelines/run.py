@@ -25,11 +25,26 @@ from training.folder import load_module, model_folder, model_spec
 from training.spec import ModelSpec
 
 PRELOAD = {
-    "train": ("sklearn.ensemble", "mlflow.sklearn", "skops.io"),
-    "evaluate": ("evidently", "evidently.presets", "evidently.metrics"),
-    "register": ("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
+    "train": (
+        "numpy",
+        "scipy.stats",
+        "pandas",
+        "sklearn.ensemble",
+        "skops.io",
+        "sqlalchemy",
+        "mlflow",
+        "mlflow.sklearn",
+    ),
+    "evaluate": (
+        *("numpy", "scipy.stats", "pandas", "sklearn.ensemble", "skops.io"),
+        *("evidently", "evidently.presets", "evidently.metrics"),
+        *("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
+    ),
 }
-"""Heavy modules of each step: the engine imports them while earlier steps run."""
+"""Heavy modules of each step, first things first: the engine imports them while earlier steps run.
+
+Register's are listed under evaluate: when the cache answers evaluate, nothing is new, and register only looks.
+"""
 
 
 @dataclass(frozen=True)

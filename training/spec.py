@@ -142,9 +142,10 @@ class DataSpec(Section):
     time: str | None = None
     """The column that orders the rows; required for a split by time. Rows in the future are refused."""
     key: str | None = None
-    """The column that identifies a row. A split by key without one hashes the whole row."""
+    """The column that identifies a row, or the rows that must stay on one side (mark it `unique` for the former).
+    A split by key without one hashes the whole row."""
     max_gap: Duration | None = None
-    """Longest allowed gap between neighbouring times; gaps are counted in the data card and stop the run."""
+    """Longest allowed gap between neighbouring times; a longer one stops the run."""
     max_refused: Share = 0.01
     """Largest share of rows that may be refused before the run stops."""
     split: Annotated[TimeSplit | KeySplit, Field(discriminator="by")]

@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WARM_UP = 20
-CALLS = 500
-SECONDS = 3.0
+CALLS = 200
+SECONDS = 1.0
 
 
 def p99_ms(model: Model, rows: "pd.DataFrame") -> tuple[float, int]:
     """99th percentile of the milliseconds of a one-row prediction, and the calls that were timed.
 
-    20 calls warm up; then up to 500 calls in at most 3 s (never fewer than 20), over the rows in turn. One thread
+    20 calls warm up; then up to 200 calls in at most 1 s (never fewer than 20), over the rows in turn. One thread
     only: more do not help one row, and on a busy machine they wait for each other.
     """
     import numpy as np

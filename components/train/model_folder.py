@@ -44,13 +44,16 @@ def save_model(
     """
     from mlflow.models import infer_signature
     from mlflow.sklearn import save_model as save_sklearn
+    from threadpoolctl import threadpool_limits
 
     check_trusted(estimator, trusted)
     example = rows.dropna().tail(3)
+    with threadpool_limits(1):  # a few rows: starting threads for each tree takes longer than predicting
+        answers = estimator.predict(rows.head(5))
     save_sklearn(
         estimator,
         folder,
-        signature=infer_signature(rows, estimator.predict(rows.head(5))),
+        signature=infer_signature(with_every_gap(rows), answers),
         input_example=example if len(example) else None,  # pyright: ignore[reportArgumentType]
         pip_requirements=pinned_requirements(),
         serialization_format="skops",
@@ -59,6 +62,18 @@ def save_model(
     )
     _canonical_weights(folder / WEIGHTS_FILE)
     _canonical_mlmodel(folder / "MLmodel")
+
+
+def with_every_gap(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """A few rows in which a value is missing wherever one is in any row.
+
+    MLflow looks at every value in Python to tell which columns are required: a second for a million of them.
+    """
+    import pandas as pd
+
+    gaps = rows.columns[rows.isna().any()]
+    missing = [rows[name].isna().to_numpy().argmax() for name in gaps]
+    return pd.concat([rows.head(5), rows.iloc[sorted(set(missing))]])
 
 
 def check_trusted(estimator: Any, trusted: Sequence[str]) -> None:
