@@ -94,4 +94,4 @@ def _uv(*arguments: str) -> None:
         text=True,
     )
     if done.returncode != 0:
-        raise NotInstalled(" ".join(done.stderr.split())[:500])
+        raise NotInstalled(" ".join(done.stderr.replace(str(ROOT), ".").split())[:500])

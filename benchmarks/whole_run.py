@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from frameworks import FRAMEWORKS, NotInstalled, environment
+from frameworks import ENVIRONMENTS, FRAMEWORKS, NotInstalled, environment
 from measure import Timed, clean_environment, median, say, table, timed, write_json
 from second_run import second_runs
 from workspace import AS_OF, Workspace
@@ -98,7 +98,8 @@ def warm_up(workspace: Workspace, sides: dict[str, Command], refused: dict[str, 
             if side == OURS or side in TARGETS:
                 raise
             say(str(error))
-            refused[side] = f"failed: {str(error).splitlines()[-1][:300]}"
+            reason = str(error).splitlines()[-1].replace(str(workspace.root), ".").replace(str(ENVIRONMENTS), "")
+            refused[side] = f"failed: {reason[:300]}"
             del sides[side]
 
 
