@@ -67,7 +67,7 @@ def environment(framework: Framework) -> Path:
     if ready.is_file():
         return python
     folder.parent.mkdir(parents=True, exist_ok=True)
-    constraints = folder.with_suffix(".constraints")
+    constraints = folder.with_name(f"{folder.name}.constraints")
     constraints.write_text("\n".join(locked_versions(framework.relaxed)) + "\n", encoding="utf-8")
     _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
     _uv(

@@ -165,6 +165,39 @@ def rollback(model: Model, as_json: AsJson = False) -> None:
     tell_release(done, changes, as_json)
 
 
+@app.command(epilog="Example: ostinato serve demand-forecaster --port 8080")
+def serve(
+    model: Model,
+    version: Annotated[
+        str | None, typer.Option(help="Version of the registry instead of what git says is live.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8080,
+) -> None:
+    """Serve the live model here, from the storage URI in its manifest, until Ctrl-C (Open Inference Protocol)."""
+    from pipelines.serve import serve_model
+
+    here = places()
+    manifests(here)
+    raise typer.Exit(serve_model(here, model_spec(here.root, model), version, port))
+
+
+@app.command(epilog="Example: ostinato predict demand-forecaster rows.csv --url http://127.0.0.1:8080")
+def predict(
+    model: Model,
+    rows: Annotated[Path, typer.Argument(help="CSV, JSON (a list of objects) or Parquet with the model's inputs.")],
+    url: Annotated[
+        str, typer.Option(help="Where it is served: any KServe URL that speaks V2.")
+    ] = "http://127.0.0.1:8080",
+    as_json: AsJson = False,
+) -> None:
+    """Ask a served model for predictions."""
+    from pipelines.serve import predict_rows
+
+    here = places()
+    found = predict_rows(url, model_spec(here.root, model), rows)
+    print(found.to_json(orient="records", date_format="iso") if as_json else found.to_string(index=False))
+
+
 @app.command("reconcile", epilog="Example: ostinato reconcile")
 def reconcile_(as_json: AsJson = False) -> None:
     """Make the registry's aliases follow the manifests repository. Run it as often as you like."""

@@ -36,14 +36,14 @@ def told(finished: "Finished") -> str:
 
 
 def verdict_table(verdict: Verdict) -> str:
-    """Contenders by metric with their intervals, then every check."""
-    contenders = Table(box=None, pad_edge=False, header_style="bold")
-    contenders.add_column(f"{verdict.model}, {verdict.rows:,} test rows")
+    """Metrics by contender with their intervals, the metric of record first; then every check."""
+    contenders = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    contenders.add_column(f"{verdict.rows:,} test rows")
+    for one in verdict.contenders:
+        contenders.add_column(called(one), justify="right")
     names = [verdict.metric, *(name for name in verdict.contenders[0].metrics if name != verdict.metric)]
     for name in names:
-        contenders.add_column(name, justify="right")
-    for one in verdict.contenders:
-        contenders.add_row(called(one), *(measure(one.metrics.get(name), name == verdict.metric) for name in names))
+        contenders.add_row(name, *(measure(one.metrics.get(name)) for one in verdict.contenders))
     checks = Table(box=None, pad_edge=False, show_header=False)
     for check in verdict.checks:
         checks.add_row(MARKS[check.status], check.name, outcome(check))
@@ -54,13 +54,13 @@ def verdict_table(verdict: Verdict) -> str:
 def called(one: Contender) -> str:
     if one.role == "champion":
         return f"champion (version {one.version})"
-    return f"baseline: {one.name}" if one.role == "baseline" else one.role
+    return one.name if one.role == "baseline" else one.role
 
 
-def measure(found: Measure | None, with_interval: bool) -> str:
+def measure(found: Measure | None) -> str:
     if found is None:
         return "–"
-    if with_interval and found.low is not None and found.high is not None:
+    if found.low is not None and found.high is not None:
         return f"{found.value:.4g} ({found.low:.4g} to {found.high:.4g})"
     return f"{found.value:.4g}"
 

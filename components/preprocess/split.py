@@ -41,7 +41,7 @@ def sides(spec: DataSpec, last: datetime | None) -> Sides:
 
     rule = spec.split
     if rule.by == "key":
-        words = f"key {spec.key}: {rule.test:.4g} of the keys are tested, by a stable hash"
+        words = f"{keys(spec)}: {rule.test:.4g} of them are tested, by a stable hash"
         return Sides(pl.col(MARK), ~pl.col(MARK), words, mark=on_test_side(spec, rule.test))
     if last is None:
         raise InputError(f"no row has a valid {spec.time!r}, so there is nothing to split by time")
@@ -52,21 +52,43 @@ def sides(spec: DataSpec, last: datetime | None) -> Sides:
     return Sides(time > start, time <= end, words)
 
 
+def keys(spec: DataSpec) -> str:
+    return f"keys in {spec.key}" if spec.key else "whole rows as keys"
+
+
 def on_test_side(spec: DataSpec, share: float) -> "pl.Expr":
-    """Whether the key's hash is below ``share`` of the range: a larger share only moves keys from train to test.
+    """Whether the row's hash is below ``share`` of the range: a larger share only moves rows from train to test."""
+    import polars as pl
+
+    return identity(spec) < pl.lit(min(int(share * 2**64), 2**64 - 1), pl.UInt64)
+
+
+def identity(spec: DataSpec) -> "pl.Expr":
+    """64-bit hash of the key, or without one of all the contract's columns, so that equal rows have equal hashes.
 
     Raises InputError for a float key, whose text is not the same everywhere.
     """
     import polars as pl
 
-    name = spec.key or ""
+    if spec.key is None:
+        values = pl.struct(_comparable(name, spec) for name in sorted(spec.columns))
+        return values.map_batches(_hash_rows, return_dtype=pl.UInt64, is_elementwise=True)
+    if spec.columns[spec.key].type == "float":
+        raise InputError(
+            f"data.key {spec.key!r} is a float column; a key must be an int, a string, a date or a datetime"
+        )
+    return _comparable(spec.key, spec).map_batches(_hash_series, return_dtype=pl.UInt64, is_elementwise=True)
+
+
+def _comparable(name: str, spec: DataSpec) -> "pl.Expr":
+    """The column as float64, or as text that is the same everywhere."""
+    import polars as pl
+
     kind = spec.columns[name].type
     if kind == "float":
-        raise InputError(f"data.key {name!r} is a float column; a key must be an int, a string, a date or a datetime")
+        return pl.col(name).cast(pl.Float64)
     form = {"date": "%Y-%m-%d", "datetime": "%Y-%m-%dT%H:%M:%S%.6f"}.get(kind)
-    text = pl.col(name).dt.strftime(form) if form else pl.col(name).cast(pl.String)
-    bound = pl.lit(min(int(share * 2**64), 2**64 - 1), pl.UInt64)
-    return text.map_batches(_hash_series, return_dtype=pl.UInt64, is_elementwise=True) < bound
+    return pl.col(name).dt.strftime(form) if form else pl.col(name).cast(pl.String)
 
 
 def hash_keys(texts: "pl.Series") -> "np.ndarray":
@@ -121,3 +143,19 @@ def _hash_series(texts: "pl.Series") -> "pl.Series":
     import polars as pl
 
     return pl.Series(texts.name, hash_keys(texts))
+
+
+def _hash_rows(rows: "pl.Series") -> "pl.Series":
+    """Of each row ``h = mix(h ^ hash of the value)`` over its values; a float's hash is the mix of its 64 bits."""
+    import numpy as np
+    import polars as pl
+
+    hashes = np.zeros(len(rows), np.uint64)
+    for values in rows.struct.unnest():
+        if values.dtype == pl.Float64:
+            numbers = values.to_numpy() + 0.0  # makes a zero of a negative zero, and a copy
+            numbers[np.isnan(numbers)] = np.nan  # one pattern of bits for all that is no number, missing included
+            hashes = _mix(hashes ^ _mix(numbers.view(np.uint64)))
+        else:
+            hashes = _mix(hashes ^ hash_keys(values))
+    return pl.Series(rows.name, hashes)

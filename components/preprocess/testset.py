@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from components.preprocess.scan import reading
 from components.preprocess.sources import fetch
-from components.preprocess.split import Sides, on_test_side
+from components.preprocess.split import Sides, identity, keys, on_test_side
 from components.preprocess.survey import parse_as_of
 from training.errors import InputError
 from training.spec import DataSpec, TestSet, parse_duration
@@ -73,12 +73,12 @@ def without_pinned(sides: Sides, spec: DataSpec, pin: Pinned) -> Sides:
             end = first - parse_duration(rule.embargo) if rule.embargo else first
             train = pl.col(spec.time or "").cast(pl.Datetime("us")) < end
             return Sides(sides.test, train, f"time {spec.time}: pinned test set, trained before {end.isoformat()}")
-        key = pl.col(spec.key or "")
+        key = pl.col(spec.key) if spec.key else identity(spec).alias("key")
         strays = (
-            rows.select(key).filter(~on_test_side(spec, rule.test)).unique().collect(engine="streaming").to_series()
+            rows.filter(~on_test_side(spec, rule.test)).select(key).unique().collect(engine="streaming").to_series()
         )
     train = sides.train & ~key.is_in(strays.implode()) if len(strays) else sides.train
-    words = f"key {spec.key}: pinned test set, its keys and {rule.test:.4g} of all left out"
+    words = f"{keys(spec)}: pinned test set, its keys and {rule.test:.4g} of all left out"
     return Sides(sides.test, train, words, sides.mark)
 
 

@@ -163,6 +163,10 @@ class Predictor:
         """Class labels (classes,) in the order of the probabilities; None for a regressor."""
         return getattr(self._estimator, "classes_", None)
 
+    @property
+    def gives_probabilities(self) -> bool:
+        return hasattr(self._estimator, "predict_proba")
+
     def predict(self, rows: "pd.DataFrame") -> "np.ndarray":
         """Float64 (n,) for a regressor, class labels (n,) for a classifier."""
         import numpy as np
@@ -172,7 +176,7 @@ class Predictor:
 
     def predict_proba(self, rows: "pd.DataFrame") -> "np.ndarray | None":
         """Probabilities (n, classes) float64; None where the estimator has none."""
-        if not hasattr(self._estimator, "predict_proba"):
+        if not self.gives_probabilities:
             return None
         return self._estimator.predict_proba(self._select(rows))
 

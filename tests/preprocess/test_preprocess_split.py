@@ -63,12 +63,13 @@ def ids(rows: pl.DataFrame) -> set[int]:
     return set(rows["id"])
 
 
-def test_a_key_stays_on_its_side_when_data_is_added_and_reordered(model: Model) -> None:
+@pytest.mark.parametrize("key", ["id", None])
+def test_a_key_stays_on_its_side_when_data_is_added_and_reordered(model: Model, key: str | None) -> None:
     model.save(hours(1000, 500))
-    model.run(split=BY_KEY)
+    model.run(split=BY_KEY, key=key)
     train, test = ids(model.train), ids(model.test)
     model.save(hours(3000).sample(fraction=1, shuffle=True, seed=1))
-    model.run(split=BY_KEY)
+    model.run(split=BY_KEY, key=key)
     assert train <= ids(model.train)
     assert test <= ids(model.test)
     assert len(test) == pytest.approx(250, abs=60)
@@ -160,12 +161,21 @@ def test_a_pinned_test_set_stays_when_data_is_added_and_train_ends_before_it(mod
     assert model.between() == timedelta(hours=5)
 
 
-def test_pinned_keys_are_not_trained_on_whatever_the_hash_says(model: Model) -> None:
+def test_equal_rows_stay_together_without_a_key(model: Model) -> None:
+    once = hours(500).with_columns(temp=pl.when(pl.col("id") % 5 > 0).then("temp"))
+    model.save(pl.concat([once, once.with_columns(temp=pl.when(pl.col("temp") == 0).then(-0.0).otherwise("temp"))]))
+    columns = {**COLUMNS, "id": {"type": "int"}}
+    model.run(split=BY_KEY, key=None, columns=columns)
+    assert model.test.height and ids(model.train).isdisjoint(ids(model.test))
+
+
+@pytest.mark.parametrize("key", ["id", None])
+def test_pinned_keys_are_not_trained_on_whatever_the_hash_says(model: Model, key: str | None) -> None:
     model.save(hours(500))
-    model.run(split=BY_KEY)
+    model.run(split=BY_KEY, key=key)
     train, strays = ids(model.train), sorted(ids(model.train))[:20]
     file = model.save(hours(500).filter(pl.col("id").is_in(strays)).select(sorted(COLUMNS)), "testset.parquet")
-    model.run(split=BY_KEY, testset=pin_of(file))
+    model.run(split=BY_KEY, key=key, testset=pin_of(file))
     assert ids(model.train) == train - set(strays)
     assert ids(model.test) == set(strays)
 

@@ -1,20 +1,18 @@
 """The manifest: byte-stable, canonical, valid for KServe's CRD, and read back or refused with the field's name."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from contracts import crd_validator
 from jsonschema import Draft202012Validator
 from release.candidates import model_spec
 
 from components.deploy.manifest import Evidence, canonical_quantity, check_storage_uri, manifest_path, parse, render
 from training.errors import InputError
 
-CONTRACTS = Path(os.environ.get("OSTINATO_CONTRACTS", Path(__file__).parents[3] / "shared" / "contracts"))
-CRD = CONTRACTS / "serving.kserve.io_inferenceservices.yaml"
 EVIDENCE = Evidence("sha256:" + "a" * 64, "sha256:" + "b" * 64, "sha256:" + "c" * 64, "0123abc", "sha256:" + "d" * 64)
 URI = "file:///srv/artifacts/models/m-1/artifacts"
 GOLDEN = Path(__file__).with_name("inferenceservice.golden.yaml")
@@ -152,32 +150,9 @@ def test_a_name_that_is_not_safe_as_a_path_is_refused(name: str) -> None:
         manifest_path(name)
 
 
-def _strict(node: Any) -> Any:
-    """A CRD's OpenAPI v3 schema as JSON Schema in which unknown fields are errors."""
-    if isinstance(node, list):
-        return [_strict(one) for one in node]
-    if not isinstance(node, dict):
-        return node
-    strict = {key: _strict(value) for key, value in node.items() if not key.startswith("x-kubernetes-")}
-    if node.get("x-kubernetes-int-or-string"):
-        strict |= {"type": ["integer", "string"]}
-        strict.pop("anyOf", None)
-    closed = not node.get("x-kubernetes-preserve-unknown-fields")
-    if isinstance(node.get("properties"), dict) and closed and "additionalProperties" not in node:
-        strict["additionalProperties"] = False
-    return strict
-
-
 @pytest.fixture(scope="module")
 def crd() -> Draft202012Validator:
-    if not CRD.is_file():
-        pytest.skip(f"KServe's CRDs are not at {CONTRACTS}; set OSTINATO_CONTRACTS to the folder that has them")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    definition = yaml.load(CRD.read_bytes(), Loader=loader)
-    version = next(one for one in definition["spec"]["versions"] if one["name"] == "v1beta1")
-    schema = _strict(version["schema"]["openAPIV3Schema"])
-    schema["properties"]["metadata"] = {"type": "object"}
-    return Draft202012Validator(schema)
+    return crd_validator("inferenceservices", "v1beta1")
 
 
 @pytest.mark.parametrize(

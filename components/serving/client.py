@@ -1,0 +1,130 @@
+"""Ask a served model over the Open Inference Protocol V2 (REST), with rows in and an array out."""
+
+from typing import TYPE_CHECKING, Any
+
+from training.errors import InputError, OstinatoError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import requests
+
+TIMEOUT_S = 30.0
+DTYPES = {"FP64": "float64", "FP32": "float32", "INT64": "int64", "INT32": "int32", "BOOL": "bool", "BYTES": "object"}
+"""NumPy's names of the protocol's datatypes."""
+
+
+def infer(url: str, model: str, rows: "pd.DataFrame") -> "np.ndarray":
+    """Predictions (n,) for rows (n, inputs): float64 of a regressor, class labels of a classifier.
+
+    url: where the server is, such as ``http://127.0.0.1:8080``. Raises what :class:`ServedModel` raises.
+    """
+    return ServedModel(url, model).infer(rows)
+
+
+class ServedModel:
+    """A model behind a URL, on one connection that is kept; not for several threads at once.
+
+    Raises OstinatoError that names the URL when nobody answers, in time or at all, or the answer is no V2 answer,
+    with the server's own words when it refuses; InputError when the rows lack a column.
+    """
+
+    def __init__(self, url: str, model: str, timeout_s: float = TIMEOUT_S) -> None:
+        import requests
+
+        self._base = f"{url.rstrip('/')}/v2/models/{model}"
+        self._timeout = timeout_s
+        self._session = requests.Session()
+        self._session.trust_env = False
+        try:
+            self._datatypes = {one["name"]: one["datatype"] for one in self._ask("GET", "")["inputs"]}
+        except (KeyError, TypeError) as error:
+            raise OstinatoError(f"{self._base} does not describe its inputs: {error!r}") from error
+
+    def infer(self, rows: "pd.DataFrame", output: str = "predict") -> "np.ndarray":
+        """One output for the rows: ``predict`` (n,), or a classifier's ``predict_proba`` (n, classes)."""
+        return self.send(self.request(rows, output), output)
+
+    def request(self, rows: "pd.DataFrame", output: str = "predict") -> dict[str, Any]:
+        """The JSON body that asks for the rows; further columns of ``rows`` are left out."""
+        inputs = []
+        columns = {str(name): column for name, column in rows.items()}
+        for name, datatype in self._datatypes.items():
+            if name not in columns:
+                raise InputError(
+                    f"the rows lack the column {name!r} ({datatype}) that the model needs. "
+                    f"{did_you_mean(name, columns)}"
+                )
+            values = _values(columns[name], datatype)
+            inputs.append({"name": name, "datatype": datatype, "shape": [len(values)], "data": values})
+        return {"inputs": inputs, "outputs": [{"name": output}]}
+
+    def send(self, body: dict[str, Any], output: str = "predict") -> "np.ndarray":
+        """Post a body that :meth:`request` made, and read the named output."""
+        import numpy as np
+
+        answer = self._ask("POST", "/infer", body)
+        try:
+            found = next(one for one in answer["outputs"] if one["name"] == output)
+            return np.array(found["data"], dtype=DTYPES[found["datatype"]]).reshape(found["shape"])
+        except (KeyError, TypeError, ValueError, StopIteration) as error:
+            raise OstinatoError(f"{self._base}/infer gave no output {output!r} that can be read: {error!r}") from error
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        import requests
+
+        url = self._base + path
+        try:
+            response = self._session.request(method, url, json=body, timeout=self._timeout)
+        except requests.Timeout as error:
+            raise OstinatoError(f"{url} did not answer within {self._timeout:g} s; is the model overloaded?") from error
+        except requests.ConnectionError as error:
+            raise OstinatoError(f"nobody answers at {url}; is the server running? ({error})") from error
+        except requests.RequestException as error:
+            raise InputError(f"{url} can't be asked: {error}") from error
+        if response.status_code != 200:
+            raise OstinatoError(f"{url} answered {response.status_code}: {_reason(response)}")
+        try:
+            return response.json()
+        except ValueError as error:
+            raise OstinatoError(f"{url} answered 200 with a body that is no JSON; is it a V2 server?") from error
+
+
+def _values(column: "pd.Series", datatype: str) -> list[Any]:
+    """Values as JSON has them: null where one is missing, moments as ISO 8601 text."""
+    import numpy as np
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return [None if moment is pd.NaT else moment.isoformat() for moment in column]
+    values = column.to_numpy()
+    if values.dtype.kind == "f":
+        if datatype.startswith("INT") and np.array_equal(values, np.floor(values)):
+            values = values.astype(np.int64)
+        elif np.isnan(values).any():
+            return [None if one != one else one for one in values.tolist()]
+        return values.tolist()
+    if values.dtype.kind == "O":
+        gaps = column.isna().to_numpy()
+        return [None if gap else _plain(one) for one, gap in zip(values, gaps, strict=True)]
+    return values.tolist()
+
+
+def _plain(value: Any) -> Any:
+    """A date or a NumPy scalar as JSON has it."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value.item() if hasattr(value, "item") else value
+
+
+def _reason(response: "requests.Response") -> str:
+    """The server's own message, at most 500 characters."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    said = body.get("error", body.get("detail", body)) if isinstance(body, dict) else response.text
+    return str(said)[:500]

@@ -1,0 +1,115 @@
+"""The runtime ``ostinato-mlflow``: KServe's Python server over one MLflow model folder.
+
+    python -m components.serving.server --model_dir DIR --model_name NAME --http_port P [--grpc_port P] [--host H]
+
+Open Inference Protocol V2 over REST and gRPC, and V1; liveness, readiness, metadata and Prometheus metrics are the
+``kserve`` package's. The ports open when the model is loaded, so ready means loaded. It never unloads its model at a
+caller's wish, and never reads a pickle.
+"""
+
+import argparse
+import gc
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.serving.signature import read_signature
+from components.train.model_folder import load_model
+from training.errors import OstinatoError
+
+if TYPE_CHECKING:
+    from kserve import ModelServer
+
+MAX_BODY_BYTES = 64 * 2**20
+"""Of a REST request. A gRPC message may have 8 MiB, the kserve package's bound."""
+
+
+def main() -> int:
+    """Serve until the process is told to stop; returns the exit code."""
+    given = arguments().parse_args()
+    # Before NumPy and scikit-learn are imported: OpenMP reads it once, for every thread of the process. Threads that
+    # share one small request wait for each other; replicas and requests are what runs side by side.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if given.stop_with_stdin:
+        threading.Thread(target=_stop_with_stdin, daemon=True).start()
+    sys.argv = sys.argv[:1]  # the kserve package parses the command line too, when it is imported
+    gc.disable()  # what is imported and loaded stays: collecting it again and again is a fifth of a cold start
+    try:
+        columns = read_signature(given.model_dir)
+        predictor = load_model(given.model_dir)
+    except OstinatoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    from components.serving.model import FolderModel
+
+    model = FolderModel(given.model_name, columns, predictor)
+    server = make_server(given.host, given.http_port, given.grpc_port)
+    gc.freeze()
+    gc.enable()
+    server.start([model])
+    return 0
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m components.serving.server", description="Serve a model folder.")
+    parser.add_argument("--model_dir", type=Path, required=True, help="the MLflow model folder")
+    parser.add_argument("--model_name", required=True, help="its name in the URL")
+    parser.add_argument("--http_port", type=int, default=8080)
+    parser.add_argument("--grpc_port", type=int, help="no gRPC unless given")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 in a pod")
+    parser.add_argument("--stop_with_stdin", action="store_true", help="end when standard input is closed")
+    return parser
+
+
+def make_server(host: str, http_port: int, grpc_port: int | None) -> "ModelServer":
+    """KServe's server, bound to one address, with refusals where it would fail or obey a stranger."""
+    import asyncio
+    import logging
+
+    from fastapi.exceptions import RequestValidationError
+    from kserve import ModelServer
+    from kserve.errors import InvalidInput, ModelNotFound
+    from kserve.logging import configure_logging
+    from kserve.model_server import app
+
+    from components.serving.guards import BodyLimit, CheckedDataPlane, FixedModels, HostGRPCServer, refuse_invalid
+
+    configure_logging()
+    for noisy in ("kserve", "kserve.trace", "uvicorn.access"):  # four lines a request; the metrics have the times
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    def is_ours(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], InvalidInput | ModelNotFound))
+
+    logging.getLogger("kserve").addFilter(is_ours)  # a caller's mistake is answered, not logged with a traceback
+    app.add_middleware(BodyLimit, most=MAX_BODY_BYTES)
+    app.add_exception_handler(RequestValidationError, refuse_invalid)
+
+    class HostServer(ModelServer):
+        """The kserve package always listens on every address; both servers are told another before they start."""
+
+        async def _serve(self) -> None:
+            assert self._rest_server is not None
+            self._rest_server.config.host = host
+            self._rest_server._add_middlewares = lambda app: None  # logs two timings a request, which the metrics have
+            if grpc_port is not None:
+                self._grpc_server = HostGRPCServer(host, grpc_port, self.dataplane, self.model_repository_extension)
+                self.servers.append(self._grpc_server.start(self.max_threads))
+            await asyncio.gather(*self.servers)
+
+    server = HostServer(http_port=http_port, enable_grpc=False, workers=1, enable_latency_logging=False)
+    server.dataplane = CheckedDataPlane(model_registry=server.registered_models)
+    server.model_repository_extension = FixedModels(model_registry=server.registered_models)
+    return server
+
+
+def _stop_with_stdin() -> None:
+    while os.read(0, 4096):  # not sys.stdin, whose lock would be held when the interpreter ends
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Two servers for all tests of a session: a regressor and a classifier with labels of text."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from serving.shops import amounts, fit_and_save, moods, shop_rows
+
+from components.serving.process import Served, serving
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("serving"))
+
+
+@pytest.fixture(scope="session")
+def test_rows() -> pd.DataFrame:
+    return shop_rows(2000, seed=8)
+
+
+@pytest.fixture(scope="session")
+def regressor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = shop_rows(800)
+    return fit_and_save(tmp_path_factory.mktemp("regressor") / "model", rows, amounts(rows))
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = shop_rows(800)
+    return fit_and_save(tmp_path_factory.mktemp("classifier") / "model", rows, moods(rows))
+
+
+@pytest.fixture(scope="session")
+def amount_server(regressor: Path) -> Iterator[Served]:
+    with serving(regressor, "amount") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def mood_server(classifier: Path) -> Iterator[Served]:
+    with serving(classifier, "mood") as served:
+        yield served
