@@ -1,0 +1,136 @@
+"""The part of a spec that says when a candidate is good enough: metrics, checks, baseline."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from training.section import Section, Share
+
+Task = Literal["regression", "classification"]
+
+
+class AbsoluteCheck(Section):
+    """The candidate's metric, bounded by a number."""
+
+    kind: Literal["absolute"]
+    metric: str
+    max: float | None = None
+    min: float | None = None
+    required: bool = True
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.max is None) == (self.min is None):
+            raise ValueError("give exactly one of max and min")
+        return self
+
+
+class RelativeCheck(Section):
+    """The candidate against the champion or the baseline, on the same rows.
+
+    Holds when the paired interval's unfavourable end is no worse than the other's value by more than the
+    margin: `margin: 0.02` allows 2 % worse, `margin: -0.2` demands 20 % better.
+    """
+
+    kind: Literal["champion", "baseline"]
+    metric: str
+    margin: Annotated[float, Field(gt=-1, lt=10)] = 0.0
+    """Relative to the other's value; negative demands an improvement."""
+    required: bool = True
+
+
+class SliceCheck(Section):
+    """The metric in every group of rows with the same value of a column."""
+
+    kind: Literal["slice"]
+    column: str
+    """A column of the test rows with few values."""
+    metric: str
+    max: float | None = None
+    min: float | None = None
+    champion_margin: Annotated[float, Field(gt=-1, lt=10)] | None = None
+    """How much worse than the champion, relatively, a slice may be."""
+    min_rows: Annotated[int, Field(ge=1)] = 30
+    """Slices with fewer rows are listed but not judged."""
+    required: bool = True
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if sum(bound is not None for bound in (self.max, self.min, self.champion_margin)) != 1:
+            raise ValueError("give exactly one of max, min and champion_margin")
+        return self
+
+
+class DriftCheck(Section):
+    """Share of input columns whose distribution moved between the training rows and the test rows."""
+
+    kind: Literal["drift"]
+    max_share: Share
+    required: bool = True
+
+
+class LatencyCheck(Section):
+    """Time of a one-row prediction, in milliseconds, 99th percentile."""
+
+    kind: Literal["latency"]
+    max_p99_ms: Annotated[float, Field(gt=0)]
+    required: bool = True
+
+
+class SizeCheck(Section):
+    """Size of the model folder in MiB."""
+
+    kind: Literal["size"]
+    max_mib: Annotated[float, Field(gt=0)]
+    required: bool = True
+
+
+Check = Annotated[
+    AbsoluteCheck | RelativeCheck | SliceCheck | DriftCheck | LatencyCheck | SizeCheck,
+    Field(discriminator="kind"),
+]
+
+METRICS: dict[Task, dict[str, Literal["lower", "higher"]]] = {
+    "regression": {"mae": "lower", "rmse": "lower", "r2": "higher", "bias": "lower", "mape": "lower"},
+    "classification": {
+        "accuracy": "higher",
+        "balanced_accuracy": "higher",
+        "precision": "higher",
+        "recall": "higher",
+        "f1": "higher",
+        "roc_auc": "higher",
+        "log_loss": "lower",
+        "brier": "lower",
+    },
+}
+"""The metrics of each task and which direction is better. `bias` is judged by its absolute value."""
+
+
+class Baseline(Section):
+    """What anyone could do without a model; it has its own row in the verdict."""
+
+    kind: Literal["column", "mean", "majority"]
+    """`column`: predict the value of a column (seasonal naive is a lag of the target); `mean` and `majority`: of the
+    training rows' target."""
+    column: str | None = None
+    name: str = ""
+    """How the verdict calls it, such as `seasonal naive`."""
+
+    @model_validator(mode="after")
+    def _column_given(self) -> Self:
+        if (self.kind == "column") != (self.column is not None):
+            raise ValueError("a baseline of kind column needs a column, the others take none")
+        return self
+
+
+class QualitySpec(Section):
+    """When a candidate is good enough to replace the champion."""
+
+    metric: str
+    """The metric of record: the headline of every report."""
+    baseline: Baseline | None = None
+    checks: tuple[Check, ...] = Field(min_length=1)
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Level of the bootstrap intervals."""
+    sample_rows: Annotated[int, Field(ge=100, le=100_000)] = 5_000
+    """Cap of the seeded sample that the Evidently report sees; headline metrics always use every row."""

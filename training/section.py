@@ -1,0 +1,55 @@
+"""What every part of a spec is made of: a frozen model with one canonical text, durations, quantities."""
+
+import hashlib
+import json
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_DURATION = re.compile(r"^(\d+)(m|h|d|w)$")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
+
+
+def parse_duration(text: str) -> timedelta:
+    """``90m``, ``24h``, ``7d`` or ``8w`` as a timedelta. Raises ValueError for anything else."""
+    match = _DURATION.match(text)
+    if not match or int(match[1]) == 0:
+        raise ValueError(f"{text!r} is not a duration; write a positive whole number and m, h, d or w, such as 8w")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _check_duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+def _check_quantity(text: str) -> str:
+    if not _QUANTITY.match(text):
+        raise ValueError(f"{text!r} is not a Kubernetes quantity; write one such as 500m, 2 or 4Gi")
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_check_duration)]
+Quantity = Annotated[str, AfterValidator(_check_quantity)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Frozen(BaseModel):
+    """Frozen, unknown keys refused, attribute docstrings become the reference."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Section(Frozen):
+    """Base of every part of a spec: it has one canonical text and a digest."""
+
+    def canonical_json(self) -> str:
+        """Equal content gives equal text: sorted keys, no whitespace, every default written out."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    def digest(self) -> str:
+        """``sha256:`` and the hex digest of the canonical JSON."""
+        return "sha256:" + hashlib.sha256(self.canonical_json().encode()).hexdigest()
