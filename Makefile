@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Where pip is told to look for wheels, uv looks too.
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 
-.PHONY: run test setup check lint fix lock golden docs clean
+.PHONY: run test setup check fix lock golden docs bench clean
 
 run: setup
 	$(BIN)/ostinato run demand-forecaster
@@ -48,6 +48,10 @@ golden: setup
 docs: setup
 	$(BIN)/ostinato schema > docs/spec.schema.json
 	$(BIN)/ostinato schema --markdown > docs/spec.md
+
+# All figures of docs/benchmarks.md, in an hour; the machine should have nothing else to do.
+bench: setup
+	$(BIN)/python benchmarks/run_all.py
 
 clean:
 	rm -rf .ostinato .pytest_cache .ruff_cache .coverage* build *.egg-info

@@ -50,6 +50,7 @@ BENCHMARKS = (
     ),
     Benchmark("evaluate", "evaluate", "A million rows of 20 columns."),
     Benchmark("preprocess", "preprocess", "Ten million rows of 20 columns, Parquet."),
+    Benchmark("serving", "Serving", "The runtime `ostinato-mlflow` against the same model behind a bare FastAPI app."),
     Benchmark("engine", "The local engine", "Five trivial steps: what running a package costs."),
     Benchmark(
         "imports",

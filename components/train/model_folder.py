@@ -62,6 +62,7 @@ def save_model(
     )
     _canonical_weights(folder / WEIGHTS_FILE)
     _canonical_mlmodel(folder / "MLmodel")
+    _canonical_environment(folder)
 
 
 def with_every_gap(rows: "pd.DataFrame") -> "pd.DataFrame":
@@ -146,6 +147,21 @@ def _canonical_mlmodel(path: Path) -> None:
     for volatile in ("model_uuid", "utc_time_created", "model_size_bytes"):
         described.pop(volatile, None)
     path.write_text(yaml.safe_dump(described, sort_keys=True))
+
+
+def _canonical_environment(folder: Path) -> None:
+    """Drop the versions of the tools that build an environment: they decide nothing about the model."""
+    import yaml
+
+    python_env, conda = folder / "python_env.yaml", folder / "conda.yaml"
+    described = yaml.safe_load(python_env.read_text())
+    described["build_dependencies"] = ["pip", "setuptools", "wheel"]
+    python_env.write_text(yaml.safe_dump(described, sort_keys=True))
+    described = yaml.safe_load(conda.read_text())
+    described["dependencies"] = [
+        "pip" if isinstance(one, str) and one.startswith("pip") else one for one in described["dependencies"]
+    ]
+    conda.write_text(yaml.safe_dump(described, sort_keys=True))
 
 
 class Predictor:

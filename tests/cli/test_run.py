@@ -66,6 +66,8 @@ def test_a_run_goes_from_data_to_a_live_champion_and_a_second_one_writes_nothing
     assert origins["preprocess"] == origins["train"] == origins["evaluate"] == "cache"
     assert origins["champion"] == origins["register"] == origins["deploy"] == "run"
     assert second["verdict"] == first["verdict"], "running again reproduces the evidence"
+    events = (Path(second["folder"]) / "events.jsonl").read_text()
+    assert "module preloaded" not in events, "nothing is new, so nothing heavy is imported"
     assert versions(ready) == ["1"]
     assert status(ostinato) == after
 

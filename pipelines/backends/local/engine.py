@@ -221,7 +221,9 @@ class _Run:
         A step that is ready never waits for its imports: it makes the rest of them itself, while this process goes on
         with those of the steps after it. On two cores that is faster than importing one after the other.
         """
-        wanted = [module for name in self.waiting for module in self.preload.get(name, ()) if self.running]
+        if not self.running or not any(self.package.tasks[name].cached for name in self.missed):
+            return False  # so far nothing is new, and then no step may need its modules
+        wanted = [module for name in self.waiting for module in self.preload.get(name, ())]
         module = next((module for module in wanted if module not in self.imported), None)
         if module is None:
             return False
