@@ -107,7 +107,7 @@ class Contender(Frozen):
 class CheckResult(Frozen):
     name: str
     """Short and unique in the verdict, such as `mae against champion`."""
-    kind: Literal["absolute", "champion", "baseline", "slice", "drift", "latency", "size"]
+    kind: Literal["absolute", "champion", "baseline", "slice", "drift", "latency", "cold_start", "size", "servable"]
     metric: str = ""
     observed: float | None
     """What was compared: for checks against another, the interval's unfavourable end."""
@@ -139,6 +139,41 @@ class DriftResult(Frozen):
     drifted: bool
 
 
+class Latency(Frozen):
+    """Of one-row requests over the runtime's protocol."""
+
+    concurrency: int
+    """Requests at a time, each on a connection of its own."""
+    p50_ms: float
+    p99_ms: float
+    calls: int
+    """Requests that were timed."""
+
+
+class Served(Frozen):
+    """What the runtime did with the candidate, in a fresh process, as KServe would start it."""
+
+    runtime: str
+    """As the spec names it."""
+    ran: str
+    """What ran here, with its versions."""
+    protocol: Literal["v1", "v2"]
+    rows: int
+    """Of the seeded sample of the test rows that it answered."""
+    worst_difference: float | None
+    """Numbers: the largest relative difference from the offline predictions. Classes: the share of rows with another
+    class. None where there was no answer to compare."""
+    sample_digest: str = ""
+    """`sha256:` of the sample's rows and answers, which `ostinato verify` asks the live endpoint for."""
+    cold_start_s: float | None = None
+    """From the start of the process to its first inference answered."""
+    latency: tuple[Latency, ...] = ()
+    size_bytes: int
+    """Of the model folder."""
+    failure: str = ""
+    """Why it could not be served; empty if it was."""
+
+
 class Verdict(Document):
     """`verdict.json`: candidate and champion on identical rows, every check, and the decision."""
 
@@ -161,6 +196,8 @@ class Verdict(Document):
     checks: tuple[CheckResult, ...]
     slices: tuple[SliceResult, ...] = ()
     drift: tuple[DriftResult, ...] = ()
+    served: Served | None = None
+    """None in verdicts of before there was a proof."""
     data_fingerprint: str
     test_from: datetime | None = None
     test_to: datetime | None = None

@@ -70,10 +70,23 @@ class DriftCheck(Section):
 
 
 class LatencyCheck(Section):
-    """Time of a one-row prediction, in milliseconds, 99th percentile."""
+    """Time of a one-row request to the runtime over its own protocol, in milliseconds."""
 
     kind: Literal["latency"]
     max_p99_ms: Annotated[float, Field(gt=0)]
+    """99 of 100 requests may take no longer."""
+    max_p50_ms: Annotated[float, Field(gt=0)] | None = None
+    """Half of the requests may take no longer."""
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 1
+    """Requests at a time, each on a connection of its own."""
+    required: bool = True
+
+
+class ColdStartCheck(Section):
+    """Time from the start of the runtime's process to its first inference answered, in seconds."""
+
+    kind: Literal["cold_start"]
+    max_s: Annotated[float, Field(gt=0)]
     required: bool = True
 
 
@@ -85,8 +98,21 @@ class SizeCheck(Section):
     required: bool = True
 
 
+class ServableCheck(Section):
+    """The runtime loads the model in a fresh process and answers a seeded sample of the test rows as it did offline.
+
+    Every verdict has this check, and it is always required; name it to change its numbers.
+    """
+
+    kind: Literal["servable"]
+    rows: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Size of the sample; fewer where there are fewer test rows."""
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 1e-9
+    """Largest relative difference of a served number from the offline one. Classes must be equal."""
+
+
 Check = Annotated[
-    AbsoluteCheck | RelativeCheck | SliceCheck | DriftCheck | LatencyCheck | SizeCheck,
+    AbsoluteCheck | RelativeCheck | SliceCheck | DriftCheck | LatencyCheck | ColdStartCheck | SizeCheck | ServableCheck,
     Field(discriminator="kind"),
 ]
 
@@ -134,3 +160,14 @@ class QualitySpec(Section):
     """Level of the bootstrap intervals."""
     sample_rows: Annotated[int, Field(ge=100, le=100_000)] = 5_000
     """Cap of the seeded sample that the Evidently report sees; headline metrics always use every row."""
+
+    @property
+    def servable(self) -> ServableCheck:
+        """The one check that every verdict has."""
+        return next((one for one in self.checks if isinstance(one, ServableCheck)), ServableCheck(kind="servable"))
+
+    @model_validator(mode="after")
+    def _servable_once(self) -> Self:
+        if sum(isinstance(one, ServableCheck) for one in self.checks) > 1:
+            raise ValueError("checks: servable is named twice; name it once")
+        return self

@@ -1,8 +1,8 @@
 """The schema of ``spec.yaml``: the contract between a model's owner and every step of the pipeline.
 
 A spec is frozen, refuses unknown keys, and has one canonical JSON form, so that equal specs have equal digests.
-:func:`load_spec` reads one; :func:`json_schema` exports the schema for editors. The parts on data and on quality
-have files of their own; their names are importable from here.
+:func:`load_spec` reads one; :func:`json_schema` exports the schema for editors. The parts on data, quality and
+serving have files of their own; their names are importable from here.
 """
 
 from pathlib import Path
@@ -18,15 +18,19 @@ from training.quality_spec import (
     AbsoluteCheck,
     Baseline,
     Check,
+    ColdStartCheck,
     DriftCheck,
     LatencyCheck,
     QualitySpec,
     RelativeCheck,
+    ServableCheck,
     SizeCheck,
     SliceCheck,
     Task,
 )
-from training.section import Frozen, Quantity, Section, parse_duration
+from training.resources import Accelerator, Resources
+from training.section import Frozen, Section, parse_duration
+from training.serving_spec import Scaling, ServingSpec
 
 __all__ = [
     "METRICS",
@@ -34,6 +38,7 @@ __all__ = [
     "Accelerator",
     "Baseline",
     "Check",
+    "ColdStartCheck",
     "Column",
     "DataSpec",
     "DriftCheck",
@@ -47,6 +52,7 @@ __all__ = [
     "Resources",
     "Scaling",
     "Section",
+    "ServableCheck",
     "ServingSpec",
     "SizeCheck",
     "SliceCheck",
@@ -63,22 +69,6 @@ __all__ = [
 ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=50)]
 
 
-class Accelerator(Section):
-    """A GPU for the training step."""
-
-    type: str
-    """The engine's name for it, such as `nvidia.com/gpu` (Kubeflow) or `NVIDIA_TESLA_T4` (Vertex AI)."""
-    count: Annotated[int, Field(ge=1, le=16)] = 1
-
-
-class Resources(Section):
-    """What a container asks for. On a laptop the machine's own size decides."""
-
-    cpu: Quantity = "1"
-    memory: Quantity = "2Gi"
-    accelerator: Accelerator | None = None
-
-
 class TrainingSpec(Section):
     """How the model is fitted."""
 
@@ -90,33 +80,6 @@ class TrainingSpec(Section):
     resources: Resources = Resources()
     trusted_types: tuple[str, ...] = ()
     """Types that skops may construct when it loads the weights, besides the ones that it trusts by itself."""
-
-
-class Scaling(Section):
-    """How many replicas serve."""
-
-    min_replicas: Annotated[int, Field(ge=1)] = 1
-    max_replicas: Annotated[int, Field(ge=1)] = 1
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min_replicas > self.max_replicas:
-            raise ValueError(f"min_replicas {self.min_replicas} is above max_replicas {self.max_replicas}")
-        return self
-
-
-class ServingSpec(Section):
-    """How KServe serves the model."""
-
-    runtime: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")] = "ostinato-mlflow"
-    """Name of the ServingRuntime; always written into the manifest."""
-    model_format: str = "mlflow"
-    protocol: Literal["v1", "v2"] = "v2"
-    deployment_mode: Literal["Standard", "Knative"] = "Standard"
-    """KServe fixes it for the life of a service."""
-    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)] = "models"
-    resources: Resources = Resources()
-    scaling: Scaling = Scaling()
 
 
 class ReleaseSpec(Section):
@@ -200,9 +163,13 @@ def load_spec(path: Path) -> ModelSpec:
     return parse_spec(text, str(path))
 
 
+KINDS = ("absolute", "champion", "baseline", "slice", "drift", "latency", "cold_start", "size", "servable")
+"""Of checks."""
+
+
 def _explain(problem: Any) -> str:
     """One line for one pydantic problem: the field, what is wrong with the value, the fix."""
-    tags = {"time", "key", *(k for k in ("absolute", "champion", "baseline", "slice", "drift", "latency", "size"))}
+    tags = {"time", "key", *KINDS}
     path = [part for i, part in enumerate(problem["loc"]) if not (i and part in tags and _is_tag(problem["loc"], i))]
     where = ".".join(str(part) for part in path) or "spec"
     if problem["type"] == "extra_forbidden":
