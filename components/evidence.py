@@ -150,7 +150,7 @@ class Latency(Frozen):
     """Requests that were timed."""
 
 
-class Served(Frozen):
+class ServingProof(Frozen):
     """What the runtime did with the candidate, in a fresh process, as KServe would start it."""
 
     runtime: str
@@ -196,7 +196,7 @@ class Verdict(Document):
     checks: tuple[CheckResult, ...]
     slices: tuple[SliceResult, ...] = ()
     drift: tuple[DriftResult, ...] = ()
-    served: Served | None = None
+    served: ServingProof | None = None
     """None in verdicts of before there was a proof."""
     data_fingerprint: str
     test_from: datetime | None = None

@@ -79,6 +79,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             task=task,
             data_spec=data_spec,
             quality_spec=spec.quality.canonical_json(),
+            serving_spec=spec.serving.proven_json(),
             champion_version=live.outputs["version"],
             spec_digest=spec.digest(),
             code=code["evaluate"],
@@ -101,6 +102,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             verdict=verdict,
             report=judged.outputs["report"],
             evidently=judged.outputs["evidently"],
+            sample=judged.outputs["sample"],
         ).set_container_image(image)
         registered.set_caching_options(False)
         if not wanted("deploy"):

@@ -35,7 +35,7 @@ def step_code(root: Path, spec: ModelSpec) -> dict[str, str]:
     return {
         "preprocess": code_digest(ours / "preprocess", own, *shared),
         "train": code_digest(ours / "train", own, *shared),
-        "evaluate": code_digest(ours / "evaluate", model_files, *shared),
+        "evaluate": code_digest(ours / "evaluate", ours / "serving", model_files, *shared),
     }
 
 

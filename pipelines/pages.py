@@ -8,11 +8,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.evidence import DATA_CARD_FILE, DataCard, Verdict
+from components.serving.sample import SAMPLE_FILE
 from pipelines.backends.local import RunResult, StepRun
 from training.spec import ModelSpec
 
 PAGE = "index.html"
-EVIDENCE = {"verdict": "verdict.json", "report": "report.html", "evidently": "evidently.html"}
+EVIDENCE = {"verdict": "verdict.json", "report": "report.html", "evidently": "evidently.html", "sample": SAMPLE_FILE}
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,23 @@ is missing (a metric that is not defined, probabilities that a model does not gi
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from components.evaluate.bootstrap import Scores, interval
 from components.evaluate.compare import metric_unit, value_of, worse_by
+from components.evaluate.served_checks import judge_cold_start, judge_latency, judge_servable, judge_size
 from components.evaluate.wording import percent, short
-from components.evidence import CheckResult, DriftResult, SliceResult
+from components.evidence import CheckResult, DriftResult, ServingProof, SliceResult
 from training.spec import (
     AbsoluteCheck,
+    ColdStartCheck,
     DriftCheck,
     LatencyCheck,
     QualitySpec,
     RelativeCheck,
+    ServableCheck,
     SizeCheck,
     SliceCheck,
     Task,
@@ -39,15 +42,16 @@ class Evidence:
     slices: dict[tuple[str, str], tuple[SliceResult, ...]] = field(default_factory=dict)
     """By column and metric."""
     drift: tuple[DriftResult, ...] = ()
-    latency: Callable[[], tuple[float, int]] = lambda: (math.nan, 0)
-    """Milliseconds (p99) and the number of calls; measured only if a check asks."""
-    size_bytes: int = 0
 
 
-def judge(quality: QualitySpec, evidence: Evidence) -> tuple[CheckResult, ...]:
-    """Every check of the spec in its order. Raises InputError for a metric that is not defined on these rows."""
+def judge(quality: QualitySpec, evidence: Evidence, served: ServingProof) -> tuple[CheckResult, ...]:
+    """Every check of the spec in its order, and the one that every verdict has.
+
+    Raises InputError for a metric that is not defined on these rows.
+    """
     results: list[CheckResult] = []
-    for check in quality.checks:
+    named = quality.servable in quality.checks
+    for check in (*quality.checks, *(() if named else (quality.servable,))):
         match check:
             case AbsoluteCheck():
                 result = _absolute(check, evidence)
@@ -58,9 +62,13 @@ def judge(quality: QualitySpec, evidence: Evidence) -> tuple[CheckResult, ...]:
             case DriftCheck():
                 result = _drift(check, evidence.drift)
             case LatencyCheck():
-                result = _latency(check, *evidence.latency())
+                result = judge_latency(check, served)
+            case ColdStartCheck():
+                result = judge_cold_start(check, served)
             case SizeCheck():
-                result = _size(check, evidence.size_bytes)
+                result = judge_size(check, served)
+            case ServableCheck():
+                result = judge_servable(check, served, evidence.task)
         same = sum(result.name == other.name or other.name.startswith(f"{result.name} (") for other in results)
         results.append(result.model_copy(update={"name": f"{result.name} ({same + 1})"}) if same else result)
     return tuple(results)
@@ -209,36 +217,6 @@ def _drift(check: DriftCheck, drift: Sequence[DriftResult]) -> CheckResult:
         f"{percent(share)}; at most {percent(check.max_share)} is allowed."
     )
     return CheckResult(**common, observed=share, status=_status(share <= check.max_share), reason=reason)
-
-
-def _latency(check: LatencyCheck, p99: float, calls: int) -> CheckResult:
-    return CheckResult(
-        name="latency of one row",
-        kind="latency",
-        observed=p99,
-        bound=check.max_p99_ms,
-        comparison="<=",
-        unit="ms",
-        status=_status(p99 <= check.max_p99_ms),
-        required=check.required,
-        reason=f"99 of 100 one-row predictions took at most {short(p99)} ms ({calls} calls); "
-        f"at most {short(check.max_p99_ms)} ms is allowed.",
-    )
-
-
-def _size(check: SizeCheck, size_bytes: int) -> CheckResult:
-    mib = size_bytes / 2**20
-    return CheckResult(
-        name="model size",
-        kind="size",
-        observed=mib,
-        bound=check.max_mib,
-        comparison="<=",
-        unit="MiB",
-        status=_status(mib <= check.max_mib),
-        required=check.required,
-        reason=f"The model folder has {short(mib)} MiB; at most {short(check.max_mib)} MiB is allowed.",
-    )
 
 
 def _bound(most: float | None, least: float | None) -> tuple[float, Literal["<=", ">="]]:

@@ -11,6 +11,7 @@ def evaluate(
     task: str,
     data_spec: str,
     quality_spec: str,
+    serving_spec: str,
     champion_version: str,
     spec_digest: str,
     code: str,
@@ -22,8 +23,10 @@ def evaluate(
     evidently: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
     curves: dsl.Output[dsl.ClassificationMetrics],
+    sample: dsl.Output[dsl.Artifact],
 ) -> NamedTuple("Outputs", [("decision", str)]):  # pyright: ignore[reportInvalidTypeForm]
-    """Judge candidate, champion and baseline on identical rows; the output is "pass" or "reject"."""
+    """Judge candidate, champion and baseline on identical rows, and prove that the candidate can be served; the
+    output is "pass" or "reject"."""
     from pathlib import Path
 
     from components.evaluate.publish import publish
@@ -34,6 +37,7 @@ def evaluate(
         task,
         data_spec,
         quality_spec,
+        serving_spec,
         champion_version,
         spec_digest,
         code,
@@ -43,5 +47,6 @@ def evaluate(
         verdict_file=Path(verdict.path),
         report_file=Path(report.path),
         evidently_file=Path(evidently.path),
+        sample_file=Path(sample.path),
     )
     return (publish(judged, verdict, metrics, curves),)

@@ -12,7 +12,6 @@ from training.spec import DataSpec, QualitySpec, SliceCheck
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     import polars as pl
 
 BATCH_ROWS = 65_536
@@ -106,13 +105,6 @@ def batches(path: Path, columns: Sequence[str]) -> "Iterator[pl.DataFrame]":
     import polars as pl
 
     yield from pl.scan_parquet(path).select(list(columns)).collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
-
-
-def first_rows(path: Path, columns: Sequence[str]) -> "pd.DataFrame":
-    """The first 100 test rows, as a model gets them."""
-    import polars as pl
-
-    return pl.scan_parquet(path).select(list(columns)).head(100).collect().to_pandas()
 
 
 def sample_positions(rows: int, most: int) -> "np.ndarray":

@@ -1,4 +1,4 @@
-"""The evaluate step, from top to bottom: read, predict, score, check, decide, show."""
+"""The evaluate step, from top to bottom: read, predict, score, serve, check, decide, show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,9 @@ from components.evaluate.bootstrap import draw, random_groups, score, time_block
 from components.evaluate.checks import Evidence, judge
 from components.evaluate.contenders import Model, baseline_prediction, check_same_labels, open_model, predict_all
 from components.evaluate.evidently_report import Drift, measure_drift, write_report
-from components.evaluate.latency import p99_ms
 from components.evaluate.metrics import Actual, Groups, Prediction
 from components.evaluate.page import Shown, write_page
-from components.evaluate.rows import check_rows, first_rows, read_actual, read_labels, sample_positions, sample_rows
+from components.evaluate.rows import check_rows, read_actual, read_labels, sample_positions, sample_rows
 from components.evaluate.slices import judge_slices
 from components.evaluate.summary import contender_rows, paired_changes, paired_differences, warnings
 from components.evidence import (
@@ -24,8 +23,10 @@ from components.evidence import (
     DataCard,
     Verdict,
 )
+from components.serving.prove import prove
+from components.serving.sample import Sample, make_sample
 from training.errors import OstinatoError
-from training.spec import METRICS, DataSpec, QualitySpec, Task
+from training.spec import METRICS, DataSpec, LatencyCheck, QualitySpec, ServingSpec, Task
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,6 +63,7 @@ def evaluate(
     task: str,
     data_spec: str,
     quality_spec: str,
+    serving_spec: str,
     champion_version: str,
     spec_digest: str,
     code: str,
@@ -71,12 +73,14 @@ def evaluate(
     verdict_file: Path,
     report_file: Path,
     evidently_file: Path,
+    sample_file: Path,
     evidently_link: str = "evidently.html",
 ) -> Judged:
-    """Judge the candidate against the champion and the baseline on the test rows; write verdict and reports.
+    """Judge the candidate against the champion and the baseline on the test rows, and prove that it can be served;
+    write verdict, reports and the sample of the proof.
 
-    data: the folder that preprocess wrote. champion: a model folder, empty or missing when there is none.
-    evidently_link: where the report page finds Evidently's page; empty for no link.
+    serving_spec: ``ServingSpec.proven_json``. data: the folder that preprocess wrote. champion: a model folder, empty
+    or missing when there is none. evidently_link: where the report page finds Evidently's page; empty for no link.
     Raises InputError for a spec or rows that can't be judged, OstinatoError for a model that can't be.
     """
     contract, quality = DataSpec.model_validate_json(data_spec), QualitySpec.model_validate_json(quality_spec)
@@ -87,8 +91,11 @@ def evaluate(
     models = open_models(candidate, champion, champion_version, cast(Task, task), columns)
     answers = predict_rows(data, contract, quality, models, cast(Task, task))
     drift = input_drift(data, card, quality)
-    evidence = gather_evidence(data, contract, quality, answers, drift)
-    checks = judge(quality, evidence)
+    evidence = gather_evidence(contract, quality, answers, drift)
+    sample = draw_sample(model, data, quality, answers)
+    sample.write(sample_file)
+    served = prove(candidate, sample, ServingSpec.model_validate_json(serving_spec), concurrencies(quality))
+    checks = judge(quality, evidence, served)
     verdict = Verdict(
         model=model,
         task=evidence.task,
@@ -103,6 +110,7 @@ def evaluate(
         checks=checks,
         slices=tuple(one for found in evidence.slices.values() for one in found),
         drift=drift.columns,
+        served=served,
         data_fingerprint=card.fingerprint,
         test_from=card.test.time_from,
         test_to=card.test.time_to,
@@ -148,12 +156,11 @@ def input_drift(data: Path, card: DataCard, quality: QualitySpec) -> Drift:
     return measure_drift(sides[0], sides[1])
 
 
-def gather_evidence(data: Path, contract: DataSpec, quality: QualitySpec, answers: Answers, drift: Drift) -> Evidence:
+def gather_evidence(contract: DataSpec, quality: QualitySpec, answers: Answers, drift: Drift) -> Evidence:
     """Score everyone with the same resamples, and measure what the checks ask for."""
     groups = row_groups(contract, answers.labels)
     weights = draw(groups.count)
     scores = [score(answers.actual, prediction, groups, weights) for prediction in answers.predictions]
-    candidate = answers.models[0]
     return Evidence(
         task=answers.actual.task,
         confidence=quality.confidence,
@@ -163,9 +170,21 @@ def gather_evidence(data: Path, contract: DataSpec, quality: QualitySpec, answer
         unit=contract.columns[contract.target].unit,
         slices=judge_slices(quality, answers.actual, answers.predictions[0], answers.champion, answers.labels),
         drift=drift.columns,
-        latency=lambda: p99_ms(candidate, first_rows(data / TEST_FILE, candidate.predictor.inputs)),
-        size_bytes=sum(path.stat().st_size for path in candidate.folder.rglob("*") if path.is_file()),
     )
+
+
+def draw_sample(model: str, data: Path, quality: QualitySpec, answers: Answers) -> Sample:
+    """Seeded test rows with what the candidate said about them: class labels, not their positions."""
+    candidate, check = answers.models[0], quality.servable
+    said = answers.predictions[0].values[sample_positions(answers.actual.rows, check.rows)]
+    expected = said if answers.actual.classes is None else answers.actual.classes[said]
+    rows = sample_rows(data / TEST_FILE, candidate.predictor.inputs, check.rows).to_pandas()
+    return make_sample(model, answers.actual.task, candidate.digest, rows, expected, check.tolerance)
+
+
+def concurrencies(quality: QualitySpec) -> list[int]:
+    """At which latency is measured: where a check asks, else one request at a time."""
+    return sorted({check.concurrency for check in quality.checks if isinstance(check, LatencyCheck)} or {1})
 
 
 def open_models(candidate: Path, champion: Path, version: str, task: Task, columns: Sequence[str]) -> list[Model]:

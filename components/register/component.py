@@ -16,6 +16,7 @@ def register(
     verdict: dsl.Input[dsl.Artifact],
     report: dsl.Input[dsl.HTML],
     evidently: dsl.Input[dsl.HTML],
+    sample: dsl.Input[dsl.Artifact],
 ) -> NamedTuple("Outputs", [("version", str)]):  # pyright: ignore[reportInvalidTypeForm]
     """Register the candidate in MLflow, once for each model digest; refuse it unless the verdict is a pass."""
     from pathlib import Path
@@ -23,6 +24,11 @@ def register(
     from components.register.steps import Candidate, register
 
     evidence = Candidate(
-        Path(data.path), Path(candidate.path), Path(verdict.path), Path(report.path), Path(evidently.path)
+        data=Path(data.path),
+        model=Path(candidate.path),
+        verdict=Path(verdict.path),
+        report=Path(report.path),
+        evidently=Path(evidently.path),
+        sample=Path(sample.path),
     )
     return (register(spec, tracking_uri, code_version, run, evidence),)

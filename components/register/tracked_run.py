@@ -9,6 +9,7 @@ from components.effects import effect
 from components.evidence import DATA_CARD_FILE, DataCard, Verdict
 from components.register.lookup import DIGEST_TAG, FINGERPRINT_TAG, RUN_TAG, VERDICT_DIGEST_TAG
 from components.register.registry import EXISTS, artifact_root, registry_errors
+from components.serving.sample import SAMPLE_FILE
 from training.errors import OstinatoError
 from training.spec import ModelSpec
 
@@ -23,13 +24,14 @@ DATASET_DIGEST_LENGTH = 36
 
 @dataclass(frozen=True)
 class Candidate:
-    """Where the earlier steps left what is registered: two folders and three files."""
+    """Where the earlier steps left what is registered: two folders and four files."""
 
     data: Path
     model: Path
     verdict: Path
     report: Path
     evidently: Path
+    sample: Path
 
 
 def ensure_experiment(client: "MlflowClient", tracking_uri: str, name: str) -> str:
@@ -87,6 +89,7 @@ def ensure_run(
         (files.verdict, "verdict.json"),
         (files.report, "report.html"),
         (files.evidently, "evidently.html"),
+        (files.sample, SAMPLE_FILE),
         (files.data / DATA_CARD_FILE, DATA_CARD_FILE),
     ):
         _log_file(client, run_id, file, name)

@@ -29,7 +29,7 @@ class ServedModel:
     with the server's own words when it refuses; InputError when the rows lack a column.
     """
 
-    def __init__(self, url: str, model: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, model: str, timeout_s: float = TIMEOUT_S, protocol: str = "v2") -> None:
         import requests
 
         self._base = f"{url.rstrip('/')}/v2/models/{model}"
@@ -55,7 +55,7 @@ class ServedModel:
                     f"the rows lack the column {name!r} ({datatype}) that the model needs. "
                     f"{did_you_mean(name, columns)}"
                 )
-            values = _values(columns[name], datatype)
+            values = json_values(columns[name], datatype)
             inputs.append({"name": name, "datatype": datatype, "shape": [len(values)], "data": values})
         return {"inputs": inputs, "outputs": [{"name": output}]}
 
@@ -93,8 +93,9 @@ class ServedModel:
             raise OstinatoError(f"{url} answered 200 with a body that is no JSON; is it a V2 server?") from error
 
 
-def _values(column: "pd.Series", datatype: str) -> list[Any]:
-    """Values as JSON has them: null where one is missing, moments as ISO 8601 text."""
+def json_values(column: "pd.Series", datatype: str = "") -> list[Any]:
+    """Values (n,) as JSON has them: null where one is missing, moments as ISO 8601 text; whole numbers for an integer
+    ``datatype`` of the protocol."""
     import numpy as np
     import pandas as pd
 

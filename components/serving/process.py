@@ -34,16 +34,26 @@ class Served:
     cold_start_s: float
     """From the start of the process to its first inference answered."""
     pid: int
+    ran: str
+    """What runs, with its versions."""
 
 
 @contextmanager
-def serving(model_folder: Path, name: str, first: "pd.DataFrame | None" = None) -> Iterator[Served]:
+def serving(
+    model_folder: Path,
+    name: str,
+    first: "pd.DataFrame | None" = None,
+    runtime: str = "ostinato-mlflow",
+    protocol: str = "v2",
+) -> Iterator[Served]:
     """Serve a model folder on loopback, on free ports, in a fresh process that is gone at the end whatever happens.
 
     It also ends when this process is killed: its standard input is then closed. first: rows of the first inference,
     the folder's own input example unless given. Raises OstinatoError with what the process wrote when it ends, does
     not answer within 60 s, or refuses the first inference; InputError when there are no rows to ask with.
     """
+    if runtime != "ostinato-mlflow":
+        raise OstinatoError(f"the runtime {runtime!r} can't be run here")
     rows = example_rows(model_folder) if first is None else first
     if rows is None:
         raise InputError(f"{model_folder} has no input example; give the rows of the first inference")
@@ -57,11 +67,11 @@ def serving(model_folder: Path, name: str, first: "pd.DataFrame | None" = None) 
             url = f"http://127.0.0.1:{http_port}"
             _wait_until_ready(process, url, name, began + START_S, log)
             try:
-                ServedModel(url, name).infer(rows.head(1))
+                ServedModel(url, name, protocol=protocol).infer(rows.head(1))
             except OstinatoError as error:
                 raise OstinatoError(f"the server of {name} is ready but does not answer: {error}") from error
             cold_start_s = time.perf_counter() - began
-            yield Served(url, f"127.0.0.1:{grpc_port}", name, cold_start_s, process.pid)
+            yield Served(url, f"127.0.0.1:{grpc_port}", name, cold_start_s, process.pid, ran())
         finally:
             _end(process)
 
@@ -110,3 +120,11 @@ def _free_ports() -> tuple[int, int]:
         one.bind(("127.0.0.1", 0))
         two.bind(("127.0.0.1", 0))
         return one.getsockname()[1], two.getsockname()[1]
+
+
+def ran() -> str:
+    """The runtime with the versions that decide what it answers."""
+    from importlib.metadata import version
+
+    names = ("kserve", "scikit-learn", "skops")
+    return "ostinato-mlflow, " + ", ".join(f"{name} {version(name)}" for name in names)

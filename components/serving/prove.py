@@ -3,107 +3,80 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.evidence import Latency, ServingProof
 from components.serving.client import ServedModel
 from components.serving.process import serving
-from training.spec import Task
+from components.serving.sample import Sample, difference
+from training.errors import OstinatoError
+from training.spec import ServingSpec
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
-TOLERANCE = 1e-9
-"""Largest relative difference of a served number. Classes must be equal."""
-CONCURRENCY = 4
 CALLS = 200
 WARM_UP = 20
 SECONDS = 2.0
 BATCH_ROWS = 500
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What the runtime did with the rows."""
+def prove(folder: Path, sample: Sample, serving_spec: ServingSpec, concurrencies: Sequence[int]) -> ServingProof:
+    """Serve the folder in a fresh process, ask for every row of the sample, compare, and time one-row requests.
 
-    cold_start_s: float
-    """From the start of the process to its first inference answered."""
-    p50_ms: float
-    p99_ms: float
-    """Of one-row requests over REST, ``concurrency`` at a time."""
-    concurrency: int
-    calls: int
-    """Requests that were timed."""
-    agrees: bool
-    worst_difference: float
-    """Numbers: the largest relative difference. Classes: the share of the rows with another class."""
-    rows: int
-
-
-def prove_servable(model_folder: Path, name: str, rows: "pd.DataFrame", expected: "np.ndarray", task: Task) -> Proof:
-    """Serve the folder in a fresh process, ask for every row in batches of 500, compare, and time one-row requests.
-
-    rows: (n, inputs), n at least 1. expected: the offline predictions (n,), float64 or class labels. Latency is of
-    up to 200 requests in at most 2 s, 4 connections at a time, after 20 to warm up. Raises OstinatoError when the
-    model can't be served at all: it does not start, or refuses rows.
+    The answer tells of a failure instead of raising it: that the model can't be served is evidence too. Latency is of
+    up to 200 requests in at most 2 s for each of ``concurrencies``, after 20 to warm up.
     """
-    import numpy as np
-
-    assert len(rows) == len(expected) > 0, f"{len(rows)} rows, {len(expected)} predictions"
-    with serving(model_folder, name, rows) as served:
-        model = ServedModel(served.url, name)
-        found = [model.infer(rows.iloc[at : at + BATCH_ROWS]) for at in range(0, len(rows), BATCH_ROWS)]
-        times = time_requests(served.url, name, rows, CONCURRENCY)
-    worst = difference(np.concatenate(found), expected, task)
-    return Proof(
-        cold_start_s=served.cold_start_s,
-        p50_ms=float(np.quantile(times, 0.5)),
-        p99_ms=float(np.quantile(times, 0.99)),
-        concurrency=CONCURRENCY,
-        calls=len(times),
-        agrees=worst <= (TOLERANCE if task == "regression" else 0),
-        worst_difference=worst,
-        rows=len(rows),
+    runtime, protocol = serving_spec.runtime, serving_spec.protocol
+    common: dict[str, Any] = {"runtime": runtime, "protocol": protocol, "rows": len(sample.expected)}
+    common |= {
+        "sample_digest": sample.digest(),
+        "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+    }
+    rows = sample.rows
+    try:
+        with serving(folder, sample.model, rows.head(1), runtime, protocol) as served:
+            worst = compare(ServedModel(served.url, sample.model, protocol=protocol), sample)
+            latency = tuple(time_requests(served.url, sample.model, protocol, rows, many) for many in concurrencies)
+    except OstinatoError as error:
+        return ServingProof(**common, ran="", worst_difference=None, failure=str(error))
+    return ServingProof(
+        **common, ran=served.ran, worst_difference=worst, cold_start_s=served.cold_start_s, latency=latency
     )
 
 
-def difference(found: "np.ndarray", expected: "np.ndarray", task: Task) -> float:
-    """How far served (n,) is from expected (n,).
-
-    Classification: the share of the rows with another class. Regression: the largest |served - expected| relative to
-    |expected|, or to a millionth of the largest |expected| where that is more, so that rounding next to zero counts
-    for what it is; infinite where one is not finite.
-    """
+def compare(model: ServedModel, sample: Sample) -> float:
+    """How far the served answers are from the sample's, by :func:`difference`. Raises what ServedModel raises."""
     import numpy as np
 
-    if found.shape != expected.shape:
-        return float("inf")
-    if task == "classification":
-        return sum(one != other for one, other in zip(found.tolist(), expected.tolist(), strict=True)) / len(expected)
-    if not (np.isfinite(found).all() and np.isfinite(expected).all()):
-        return float("inf")
-    size = np.abs(expected)
-    apart = np.abs(found - expected)
-    scale = np.maximum(size, size.max() * 1e-6)
-    return float(np.divide(apart, scale, out=np.where(apart > 0, np.inf, 0.0), where=scale > 0).max())
+    rows = sample.rows
+    found = [model.infer(rows.iloc[at : at + BATCH_ROWS]) for at in range(0, len(rows), BATCH_ROWS)]
+    return difference(np.concatenate(found), sample.answers, sample.task)
 
 
-def time_requests(url: str, name: str, rows: "pd.DataFrame", concurrency: int) -> list[float]:
-    """Milliseconds of one-row requests, each connection in a thread of its own that asks again as it is answered."""
-    model = ServedModel(url, name)
+def time_requests(url: str, name: str, protocol: str, rows: "pd.DataFrame", concurrency: int) -> Latency:
+    """Of one-row requests, each connection in a thread of its own that asks again as it is answered."""
+    import numpy as np
+
+    model = ServedModel(url, name, protocol=protocol)
     bodies = [model.request(rows.iloc[[at]]) for at in range(min(len(rows), 50))]
     for at in range(WARM_UP):
         model.send(bodies[at % len(bodies)])
     end = time.perf_counter() + SECONDS
 
     def ask(calls: int) -> Sequence[float]:
-        return _timed(ServedModel(url, name), bodies, calls, end)
+        return _timed(ServedModel(url, name, protocol=protocol), bodies, calls, end)
 
     with ThreadPoolExecutor(concurrency) as threads:
-        found = threads.map(ask, [CALLS // concurrency] * concurrency)
-        return [one for part in found for one in part]
+        found = threads.map(ask, [max(1, CALLS // concurrency)] * concurrency)
+        times = [one for part in found for one in part]
+    return Latency(
+        concurrency=concurrency,
+        p50_ms=float(np.quantile(times, 0.5)),
+        p99_ms=float(np.quantile(times, 0.99)),
+        calls=len(times),
+    )
 
 
 def _timed(model: ServedModel, bodies: Sequence[dict[str, Any]], calls: int, end: float) -> list[float]:

@@ -99,7 +99,7 @@ def test_a_file_that_will_not_do_is_refused_and_leaves_nothing(
 def test_the_sample_classifier_runs_to_a_champion(workspace: Path, ostinato: Run) -> None:
     ostinato("new", "tumours", "--task", "classification", expect=0)
     spec = workspace / "training" / "tumours" / "spec.yaml"
-    spec.write_text(spec.read_text().replace("max_p99_ms: 200", "max_p99_ms: 5000"))
+    spec.write_text(spec.read_text().replace("max_p99_ms: 500", "max_p99_ms: 5000"))
     told = ostinato("run", "tumours", expect=0).out
     assert "roc_auc" in told and "most frequent class" in told
     assert "version   1" in told

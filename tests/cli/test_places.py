@@ -29,13 +29,14 @@ components.load_component_from_file(sys.argv[1])(**json.loads(sys.argv[3]))
 
 def loosen(workspace: Path) -> None:
     path = workspace / "training" / "demand_forecaster" / "spec.yaml"
-    path.write_text(path.read_text().replace("max_p99_ms: 100", "max_p99_ms: 5000"))
+    path.write_text(path.read_text().replace("max_p99_ms: 500", "max_p99_ms: 5000"))
 
 
 def comparable(folder: Path) -> dict[str, Any]:
     """A verdict without what a clock measured."""
     verdict = json.loads(folder.read_text())
-    verdict["checks"] = [check for check in verdict["checks"] if check["kind"] != "latency"]
+    verdict["checks"] = [check for check in verdict["checks"] if check["kind"] not in ("latency", "cold_start")]
+    verdict["served"] |= {"cold_start_s": 0, "latency": []}
     return verdict
 
 

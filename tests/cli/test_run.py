@@ -39,7 +39,7 @@ def releases(workspace: Path, model: str = MODEL) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def loosen(workspace: Path, old: str = "max_p99_ms: 100", new: str = "max_p99_ms: 5000") -> None:
+def loosen(workspace: Path, old: str = "max_p99_ms: 500", new: str = "max_p99_ms: 5000") -> None:
     """A busy machine may answer slowly; the tests are not about that."""
     path = workspace / "training" / "demand_forecaster" / "spec.yaml"
     text = path.read_text()
@@ -77,7 +77,15 @@ def test_the_run_leaves_a_folder_with_page_report_verdict_logs_and_timings(ready
     page = Path(ostinato("report", expect=0).out.strip())
     assert str(page) in told.out
     folder = page.parent
-    for name in ("report.html", "evidently.html", "verdict.json", "data.json", "run.json", "events.jsonl"):
+    for name in (
+        "report.html",
+        "evidently.html",
+        "verdict.json",
+        "sample.json",
+        "data.json",
+        "run.json",
+        "events.jsonl",
+    ):
         assert (folder / name).stat().st_size, name
     verdict = Verdict.read(folder / "verdict.json")
     assert verdict.decision == "pass" and verdict.rows == 8 * 7 * 24

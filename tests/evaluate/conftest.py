@@ -1,6 +1,7 @@
 """A case to judge: a data folder, model folders and specs, all real."""
 
 import hashlib
+import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from components.evidence import ColumnCard, DataCard, Part
 from components.train.model_folder import save_model
-from training.spec import Column, DataSpec, QualitySpec
+from training.spec import Column, DataSpec, QualitySpec, ServingSpec
 
 TRUSTED = (
     "sklearn.dummy.DummyClassifier",
@@ -45,6 +46,17 @@ class Case:
         save_model(estimator, folder, self.train[self.inputs], TRUSTED, facts)
         return folder
 
+    def rewrite(self) -> None:
+        """Write the frames again, with a card that describes them."""
+        folder = self.root / "data"
+        card = json.loads((folder / "data.json").read_text())
+        for name, rows in (("train", self.train), ("test", self.test)):
+            path = folder / f"{name}.parquet"
+            pl.from_pandas(rows.reset_index(drop=True)).write_parquet(path)
+            card[name] |= {"rows": len(rows), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        card["columns"] = [one for one in card["columns"] if one["name"] in self.test.columns]
+        (folder / "data.json").write_text(json.dumps(card))
+
     def run(self, candidate: Path, champion: Path | None = None, **quality: Any) -> Any:
         from components.evaluate.steps import evaluate
 
@@ -53,6 +65,7 @@ class Case:
             self.task,
             self.contract.canonical_json(),
             QualitySpec.model_validate(quality).canonical_json(),
+            ServingSpec().proven_json(),
             "7" if champion else "",
             "sha256:spec",
             "sha256:code",
@@ -62,6 +75,7 @@ class Case:
             verdict_file=self.root / "verdict.json",
             report_file=self.root / "report.html",
             evidently_file=self.root / "evidently.html",
+            sample_file=self.root / "sample.json",
         )
 
 

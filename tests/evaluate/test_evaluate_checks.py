@@ -9,10 +9,13 @@ from components.evaluate.bootstrap import Scores, draw, random_groups, score
 from components.evaluate.checks import Evidence, judge
 from components.evaluate.compare import difference, worse_by
 from components.evaluate.metrics import Actual, Prediction
-from components.evidence import DriftResult
+from components.evidence import DriftResult, ServingProof
 from training.spec import QualitySpec
 
 N = 2000
+SERVED = ServingProof(
+    runtime="ostinato-mlflow", ran="kserve", protocol="v2", rows=500, worst_difference=0.0, size_bytes=2**20
+)
 
 
 def evidence(candidate: np.ndarray, champion: np.ndarray, actual: np.ndarray | None = None) -> Evidence:
@@ -26,7 +29,7 @@ def evidence(candidate: np.ndarray, champion: np.ndarray, actual: np.ndarray | N
 
 def outcome(found: Evidence, metric: str, margin: float = 0.0, kind: str = "champion"):
     check = {"kind": kind, "metric": metric, "margin": margin}
-    return judge(QualitySpec.model_validate({"metric": metric, "checks": [check]}), found)[0]
+    return judge(QualitySpec.model_validate({"metric": metric, "checks": [check]}), found, SERVED)[0]
 
 
 def noise(seed: int, size: float = 1.0) -> np.ndarray:
@@ -74,7 +77,7 @@ def test_bias_is_judged_by_its_absolute_value_on_either_side():
     assert outcome(evidence(low, high), "bias").status == "passed"
     assert outcome(evidence(high, low), "bias").status == "failed"
     check = {"kind": "absolute", "metric": "bias", "max": 3}
-    (result,) = judge(QualitySpec.model_validate({"metric": "mae", "checks": [check]}), evidence(low, high))
+    result, _ = judge(QualitySpec.model_validate({"metric": "mae", "checks": [check]}), evidence(low, high), SERVED)
     assert result.status == "failed" and result.observed == pytest.approx(5.0, abs=0.1)
 
 
@@ -126,8 +129,8 @@ def test_a_metric_that_few_resamples_define_supports_no_pass():
 def test_check_names_are_unique():
     check = {"kind": "absolute", "metric": "mae", "max": 2}
     spec = QualitySpec.model_validate({"metric": "mae", "checks": [check, check, check]})
-    names = [result.name for result in judge(spec, evidence(noise(1), noise(2)))]
-    assert names == ["mae at most 2", "mae at most 2 (2)", "mae at most 2 (3)"]
+    names = [result.name for result in judge(spec, evidence(noise(1), noise(2)), SERVED)]
+    assert names == ["mae at most 2", "mae at most 2 (2)", "mae at most 2 (3)", "served as judged"]
 
 
 @pytest.mark.parametrize(("share", "status"), [(0.49, "failed"), (0.5, "passed")])
@@ -138,4 +141,4 @@ def test_drift_share_is_of_the_measured_columns(share, status):
     ]
     found = Evidence("regression", 0.95, found.candidate, None, None, drift=tuple(moved))
     spec = QualitySpec.model_validate({"metric": "mae", "checks": [{"kind": "drift", "max_share": share}]})
-    assert judge(spec, found)[0].status == status
+    assert judge(spec, found, SERVED)[0].status == status

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from components.evaluate.component import evaluate
 from components.evidence import Verdict
-from training.spec import QualitySpec
+from training.spec import QualitySpec, ServingSpec
 
 CHECKS = [
     {"kind": "absolute", "metric": "mae", "max": 60},
@@ -114,6 +114,15 @@ def test_evidentlys_page_has_the_preset_and_the_drift_of_every_input(cancer):
     assert all(f"Drift in column '{name}'" in text for name in (*cancer.inputs, "group"))
 
 
+def test_the_page_shows_what_was_served_and_how_long_it_took(diabetes):
+    checks = [{"kind": "absolute", "metric": "mae", "max": 60}, {"kind": "latency", "max_p99_ms": 60_000}]
+    verdict = diabetes.run(diabetes.save("c", Ridge()), metric="mae", checks=checks).verdict
+    text = (diabetes.root / "report.html").read_text()
+    section = text[text.index("<h2>Serving</h2>") :]
+    assert f"{verdict.served.rows} test rows" in section and "ostinato-mlflow" in section
+    assert "1 at a time" in section and "cold start" in section.lower()
+
+
 def test_the_component_hands_kfp_the_decision_metrics_curves_and_files(cancer):
     model, champion = (
         cancer.save("c", make_pipeline(StandardScaler(), LogisticRegression())),
@@ -123,13 +132,14 @@ def test_the_component_hands_kfp_the_decision_metrics_curves_and_files(cancer):
     out = cancer.root / "out"
     out.mkdir()
     kinds = {"verdict": dsl.Artifact, "report": dsl.HTML, "evidently": dsl.HTML, "metrics": dsl.Metrics}
-    kinds["curves"] = dsl.ClassificationMetrics
+    kinds |= {"curves": dsl.ClassificationMetrics, "sample": dsl.Artifact}
     outputs = {name: kind(name=name, uri=str(out / name)) for name, kind in kinds.items()}
     (decision,) = evaluate.python_func(
         model="a-model",
         task="classification",
         data_spec=cancer.contract.canonical_json(),
         quality_spec=QualitySpec.model_validate(quality).canonical_json(),
+        serving_spec=ServingSpec().proven_json(),
         champion_version="7",
         spec_digest="sha256:spec",
         code="sha256:code",

@@ -43,7 +43,7 @@ def candidate(
     folder: Path, weight: int = 1, decision: str = "pass", model: str = "bike-demand", champion: str = ""
 ) -> Candidate:
     """A candidate whose model digest depends on ``weight`` alone, judged against the version ``champion``."""
-    files = Candidate(folder / "data", folder / "model", folder / "verdict", folder / "report", folder / "evidently")
+    files = Candidate(*(folder / name for name in ("data", "model", "verdict", "report", "evidently", "sample")))
     (files.model / "examples").mkdir(parents=True)
     (files.model / "MLmodel").write_text("flavors:\n  sklearn:\n    serialization_format: skops\n")
     (files.model / "model.skops").write_bytes(f"weights {weight}".encode() * 2000)
@@ -68,6 +68,7 @@ def candidate(
     verdict(files, weight, decision, model, champion).write(files.verdict)
     files.report.write_text(f"<html>report {weight}</html>")
     files.evidently.write_text("<html>evidently</html>")
+    files.sample.write_text(f'{{"weight": {weight}}}')
     return files
 
 

@@ -10,14 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from components.serving.process import Served, serving
-from components.serving.prove import Proof, difference, prove_servable
-from components.train.model_folder import load_model, model_digest
+from components.train.model_folder import model_digest
 from training.errors import InputError, OstinatoError
 
 COLD_START_S = 30.0
@@ -65,8 +63,9 @@ def test_a_wrong_model_folder_is_refused_at_the_start_with_the_reason(
 ) -> None:
     folder = shutil.copytree(regressor, tmp_path / "model")
     damage(folder)
-    with pytest.raises(OstinatoError, match=f"ended with exit code 1: error: .*{re.escape(words)}"):
-        prove_servable(folder, "amount", test_rows, np.zeros(len(test_rows)), "regression")
+    refused = pytest.raises(OstinatoError, match=f"ended with exit code 1: error: .*{re.escape(words)}")
+    with refused, serving(folder, "amount", test_rows):
+        pass
     assert not list(Path.cwd().glob("pickle-was-loaded"))
 
 
@@ -110,41 +109,6 @@ def running(pid: int) -> bool:
     """Whether the process is there and not a zombie that nobody has waited for."""
     done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return done.stdout.strip()[:1] not in ("", "Z")
-
-
-def test_a_model_that_is_served_as_it_was_judged_is_proven(classifier: Path, test_rows: pd.DataFrame) -> None:
-    proof = prove_servable(classifier, "mood", test_rows, load_model(classifier).predict(test_rows), "classification")
-    assert isinstance(proof, Proof)
-    assert (proof.agrees, proof.worst_difference, proof.rows, proof.concurrency) == (True, 0, 2000, 4)
-    assert 0 < proof.p50_ms <= proof.p99_ms
-    assert 0 < proof.calls <= 200
-    assert 0 < proof.cold_start_s < COLD_START_S
-
-
-def test_a_model_that_answers_otherwise_than_it_was_judged_is_not(regressor: Path, test_rows: pd.DataFrame) -> None:
-    expected = load_model(regressor).predict(test_rows)
-    expected[3] *= 1 + 1e-6
-    proof = prove_servable(regressor, "amount", test_rows, expected, "regression")
-    assert not proof.agrees
-    assert proof.worst_difference == pytest.approx(1e-6, rel=1e-3)
-
-
-def test_numbers_differ_relative_to_their_size_and_rounding_next_to_zero_is_none() -> None:
-    expected = np.array([1e6, 2.0, 0.0])
-    assert difference(expected.copy(), expected, "regression") == 0
-    assert difference(expected + np.array([0, 2e-8, 0]), expected, "regression") == pytest.approx(1e-8)
-    assert difference(expected + np.array([0, 0, 1e-12]), expected, "regression") == pytest.approx(1e-12)
-    assert difference(expected * np.nan, expected, "regression") == np.inf
-    assert difference(expected[:2], expected, "regression") == np.inf
-    assert difference(np.array([1e-9]), np.zeros(1), "regression") == np.inf
-    assert difference(np.zeros(1), np.zeros(1), "regression") == 0
-
-
-def test_one_other_class_is_a_difference() -> None:
-    labels = np.array(["a", "b", "b", "c"], dtype=object)
-    assert difference(labels.copy(), labels, "classification") == 0
-    assert difference(np.array(["a", "b", "c", "c"], dtype=object), labels, "classification") == 0.25
-    assert difference(np.array(["1"], dtype=object), np.array([1]), "classification") == 1
 
 
 def test_importing_the_proof_does_not_import_kserve_or_pandas() -> None:

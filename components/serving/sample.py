@@ -1,0 +1,83 @@
+"""The sample: test rows and what the model said about them offline. The gate asks the runtime for it before a release,
+and `ostinato verify` asks the live endpoint for it afterwards."""
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import JsonValue
+
+from components.evidence import Document
+from components.serving.client import json_values
+from training.spec import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+SAMPLE_FILE = "sample.json"
+
+
+class Sample(Document):
+    """`sample.json`: beside the verdict, which has its digest, in the run that registered the version."""
+
+    schema_version: Literal["ostinato.sample/1"] = "ostinato.sample/1"
+    model: str
+    task: Task
+    model_digest: str
+    columns: dict[str, tuple[JsonValue, ...]]
+    """Inputs by name, one value a row as JSON has them: null where one is missing, moments as ISO 8601 text."""
+    expected: tuple[JsonValue, ...]
+    """The offline predictions, one a row: numbers, or class labels."""
+    tolerance: float
+    """Largest relative difference of a served number. Classes must be equal."""
+
+    @property
+    def rows(self) -> "pd.DataFrame":
+        """The inputs, (n, columns)."""
+        import pandas as pd
+
+        return pd.DataFrame({name: list(values) for name, values in self.columns.items()})
+
+    @property
+    def answers(self) -> "np.ndarray":
+        """The offline predictions, (n,): float64, or class labels."""
+        import numpy as np
+
+        return np.array(self.expected, dtype=np.float64 if self.task == "regression" else object)
+
+
+def make_sample(
+    model: str, task: Task, digest: str, rows: "pd.DataFrame", expected: "np.ndarray", tolerance: float
+) -> Sample:
+    """rows: (n, inputs). expected: the offline predictions (n,), float64 or class labels."""
+    columns: dict[str, Any] = {str(name): json_values(column) for name, column in rows.items()}
+    return Sample(
+        model=model,
+        task=task,
+        model_digest=digest,
+        columns=json.loads(json.dumps(columns)),
+        expected=expected.tolist(),
+        tolerance=tolerance,
+    )
+
+
+def difference(found: "np.ndarray", expected: "np.ndarray", task: Task) -> float:
+    """How far served (n,) is from expected (n,).
+
+    Classification: the share of the rows with another class. Regression: the largest |served - expected| relative to
+    |expected|, or to a millionth of the largest |expected| where that is more, so that rounding next to zero counts
+    for what it is; infinite where one is not finite.
+    """
+    import numpy as np
+
+    if found.shape != expected.shape:
+        return float("inf")
+    if task == "classification":
+        return sum(one != other for one, other in zip(found.tolist(), expected.tolist(), strict=True)) / len(expected)
+    found, expected = found.astype(np.float64), expected.astype(np.float64)
+    if not (np.isfinite(found).all() and np.isfinite(expected).all()):
+        return float("inf")
+    size = np.abs(expected)
+    apart = np.abs(found - expected)
+    scale = np.maximum(size, size.max() * 1e-6)
+    return float(np.divide(apart, scale, out=np.where(apart > 0, np.inf, 0.0), where=scale > 0).max())
