@@ -198,6 +198,29 @@ def predict(
     print(found.to_json(orient="records", date_format="iso") if as_json else found.to_string(index=False))
 
 
+@app.command(epilog="Example: ostinato verify demand-forecaster --url https://demand-forecaster.example.org --wait 300")
+def verify(
+    model: Model,
+    url: Annotated[str, typer.Option(help="Of the live endpoint.")],
+    version: Annotated[
+        str | None, typer.Option(help="Version of the registry instead of what git says is live.")
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to try again while a rollout goes on.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """After a deploy: the endpoint is the version that git names, and answers the test sample as it was judged.
+
+    Exit code 3 when not.
+    """
+    from pipelines.verify import verify_model
+    from pipelines.wording import verified_line
+
+    here = places()
+    manifests(here)
+    done = verify_model(here, model_spec(here.root, model), url, version, wait)
+    print(json.dumps(asdict(done), indent=2) if as_json else verified_line(done))
+
+
 @app.command("reconcile", epilog="Example: ostinato reconcile")
 def reconcile_(as_json: AsJson = False) -> None:
     """Make the registry's aliases follow the manifests repository. Run it as often as you like."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from components.deploy.release import Release
     from pipelines.run import Finished
     from pipelines.status import ModelStatus
+    from pipelines.verify import Verified
 
 MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "not applicable": "[dim]–[/]"}
 
@@ -92,6 +93,14 @@ def release_line(done: "Release") -> str:
     if not done.changed:
         return f"{done.model}: version {done.version} is on {done.branch} already (commit {done.commit[:12]})"
     return f"{done.model}: version {done.version} is on {done.branch} (commit {done.commit[:12]})"
+
+
+def verified_line(done: "Verified") -> str:
+    known = "" if done.named else "; it does not say its digest, and is known by its answers"
+    return (
+        f"{done.url} is {done.model} version {done.version}: it answers {done.rows} rows of the test sample as it was "
+        f"judged (largest difference {done.worst_difference:g}){known}"
+    )
 
 
 def alias_lines(changes: "Sequence[AliasChange]") -> str:

@@ -44,20 +44,25 @@ def workspace(tmp_path: Path) -> Path:
     return root
 
 
+def run_ostinato(root: Path, *arguments: str, timeout: float = 180, **extra: str) -> Finished:
+    """Run the command line in a workspace to its end."""
+    done = subprocess.run(
+        [str(OSTINATO), *arguments],
+        cwd=root,
+        env=environment(root, **extra),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
 @pytest.fixture
 def ostinato(workspace: Path) -> Callable[..., Finished]:
     """Runs the command line in the workspace: ``ostinato("run", "demand-forecaster", expect=0)``."""
 
     def run(*arguments: str, expect: int | None = None, timeout: float = 180, **extra: str) -> Finished:
-        done = subprocess.run(
-            [str(OSTINATO), *arguments],
-            cwd=workspace,
-            env=environment(workspace, **extra),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-        finished = Finished(done.returncode, done.stdout, done.stderr)
+        finished = run_ostinato(workspace, *arguments, timeout=timeout, **extra)
         if expect is not None:
             assert finished.code == expect, f"exit {finished.code}\n{finished.out}\n{finished.err}"
         return finished

@@ -37,7 +37,10 @@ class ServedModel:
         self._session = requests.Session()
         self._session.trust_env = False
         try:
-            self._datatypes = {one["name"]: one["datatype"] for one in self._ask("GET", "")["inputs"]}
+            described = self._ask("GET", "")
+            self._datatypes = {one["name"]: one["datatype"] for one in described["inputs"]}
+            self.versions: tuple[str, ...] = tuple(described.get("versions") or ())
+            """That the server says it serves: the model digest where it is ours, a number elsewhere."""
         except (KeyError, TypeError) as error:
             raise OstinatoError(f"{self._base} does not describe its inputs: {error!r}") from error
 

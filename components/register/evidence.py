@@ -1,0 +1,55 @@
+"""What a registered version should answer, read back from its run and held against the digests that lead to it."""
+
+import tempfile
+from pathlib import Path
+
+from components.evidence import Verdict
+from components.register.lookup import VERDICT_DIGEST_TAG, ModelVersion
+from components.register.registry import mlflow_client, registry_errors
+from components.serving.sample import SAMPLE_FILE, Sample
+from training.errors import InputError, OstinatoError
+
+VERDICT_FILE = "verdict.json"
+
+
+def fetch_sample(tracking_uri: str, version: ModelVersion) -> Sample:
+    """The sample that a version was proven with, after every digest from the version to it was compared.
+
+    Raises InputError for a version from before there was a proof, OstinatoError if the registry can't be read, or a
+    file is not the one that the version was registered with.
+    """
+    called = f"version {version.version} of {version.name}"
+    client = mlflow_client(tracking_uri)
+    with registry_errors(tracking_uri):
+        names = {file.path for file in client.list_artifacts(version.run_id)} if version.run_id else set()
+    missing = sorted({VERDICT_FILE, SAMPLE_FILE} - names)
+    if missing:
+        raise InputError(
+            f"{called} has no {' and no '.join(missing)} in its run {version.run_id or '(none)'}, so nobody knows what "
+            "it should answer; versions that `ostinato run` registers have them"
+        )
+    with tempfile.TemporaryDirectory(prefix="ostinato-evidence-") as folder:
+        with registry_errors(tracking_uri):
+            verdict, sample = (
+                Path(client.download_artifacts(version.run_id, name, folder)) for name in (VERDICT_FILE, SAMPLE_FILE)
+            )
+        read = Verdict.read(verdict), Sample.read(sample)
+    _check_chain(*read, version, called)
+    return read[1]
+
+
+def _check_chain(verdict: Verdict, sample: Sample, version: ModelVersion, called: str) -> None:
+    """version -> verdict -> sample -> model, link by link."""
+    judged = verdict.contender("candidate")
+    links = {
+        "the verdict": (verdict.digest(), version.tags.get(VERDICT_DIGEST_TAG)),
+        "the sample": (sample.digest(), verdict.served.sample_digest if verdict.served else None),
+        "the model of the verdict": (judged.digest if judged else None, version.digest),
+        "the model of the sample": (sample.model_digest, version.digest),
+    }
+    for what, (found, expected) in links.items():
+        if found != expected:
+            raise OstinatoError(
+                f"{what} in the run of {called} has digest {found}, but {expected} was registered: somebody changed "
+                "it; trust neither, and register the version again with `ostinato run`"
+            )
