@@ -36,6 +36,8 @@ def _agreement(worst: float, bound: float, task: Task) -> str:
         if worst == 0:
             return "with the classes that it was judged by"
         return f"with another class in {percent(worst)} of them than it was judged by; none is allowed"
+    if worst == 0:
+        return "exactly as it was judged"
     if worst <= bound:
         return f"as it was judged: the largest relative difference is {short(worst)}, at most {bound:g} is allowed"
     size = f"differs by {short(worst)} of its value" if math.isfinite(worst) else "is no number, or is missing"

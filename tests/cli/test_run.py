@@ -39,7 +39,7 @@ def releases(workspace: Path, model: str = MODEL) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def loosen(workspace: Path, old: str = "max_p99_ms: 500", new: str = "max_p99_ms: 5000") -> None:
+def loosen(workspace: Path, old: str = "max_p99_ms: 1000", new: str = "max_p99_ms: 5000") -> None:
     """A busy machine may answer slowly; the tests are not about that."""
     path = workspace / "training" / "demand_forecaster" / "spec.yaml"
     text = path.read_text()
