@@ -165,20 +165,24 @@ def rollback(model: Model, as_json: AsJson = False) -> None:
     tell_release(done, changes, as_json)
 
 
-@app.command(epilog="Example: ostinato serve demand-forecaster --port 8080")
+@app.command(epilog="Examples: ostinato serve demand-forecaster --port 8080; ostinato serve demand-forecaster --follow")
 def serve(
     model: Model,
     version: Annotated[
         str | None, typer.Option(help="Version of the registry instead of what git says is live.")
     ] = None,
+    candidate: Annotated[bool, typer.Option("--candidate", help="The registry's candidate instead.")] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8080,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="When git names another version, it takes over; no request fails.")
+    ] = False,
 ) -> None:
     """Serve the live model here, from the storage URI in its manifest, until Ctrl-C (Open Inference Protocol)."""
     from pipelines.serve import serve_model
 
     here = places()
     manifests(here)
-    raise typer.Exit(serve_model(here, model_spec(here.root, model), version, port))
+    raise typer.Exit(serve_model(here, model_spec(here.root, model), version, candidate, port, follow))
 
 
 @app.command(epilog="Example: ostinato predict demand-forecaster rows.csv --url http://127.0.0.1:8080")
@@ -191,7 +195,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Ask a served model for predictions."""
-    from pipelines.serve import predict_rows
+    from pipelines.predict import predict_rows
 
     here = places()
     found = predict_rows(url, model_spec(here.root, model), rows)

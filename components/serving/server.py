@@ -45,7 +45,7 @@ def main() -> int:
     from components.serving.model import FolderModel
 
     model = FolderModel(given.model_name, columns, predictor)
-    server = make_server(given.host, given.http_port, given.grpc_port)
+    server = make_server(given.host, given.http_port, given.grpc_port, given.listen_on_stdin)
     gc.freeze()
     gc.enable()
     server.start([model])
@@ -59,11 +59,18 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--http_port", type=int, default=8080)
     parser.add_argument("--grpc_port", type=int, help="no gRPC unless given")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 in a pod")
-    parser.add_argument("--stop_with_stdin", action="store_true", help="end when standard input is closed")
+    stdin = parser.add_mutually_exclusive_group()
+    stdin.add_argument("--stop_with_stdin", action="store_true", help="end when standard input is closed")
+    stdin.add_argument(
+        "--listen_on_stdin",
+        action="store_true",
+        help="REST on the listening sockets that come through standard input, a Unix socket, instead of --http_port; "
+        "when it is closed, answer what is open and end",
+    )
     return parser
 
 
-def make_server(host: str, http_port: int, grpc_port: int | None) -> "ModelServer":
+def make_server(host: str, http_port: int, grpc_port: int | None, listen_on_stdin: bool) -> "ModelServer":
     """KServe's server, bound to one address, with refusals where it would fail or obey a stranger."""
     import asyncio
     import logging
@@ -93,6 +100,10 @@ def make_server(host: str, http_port: int, grpc_port: int | None) -> "ModelServe
         async def _serve(self) -> None:
             assert self._rest_server is not None
             self._rest_server.config.host = host
+            if listen_on_stdin:
+                from components.serving.handed import HandedServer
+
+                self._rest_server._server = HandedServer(self._rest_server.config)
             self._rest_server._add_middlewares = lambda app: None  # logs two timings a request, which the metrics have
             if grpc_port is not None:
                 self._grpc_server = HostGRPCServer(host, grpc_port, self.dataplane, self.model_repository_extension)

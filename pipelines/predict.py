@@ -1,0 +1,36 @@
+"""`ostinato predict`: rows of a file in, predictions of a served model out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.serving.client import ServedModel
+from training.errors import InputError
+from training.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def predict_rows(url: str, spec: ModelSpec, file: Path) -> "pd.DataFrame":
+    """The file's rows with a column ``prediction``. Raises InputError for a file that can't be read or lacks a column,
+    OstinatoError if the server does not answer or refuses."""
+    rows = read_rows(file)
+    return rows.assign(prediction=ServedModel(url, spec.name).infer(rows))
+
+
+def read_rows(file: Path) -> "pd.DataFrame":
+    """Rows of a CSV file with a header, a JSON list of objects, or a Parquet file."""
+    import pandas as pd
+
+    readers = {".csv": pd.read_csv, ".json": pd.read_json, ".parquet": pd.read_parquet}
+    if file.suffix not in readers:
+        raise InputError(f"{str(file)!r}: only .csv, .json and .parquet are read")
+    try:
+        rows = readers[file.suffix](file)
+    except FileNotFoundError as error:
+        raise InputError(f"{str(file)!r} does not exist") from error
+    except (ValueError, OSError) as error:
+        raise InputError(f"{str(file)!r} is not readable as {file.suffix[1:]}: {error}") from error
+    if rows.empty:
+        raise InputError(f"{str(file)!r} has no rows")
+    return rows
