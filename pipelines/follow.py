@@ -138,7 +138,9 @@ def listening(port: int) -> Iterator[socket.socket]:
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
-        raise InputError(f"--port {port} can't be had on this machine ({os.strerror(error.errno)}); give another") from error
+        raise InputError(
+            f"--port {port} can't be had on this machine ({os.strerror(error.errno)}); give another"
+        ) from error
     with listener:
         yield listener
 

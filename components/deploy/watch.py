@@ -1,4 +1,4 @@
-"""Watching what git says is live, as Argo CD does: a cheap look at the live branch's tip, and the manifest when it moved."""
+"""Watching what git says is live: a cheap look at the live branch's tip, and the manifest when it has moved."""
 
 from components.deploy.manifest import LiveModel
 from components.deploy.release import live

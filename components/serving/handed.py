@@ -7,8 +7,10 @@ each connection that its answer was the last one. Only the server imports this.
 
 import asyncio
 import socket
+from typing import Any
 
 import uvicorn
+from kserve.protocol.rest.server import _RefreshingServer
 
 IDLE_S = 5.0
 """How long a retiring server waits for one more request on each connection that is kept, to say in its answer that the
@@ -16,7 +18,7 @@ connection closes. Closing it at once would cut off a request that is just on it
 TICK_S = 0.1
 
 
-class HandedServer(uvicorn.Server):
+class HandedServer(_RefreshingServer):
     """uvicorn's server on sockets that are handed to it while it runs."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -43,12 +45,10 @@ class HandedServer(uvicorn.Server):
             task.add_done_callback(self._tasks.discard)
 
     async def _listen(self, listener: socket.socket) -> None:
+        protocol: Any = self.config.http_protocol_class
+
         def connection() -> asyncio.Protocol:
-            return self.config.http_protocol_class(
-                config=self.config,  # pyright: ignore[reportCallIssue]
-                server_state=self.server_state,
-                app_state=self.lifespan.state,
-            )
+            return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
         loop = asyncio.get_running_loop()
         self.servers.append(await loop.create_server(connection, sock=listener, backlog=self.config.backlog))

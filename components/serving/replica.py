@@ -1,4 +1,4 @@
-"""One model version in a process of its own, that takes over a listening socket and gives it up without a failed request.
+"""One model version in a process of its own: it takes over an address, and gives it up without a failed request.
 
 The process that starts replicas keeps the listening socket open, so its queue of connections outlives every replica.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RETIRE_S = 45.0
-"""How long a replica may take to answer what it has: the kserve package's 30 s, and what it waits for idle connections."""
+"""How long a replica may take to answer what it has: 30 s of the kserve package, and the wait for idle connections."""
 STOP_S = 5.0
 
 
@@ -38,7 +38,7 @@ class Replica:
             # In a session of its own, Ctrl-C reaches the parent only, which ends the replica in good order.
             self.process = subprocess.Popen(
                 command,
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -1,0 +1,39 @@
+"""Two versions of a small model to serve, and a served model for the clients."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from two_versions import MODEL, Shop, make_shop
+
+from components.serving.process import Served, serving
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("app"))
+
+
+@pytest.fixture(scope="session")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A workspace with versions 1 and 2 registered and nothing live."""
+    return make_shop(tmp_path_factory.mktemp("shop") / "checkout")
+
+
+@pytest.fixture
+def shop(registered: Shop, tmp_path: Path) -> Shop:
+    """The same in a workspace of the test's own, where version 1 is live."""
+    mine = registered.copy(tmp_path / "checkout")
+    done = mine.ostinato("promote", MODEL, "--version", "1")
+    assert done.returncode == 0, done.stderr
+    return mine
+
+
+@pytest.fixture(scope="session")
+def endpoint(registered: Shop) -> Iterator[Served]:
+    """Version 1 over REST and gRPC, without a pipeline around it."""
+    with serving(registered.root / "work" / "1" / "model", MODEL) as served:
+        yield served
