@@ -199,7 +199,10 @@ def predict(
 
     here = places()
     found = predict_rows(url, model_spec(here.root, model), rows)
-    print(found.to_json(orient="records", date_format="iso") if as_json else found.to_string(index=False))
+    if as_json:
+        print(found.to_json(orient="records", date_format="iso", double_precision=15))
+    else:
+        print(found.to_string(index=False))
 
 
 @app.command(epilog="Example: ostinato verify demand-forecaster --url https://demand-forecaster.example.org --wait 300")

@@ -1,7 +1,8 @@
 """`ostinato predict`: rows of a file in, predictions of a served model out."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.serving.client import ServedModel
 from training.errors import InputError
@@ -22,7 +23,9 @@ def read_rows(file: Path) -> "pd.DataFrame":
     """Rows of a CSV file with a header, a JSON list of objects, or a Parquet file."""
     import pandas as pd
 
-    readers = {".csv": pd.read_csv, ".json": pd.read_json, ".parquet": pd.read_parquet}
+    # What is text in JSON stays text, and numbers keep their last digit.
+    as_written: dict[str, Any] = {"dtype": False, "convert_dates": False, "precise_float": True}
+    readers = {".csv": pd.read_csv, ".json": partial(pd.read_json, **as_written), ".parquet": pd.read_parquet}
     if file.suffix not in readers:
         raise InputError(f"{str(file)!r}: only .csv, .json and .parquet are read")
     try:

@@ -1,4 +1,4 @@
-"""`ostinato serve --follow` in a process, for tests."""
+"""`ostinato serve` in a process, for tests."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ def plain_rows(shop: Shop) -> list[dict[str, Any]]:
 
 
 class Following:
-    """`ostinato serve --follow` in a process."""
+    """A server that git or the registry decides on."""
 
     def __init__(self, shop: Shop, process: subprocess.Popen[str], url: str, log: Path) -> None:
         self.shop = shop
@@ -53,11 +53,12 @@ def wait_until(true: Callable[[], object], what: str, process: subprocess.Popen[
 
 
 @contextmanager
-def following(shop: Shop, log: Path) -> Iterator[Following]:
+def following(shop: Shop, log: Path, option: str = "--follow") -> Iterator[Following]:
+    """A server that has answered; it is ended at the end of the block."""
     port = free_port()
     with log.open("w") as out:
         process = subprocess.Popen(
-            shop.command("serve", MODEL, "--port", str(port), "--follow"),
+            shop.command("serve", MODEL, "--port", str(port), option),
             cwd=ROOT,
             env=environment(shop.root),
             stdout=out,

@@ -42,8 +42,8 @@ class Shop:
         )
 
     def copy(self, root: Path) -> "Shop":
-        """The same registry in a workspace of its own, where nothing is live; the artifacts stay where they are."""
-        shutil.copytree(self.root, root, ignore=shutil.ignore_patterns("artifacts", "work", "manifests.git"))
+        """The same in a workspace of its own; the artifacts stay where they are."""
+        shutil.copytree(self.root, root, ignore=shutil.ignore_patterns("artifacts", "work"))
         return Shop(root, self.rows, self.answers)
 
 
@@ -67,4 +67,7 @@ def make_shop(root: Path) -> Shop:
         verdict(files, weight, "pass", MODEL).write(files.verdict)
         version = register(spec.canonical_json(), tracking_uri, "c0de", f"run-{weight}", files)
         answers[version] = load_model(files.model).predict(asked)
-    return Shop(root, asked, answers)
+    shop = Shop(root, asked, answers)
+    live = shop.ostinato("promote", MODEL, "--version", "1")
+    assert live.returncode == 0, live.stderr
+    return shop

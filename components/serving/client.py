@@ -129,6 +129,6 @@ def _reason(response: "requests.Response") -> str:
     try:
         body = response.json()
     except ValueError:
-        body = None
-    said = body.get("error", body.get("detail", body)) if isinstance(body, dict) else response.text
+        return f"{response.text[:500]} (no JSON; is it a V2 server?)"
+    said = body.get("error", body.get("detail", body)) if isinstance(body, dict) else body
     return str(said)[:500]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import OSTINATO, Finished, environment
+from odd_servers import Answer, hangs_up, odd_server, says
 from servers import free_port
 
 from components.train.model_folder import load_model
@@ -63,10 +64,58 @@ def wait_until_ready(url: str, server: subprocess.Popen[str], tries: int = 300) 
     ("arguments", "said"),
     [
         (["serve", MODEL], "is not live yet"),
-        (["serve", MODEL, "--version", "7"], "has versions none"),
+        (["serve", MODEL], f"ostinato run {MODEL}"),
+        (["serve", MODEL, "--version", "7"], f"has versions none; make one with: ostinato run {MODEL}"),
+        (["serve", MODEL, "--candidate"], f"has no candidate in the registry; make one with: ostinato run {MODEL}"),
+        (["serve", MODEL, "--candidate", "--version", "1"], "--version and --candidate name two versions"),
+        (["serve", MODEL, "--follow", "--version", "1"], "leave out --version and --candidate"),
+        (["serve", MODEL, "--follow", "--candidate"], "leave out --version and --candidate"),
         (["predict", MODEL, "none.csv"], "does not exist"),
         (["predict", MODEL, "rows.txt"], "only .csv, .json and .parquet"),
     ],
 )
 def test_what_can_not_be_served_or_asked_is_named(ostinato: Run, arguments: list[str], said: str) -> None:
     assert said in ostinato(*arguments, expect=2).err
+
+
+@pytest.mark.parametrize(
+    ("described", "said"),
+    [
+        (says(200, "<html>welcome</html>", "text/html"), "a body that is no JSON; is it a V2 server?"),
+        (says(404, "not here", "text/html"), "answered 404: not here (no JSON; is it a V2 server?)"),
+        (says(404, {"error": "Model not found"}), "answered 404: Model not found"),
+        (says(200, {"status": "alive"}), "does not describe its inputs"),
+        (says(200, [1, 2]), "does not describe its inputs"),
+        (hangs_up, "nobody answers at"),
+    ],
+)
+def test_a_url_that_is_no_v2_server_is_named(ostinato: Run, workspace: Path, described: Answer, said: str) -> None:
+    (workspace / "rows.csv").write_text("tmin\n1.5\n")
+    with odd_server(described=[described]) as server:
+        done = ostinato("predict", MODEL, "rows.csv", "--url", server.url, expect=1)
+    assert said in done.err
+    assert f"{server.url}/v2/models/{MODEL}" in done.err
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [("127.0.0.1:8080", 2, "can't be asked"), ("http://127.0.0.1:{free}", 1, "is the server running?")],
+)
+def test_a_url_where_nobody_is_is_named(ostinato: Run, workspace: Path, url: str, code: int, said: str) -> None:
+    (workspace / "rows.csv").write_text("tmin\n1.5\n")
+    done = ostinato("predict", MODEL, "rows.csv", "--url", url.format(free=free_port()), expect=code)
+    assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("rows.csv", "", "is not readable as csv"),
+        ("rows.csv", "tmin,tmax\n", "has no rows"),
+        ("rows.json", "{", "is not readable as json"),
+        ("rows.parquet", "no parquet", "is not readable as parquet"),
+    ],
+)
+def test_a_file_without_rows_is_named(ostinato: Run, workspace: Path, file: str, content: str, said: str) -> None:
+    (workspace / file).write_text(content)
+    assert f"'{file}' {said}" in ostinato("predict", MODEL, file, expect=2).err

@@ -1,0 +1,40 @@
+"""`ostinato serve --candidate` and `ostinato predict`, against a model that is not live."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from following import following
+from two_versions import MODEL, Shop
+
+WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
+    "rows.csv": lambda rows, file: rows.to_csv(file, index=False),
+    "rows.json": lambda rows, file: file.write_text(
+        json.dumps(rows.astype(object).where(rows.notna(), None).to_dict("records"))
+    ),
+    "rows.parquet": lambda rows, file: rows.to_parquet(file),
+}
+
+
+def test_the_candidate_is_served_and_answers_files_of_every_kind_and_the_printed_curl_line(
+    shop: Shop, tmp_path: Path
+) -> None:
+    expected = shop.answers["2"]  # registered last; version 1 is live
+    with following(shop, tmp_path / "log", "--candidate") as served:
+        assert f"{MODEL} version 2 on {served.url}" in served.said
+        for name, write in WRITERS.items():
+            write(shop.rows, tmp_path / name)
+            done = shop.ostinato("predict", MODEL, str(tmp_path / name), "--url", served.url, "--json")
+            assert done.returncode == 0, done.stderr
+            assert [row["prediction"] for row in json.loads(done.stdout)] == pytest.approx(
+                expected.tolist(), rel=1e-9
+            ), name
+        table = shop.ostinato("predict", MODEL, str(tmp_path / "rows.csv"), "--url", served.url).stdout.splitlines()
+        assert table[0].split() == [*shop.rows.columns, "prediction"]
+        assert [float(line.split()[-1]) for line in table[1:]] == pytest.approx(expected.tolist(), abs=1e-4)
+        curl = next(line for line in served.said.splitlines() if line.startswith("curl "))
+        answered = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True).stdout
+        assert json.loads(answered)["outputs"][0]["shape"] == [1]
