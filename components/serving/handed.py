@@ -6,6 +6,7 @@ each connection that its answer was the last one. Only the server imports this.
 """
 
 import asyncio
+import logging
 import socket
 from typing import Any
 
@@ -26,6 +27,7 @@ class HandedServer(_RefreshingServer):
         self._control = socket.socket(fileno=0)
         self._control.setblocking(False)
         self._retired = False
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its parent tells what happens
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

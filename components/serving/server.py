@@ -12,6 +12,7 @@ import gc
 import os
 import sys
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,7 @@ def make_server(host: str, http_port: int, grpc_port: int | None, listen_on_stdi
     from components.serving.guards import BodyLimit, CheckedDataPlane, FixedModels, HostGRPCServer, refuse_invalid
 
     configure_logging()
+    warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # the kserve package's, each request
     for noisy in ("kserve", "kserve.trace", "uvicorn.access"):  # four lines a request; the metrics have the times
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
