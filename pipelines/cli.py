@@ -182,7 +182,7 @@ def serve(
 
     here = places()
     manifests(here)
-    raise typer.Exit(serve_model(here, model_spec(here.root, model), version, candidate, port, follow))
+    serve_model(here, model_spec(here.root, model), version, candidate, port, follow)
 
 
 @app.command(epilog="Example: ostinato predict demand-forecaster rows.csv --url http://127.0.0.1:8080")

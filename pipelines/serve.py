@@ -9,19 +9,22 @@ from components.deploy.watch import Watch
 from components.register.lookup import CANDIDATE, registry
 from pipelines.follow import Choice, Follower, Post, listening, stopped_by_signals, tell
 from pipelines.settings import Places
-from training.errors import InputError
+from training.errors import InputError, OstinatoError
 from training.spec import ModelSpec
+
+OWN_RUNTIME = "ostinato-mlflow"
+"""What a replica on this machine is, whatever the spec names for the cluster."""
 
 
 def serve_model(
     places: Places, spec: ModelSpec, version: str | None, candidate: bool, port: int, follow: bool = False
-) -> int:
-    """Serve what git says is live, or a version of the registry, until Ctrl-C; returns the server's exit code.
+) -> None:
+    """Serve what git says is live, or a version of the registry, until Ctrl-C; returns then.
 
     The files come from the storage URI that the manifest (or the registry) names, and their digest is compared
     first. follow: when git names another version, that one takes over without a failed request. Raises InputError if
-    nothing is live, the version does not exist or the port is taken; OstinatoError if the files differ or the server
-    does not come up.
+    nothing is live, the version does not exist or the port is taken; OstinatoError if the files differ, or the server
+    does not come up or ends.
     """
     if version and candidate:
         raise InputError("--version and --candidate name two versions; give one of them")
@@ -30,15 +33,16 @@ def serve_model(
     chosen = choose(places, spec, version, candidate)
     with stopped_by_signals(), listening(port) as listener, Post(spec.name, listener) as post:
         tell(f"starting {spec.name} version {chosen.version} from {chosen.storage_uri}")
+        if spec.serving.runtime != OWN_RUNTIME:
+            tell(f"served here by {OWN_RUNTIME}; in the cluster {spec.serving.runtime} serves it")
         post.put(chosen)
         url = f"http://127.0.0.1:{port}"
         print(f"{spec.name} version {chosen.version} on {url}\n{curl_line(post.folder, spec.name, url)}", flush=True)
         if not follow:
-            return post.wait()
+            raise OstinatoError(f"the server of {spec.name} ended with exit code {post.wait()}")
         follower = Follower(post, Watch(places.manifests_remote, spec.name))
         while True:
             follower.step()
-    return 0
 
 
 def choose(places: Places, spec: ModelSpec, version: str | None, candidate: bool) -> Choice:

@@ -71,11 +71,3 @@ def test_no_server_is_left_when_it_ends(shop: Shop, tmp_path: Path, sent: signal
 def zombie(pid: int) -> bool:
     """Whether it has ended, and nobody has waited for it."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-
-
-def test_a_port_that_is_taken_is_named(shop: Shop, tmp_path: Path) -> None:
-    with following(shop, tmp_path / "log") as served:
-        port = served.url.rpartition(":")[2]
-        done = shop.ostinato("serve", MODEL, "--port", port)
-        assert done.returncode == 2
-        assert f"--port {port} can't be had on this machine (Address already in use); give another" in done.stderr

@@ -1,13 +1,16 @@
-"""`ostinato serve --candidate` and `ostinato predict`, against a model that is not live."""
+"""`ostinato serve --candidate` and `ostinato predict`, against a model that may not be live."""
 
 import json
+import os
+import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from following import following
+from following import WAIT_S, following
 from two_versions import MODEL, Shop
 
 WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
@@ -38,3 +41,19 @@ def test_the_candidate_is_served_and_answers_files_of_every_kind_and_the_printed
         curl = next(line for line in served.said.splitlines() if line.startswith("curl "))
         answered = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True).stdout
         assert json.loads(answered)["outputs"][0]["shape"] == [1]
+
+
+def test_a_port_that_is_taken_is_named(shop: Shop) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = shop.ostinato("serve", MODEL, "--port", str(port))
+    assert done.returncode == 2
+    assert f"--port {port} can't be had on this machine (Address already in use); give another" in done.stderr
+
+
+def test_a_server_that_ends_by_itself_is_told_and_is_a_failure(shop: Shop, tmp_path: Path) -> None:
+    with following(shop, tmp_path / "log", "--version=1") as served:
+        (replica,) = served.replicas()
+        os.kill(replica, signal.SIGKILL)
+        assert served.process.wait(WAIT_S) == 1
+        assert "error: the server of shop ended with exit code -9" in served.said
