@@ -26,7 +26,9 @@ def main() -> int:
     except ForecastError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1 if isinstance(error, EndpointUnavailable) else 2
-    table = Table(*rows[0], "forecast", box=None)
+    table = Table(box=None)
+    for name in (*rows[0], "forecast"):
+        table.add_column(name, justify="right")
     for row, forecast in zip(rows, forecasts, strict=True):
         table.add_row(*("" if one is None else str(one) for one in row.values()), f"{forecast:,.1f}")
     width = None if sys.stdout.isatty() else 10_000  # a pipe gets whole lines
