@@ -61,11 +61,11 @@ class Replica:
 
         Raises OstinatoError with what the process wrote if it ends, refuses, or takes longer than 60 s.
         """
-        with socket.create_server(("127.0.0.1", 0)) as private:
-            url = f"http://127.0.0.1:{private.getsockname()[1]}"
-            self._hand(private)
-        # Only the replica holds the socket now: if it ends before it answers, the connection below ends too.
         try:
+            with socket.create_server(("127.0.0.1", 0)) as private:
+                url = f"http://127.0.0.1:{private.getsockname()[1]}"
+                self._hand(private)
+            # Only the replica holds the socket now: if it ends before it answers, the connection below ends too.
             model = ServedModel(url, self._name, timeout_s=START_S)
             try:
                 if rows is not None:
