@@ -153,7 +153,7 @@ def ours(folder: Path) -> dict[str, float]:
     import skops.io  # noqa: F401
 
     from components.evaluate.steps import evaluate
-    from training.spec import Column, DataSpec, QualitySpec
+    from training.spec import Column, DataSpec, QualitySpec, ServingSpec
 
     columns = {name: Column(type="float") for name in ("previous", "target", *(f"x{i}" for i in range(18)))}
     columns |= {"weekday": Column(type="int"), "id": Column(type="int")}
@@ -172,9 +172,11 @@ def ours(folder: Path) -> dict[str, float]:
 
     def work() -> None:
         judged = evaluate(
-            *("benchmark", "regression", contract.canonical_json(), quality.canonical_json(), "1", "", ""),
+            *("benchmark", "regression", contract.canonical_json(), quality.canonical_json()),
+            *(ServingSpec().proven_json(), "1", "", ""),
             *(folder / "data", folder / "candidate", folder / "champion"),
             *(folder / "verdict.json", folder / "report.html", folder / "evidently.html"),
+            sample_file=folder / "sample.json",
         )
         assert judged.verdict.decision == "pass"
 

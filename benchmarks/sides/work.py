@@ -51,7 +51,7 @@ def champion(candidate: str) -> str:
 
 
 def evaluate(data: str, candidate: str, champion_version: str) -> str:
-    """Returns the folder with verdict.json, report.html and evidently.html."""
+    """Returns the folder with verdict.json, report.html, evidently.html and sample.json."""
     from components.evaluate.steps import evaluate
 
     judged = OUT / "judged"
@@ -61,6 +61,7 @@ def evaluate(data: str, candidate: str, champion_version: str) -> str:
         spec().task,
         spec().data.canonical_json(),
         spec().quality.canonical_json(),
+        spec().serving.proven_json(),
         champion_version,
         spec().digest(),
         "",
@@ -70,6 +71,7 @@ def evaluate(data: str, candidate: str, champion_version: str) -> str:
         verdict_file=judged / "verdict.json",
         report_file=judged / "report.html",
         evidently_file=judged / "evidently.html",
+        sample_file=judged / "sample.json",
     )
     return str(judged)
 
@@ -78,8 +80,8 @@ def register(data: str, candidate: str, judged: str) -> str:
     """Returns the version."""
     from components.register.steps import Candidate, register
 
-    verdict, report, evidently = (Path(judged, name) for name in ("verdict.json", "report.html", "evidently.html"))
-    files = Candidate(Path(data), Path(candidate), verdict, report, evidently)
+    names = ("verdict.json", "report.html", "evidently.html", "sample.json")
+    files = Candidate(Path(data), Path(candidate), *(Path(judged, name) for name in names))
     return register(spec().canonical_json(), TRACKING_URI, "unknown", "by-hand", files)
 
 
