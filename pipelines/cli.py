@@ -133,14 +133,21 @@ def report(
         typer.launch(str(page))
 
 
-@app.command(epilog="Example: ostinato promote demand-forecaster --version 3")
+@app.command(epilog="Examples: ostinato promote churn --version 3; ostinato promote churn --to production")
 def promote(
     model: Model,
     version: Annotated[str | None, typer.Option(help="Model version; the registry's candidate unless given.")] = None,
     release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    to: Annotated[str | None, typer.Option(help="production: copy there what is released, which staging runs.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Release a registered version that passed: a commit that names it, then reconcile."""
+    """Release a registered version that passed: a commit that names it, then reconcile. Or, with --to, bring what is
+    released to production."""
+    if to is not None:
+        if version is not None or release is not None:
+            raise InputError("--to copies what is released as it is; leave out --version and --release")
+        promote_to(model, to, as_json)
+        return
     from components.deploy.reconcile import reconcile
     from components.deploy.release import promote
     from components.deploy.steps import check_mode
@@ -150,6 +157,17 @@ def promote(
     done = promote(spec, here.tracking_uri, manifests(here), version, check_mode(release) if release else None)
     changes = reconcile(here.tracking_uri, here.manifests_remote, model)
     tell_release(done, changes, as_json)
+
+
+def promote_to(model: str, environment: str, as_json: bool) -> None:
+    from components.deploy.environments import check_environment, promote_to_production
+    from pipelines.wording import promotion_line
+
+    check_environment(environment)
+    here = places()
+    model_spec(here.root, model)
+    done = promote_to_production(manifests(here), model)
+    print(json.dumps(asdict(done), indent=2) if as_json else promotion_line(done))
 
 
 @app.command(epilog="Example: ostinato rollback demand-forecaster")

@@ -10,6 +10,7 @@ from rich.table import Table
 from components.evidence import CheckResult, Contender, Measure, Verdict
 
 if TYPE_CHECKING:
+    from components.deploy.environments import Promotion
     from components.deploy.reconcile import AliasChange
     from components.deploy.release import Release
     from pipelines.run import Finished
@@ -101,6 +102,11 @@ def verified_line(done: "Verified") -> str:
         f"{done.url} is {done.model} version {done.version}: it answers {done.rows} rows of the test sample as it was "
         f"judged (largest difference {done.worst_difference:g}){known}"
     )
+
+
+def promotion_line(done: "Promotion") -> str:
+    already = "" if done.changed else " already"
+    return f"{done.model}: version {done.version} is in {done.environment}{already} (commit {done.commit[:12]})"
 
 
 def alias_lines(changes: "Sequence[AliasChange]") -> str:

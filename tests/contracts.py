@@ -1,5 +1,6 @@
-"""KServe's published CRDs as strict JSON Schemas: what an API server would refuse, unknown fields included."""
+"""Published CRDs as strict JSON Schemas: what an API server would refuse, unknown fields included."""
 
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,33 @@ CONTRACTS = Path(os.environ.get("OSTINATO_CONTRACTS", Path(__file__).parents[2] 
 
 
 def crd_validator(name: str, version: str) -> Draft202012Validator:
-    """The validator of ``serving.kserve.io_<name>.yaml``; skips the test where the folder of CRDs is absent."""
-    path = CONTRACTS / f"serving.kserve.io_{name}.yaml"
+    """The validator of a CRD by its file's name without ``.yaml``, such as ``argoproj.io_application``.
+
+    A name without a group is KServe's: ``inferenceservices``. Skips the test where the folder of CRDs is absent.
+    """
+    path = CONTRACTS / f"{name if '_' in name else f'serving.kserve.io_{name}'}.yaml"
     if not path.is_file():
-        pytest.skip(f"KServe's CRDs are not at {CONTRACTS}; set OSTINATO_CONTRACTS to the folder that has them")
+        pytest.skip(f"the CRD is not at {path}; set OSTINATO_CONTRACTS to the folder that has the CRDs")
+    return _validator(path, version)
+
+
+def kind_validator(document: dict[str, Any]) -> Draft202012Validator | None:
+    """The validator of a document by its apiVersion and kind, None if that kind has no CRD among the contracts.
+
+    Skips the test where the folder of CRDs is absent.
+    """
+    if not CONTRACTS.is_dir():
+        pytest.skip(f"the CRDs are not at {CONTRACTS}; set OSTINATO_CONTRACTS to the folder that has them")
+    group, _, version = document["apiVersion"].rpartition("/")
+    stem = CONTRACTS / f"{group}_{document['kind'].lower()}"
+    found = [
+        path for path in (stem.with_name(f"{stem.name}.yaml"), stem.with_name(f"{stem.name}s.yaml")) if path.is_file()
+    ]
+    return _validator(found[0], version) if found else None
+
+
+@functools.cache
+def _validator(path: Path, version: str) -> Draft202012Validator:
     definition = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     (found,) = (one for one in definition["spec"]["versions"] if one["name"] == version)
     schema = strict(found["schema"]["openAPIV3Schema"])

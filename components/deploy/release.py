@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from components.deploy.environments import first_release_files
 from components.deploy.manifest import Evidence, LiveModel, manifest_path, parse, render
 from components.deploy.repository import LIVE_BRANCH, Repository, Snapshot, open_repository, transact
 from components.register.lookup import (
@@ -165,7 +166,8 @@ def propose_or_commit(
                     at.update(branch=target, commit=proposed)
                     return None
             message = _message(spec.name, version, now is None, trailers)
-            commit = repository.commit({path: content}, message, snapshot.commit)
+            first = first_release_files(snapshot, spec.name, spec.serving.namespace)
+            commit = repository.commit({path: content, **first}, message, snapshot.commit)
             return commit, target, proposed
 
         pushed = transact(repository, attempt)
