@@ -63,7 +63,7 @@ def first_release_files(snapshot: Snapshot, name: str, namespace: str) -> dict[s
 def check_environment(text: str) -> str:
     """The environment itself. Raises InputError unless models are promoted to it."""
     if text != PRODUCTION:
-        raise InputError(f"--to is {text!r}; give {PRODUCTION}, the one environment that is promoted to")
+        raise InputError(f"--to is {text!r}; give {PRODUCTION}: staging follows every release by itself")
     return text
 
 

@@ -1,0 +1,29 @@
+"""The places of a release, and a checkout of the manifests repository as Argo CD would have it."""
+
+from pathlib import Path
+
+import pytest
+from gitops.tree import checkout
+from release.candidates import model_spec
+from release.conftest import empty_store, manifests, own_environment, place, three_versions, tracking_uri
+from release.registered import Place
+from servers import git_server
+
+from components.deploy.environments import promote_to_production
+from components.deploy.release import release
+
+__all__ = ["empty_store", "git_server", "manifests", "own_environment", "place", "three_versions", "tracking_uri"]
+
+MODELS = ("bike-demand", "other-model")
+
+
+@pytest.fixture
+def released(place: Place, tmp_path: Path) -> Path:
+    """The tree after releases of two models, a promotion of both, and one more release of the first."""
+    for name in MODELS:
+        serving = {"scaling": {"min_replicas": 2, "max_replicas": 3}}
+        spec = model_spec(name, registry=MODELS[0], serving=serving)
+        release(spec, place.tracking_uri, place.remote, "1", "direct")
+        promote_to_production(place.remote, name)
+    place.release("2")
+    return checkout(place.manifests, tmp_path / "tree")

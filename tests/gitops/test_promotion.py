@@ -1,0 +1,258 @@
+"""Staging follows every release; production gets the very bytes that staging ran, by one commit."""
+
+import json
+import multiprocessing
+import os
+import signal
+import stat
+import subprocess
+import tempfile
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from release.candidates import bare_git, model_spec
+from release.registered import Place
+
+from components.deploy.environments import promote_to_production
+from components.deploy.release import live, release
+from components.effects import CRASH_AT
+from training.errors import InputError, OstinatoError
+
+FORK = multiprocessing.get_context("fork")
+BOUND_S = 120.0
+NAME = "bike-demand"
+FILE = f"models/{NAME}/inferenceservice.yaml"
+STAGING = f"environments/staging/{NAME}/kustomization.yaml"
+PRODUCTION = f"environments/production/{NAME}"
+
+
+def changed(place: Place, commit: str = "main") -> list[str]:
+    return bare_git(place.manifests, "diff", "--name-only", f"{commit}~1", commit).splitlines()
+
+
+def blob(place: Place, path: str, commit: str = "main") -> str:
+    return bare_git(place.manifests, "rev-parse", f"{commit}:{path}")
+
+
+def test_the_first_release_brings_the_kustomizations_in_its_commit_and_the_second_only_the_manifest(
+    place: Place,
+) -> None:
+    place.release("1")
+    assert changed(place) == [STAGING, FILE, f"models/{NAME}/kustomization.yaml"]
+    place.release("2")
+    assert changed(place) == [FILE]
+
+
+def test_a_proposed_first_release_brings_them_too(place: Place) -> None:
+    proposal = place.release("1", mode="pull-request")
+    assert changed(place, proposal.branch) == [STAGING, FILE, f"models/{NAME}/kustomization.yaml"]
+
+
+def test_what_people_make_of_the_kustomizations_is_kept(place: Place) -> None:
+    place.release("1")
+    place.commit(f"models/{NAME}/kustomization.yaml", b"resources: [inferenceservice.yaml]\n")
+    place.commit(STAGING, b"resources: [../../../models/bike-demand]\nnamespace: elsewhere\n")
+    before = blob(place, STAGING)
+    place.release("2")
+    assert changed(place) == [FILE] and blob(place, STAGING) == before
+
+
+def test_a_repository_from_before_gets_the_kustomizations_with_its_next_release(place: Place) -> None:
+    place.release("1")
+    in_a_copy(place, "rm", "--quiet", STAGING, f"models/{NAME}/kustomization.yaml")
+    place.release("2")
+    assert changed(place) == [STAGING, FILE, f"models/{NAME}/kustomization.yaml"]
+
+
+def test_a_staging_that_was_removed_stays_removed(place: Place) -> None:
+    place.release("1")
+    in_a_copy(place, "rm", "--quiet", STAGING)
+    place.release("2")
+    assert changed(place) == [FILE]
+
+
+def in_a_copy(place: Place, *arguments: str) -> None:
+    """Run one git command in a working copy, as a person would, and push what it did."""
+    with tempfile.TemporaryDirectory(dir=place.work) as copy:
+
+        def git(*arguments: str) -> None:
+            who = ("-c", "user.name=A Person", "-c", "user.email=person@example.org")
+            subprocess.run(["git", "-C", copy, *who, *arguments], check=True, capture_output=True)
+
+        subprocess.run(["git", "clone", "--quiet", str(place.manifests), copy], check=True)
+        git(*arguments)
+        if arguments[0] != "revert":
+            git("commit", "--quiet", "-m", " ".join(arguments))
+        git("push", "--quiet", "origin", "HEAD:main")
+
+
+def test_production_gets_the_bytes_of_staging_in_one_commit_with_trailers(place: Place) -> None:
+    place.release("1")
+    done = promote_to_production(place.remote, NAME)
+    assert (done.version, done.environment, done.changed) == ("1", "production", True)
+    assert changed(place) == [f"{PRODUCTION}/inferenceservice.yaml", f"{PRODUCTION}/kustomization.yaml"]
+    assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == blob(place, FILE)
+    now = live(place.remote, NAME)
+    assert now
+    assert bare_git(place.manifests, "log", "-1", "--format=%B", "main").splitlines() == [
+        "Promote bike-demand v1 to production",
+        "",
+        "Ostinato-Model: bike-demand",
+        "Ostinato-Version: 1",
+        "Ostinato-Environment: production",
+        f"Ostinato-Verdict: {now.verdict_digest}",
+    ]
+
+
+def test_a_second_promotion_of_the_same_release_changes_nothing(place: Place) -> None:
+    place.release("1")
+    done = promote_to_production(place.remote, NAME)
+    again = promote_to_production(place.remote, NAME)
+    assert (again.changed, again.commit, again.version) == (False, done.commit, "1")
+    assert place.commits() == 3
+
+
+def test_production_stays_where_it_is_until_the_next_promotion(place: Place) -> None:
+    place.release("1")
+    promote_to_production(place.remote, NAME)
+    first = blob(place, f"{PRODUCTION}/inferenceservice.yaml")
+    place.release("2")
+    assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == first
+    place.commit(f"{PRODUCTION}/kustomization.yaml", b"resources: [inferenceservice.yaml]\n# ours\n")
+    assert promote_to_production(place.remote, NAME).version == "2"
+    assert changed(place) == [f"{PRODUCTION}/inferenceservice.yaml"]
+
+
+def test_git_revert_of_a_promotion_brings_the_bytes_before_back(place: Place) -> None:
+    place.release("1")
+    promote_to_production(place.remote, NAME)
+    first = blob(place, f"{PRODUCTION}/inferenceservice.yaml")
+    place.release("2")
+    promotion = promote_to_production(place.remote, NAME)
+    in_a_copy(place, "revert", "--no-edit", promotion.commit)
+    assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == first
+    assert promote_to_production(place.remote, NAME).version == "2", "and it can be promoted again"
+
+
+def test_what_is_not_released_is_not_promoted(place: Place) -> None:
+    with pytest.raises(InputError, match="is not live, so there is nothing to promote; see `ostinato status`"):
+        promote_to_production(place.remote, NAME)
+    assert place.commits() == 1
+
+
+def test_a_running_canary_is_not_promoted(place: Place) -> None:
+    place.release("1")
+    text = bare_git(place.manifests, "show", f"main:{FILE}")
+    canary = text.replace("  annotations:\n", "  annotations:\n    ostinato.dev/canary-version: '2'\n")
+    assert canary != text
+    place.commit(FILE, canary.encode())
+    before = place.commits()
+    with pytest.raises(InputError, match=r"version 2 of bike-demand is a canary.*ostinato canary bike-demand --finish"):
+        promote_to_production(place.remote, NAME)
+    assert place.commits() == before
+
+
+def test_a_broken_manifest_is_not_promoted(place: Place) -> None:
+    place.release("1")
+    place.commit(FILE, b"kind: [broken")
+    with pytest.raises(InputError, match="is not YAML"):
+        promote_to_production(place.remote, NAME)
+
+
+def _promote(place: Place, crash_at: str) -> None:
+    os.environ[CRASH_AT] = crash_at
+    promote_to_production(place.remote, NAME)
+
+
+@pytest.mark.parametrize("crash_at", ["commit written", "commit pushed"])
+def test_a_kill_leaves_a_state_from_which_the_same_command_finishes(crash_at: str, place: Place) -> None:
+    place.release("1")
+    victim = FORK.Process(target=_promote, args=(place, crash_at))
+    victim.start()
+    victim.join(BOUND_S)
+    assert victim.exitcode == -signal.SIGKILL
+    assert promote_to_production(place.remote, NAME).version == "1"
+    assert place.commits() == 3
+    assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == blob(place, FILE)
+
+
+def move_once(place: Place, commit: str) -> None:
+    """Another writer moves the live branch to the commit while the next push is under way."""
+    hook = place.manifests / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    move = f"env -u GIT_QUARANTINE_PATH git update-ref refs/heads/main {commit}"
+    hook.write_text(f"#!/bin/sh\n[ -e {place.work}/moved ] || {{ touch {place.work}/moved; {move}; }}\n")
+    hook.chmod(hook.stat().st_mode | stat.S_IXUSR)
+
+
+def test_another_release_of_the_model_while_promoting_stops_it_and_of_another_model_does_not(place: Place) -> None:
+    first = place.release("1").commit
+    second = place.release("2").commit
+    bare_git(place.manifests, "update-ref", "refs/heads/main", first)
+    move_once(place, second)
+    with pytest.raises(OstinatoError, match="another release of bike-demand landed while promoting"):
+        promote_to_production(place.remote, NAME)
+    assert bare_git(place.manifests, "rev-parse", "main") == second
+
+    spec = model_spec("other-model", registry=NAME)
+    other = release(spec, place.tracking_uri, place.remote, "1", "direct").commit
+    bare_git(place.manifests, "update-ref", "refs/heads/main", second)
+    (place.work / "moved").unlink()
+    move_once(place, other)
+    done = promote_to_production(place.remote, NAME)
+    assert done.changed and bare_git(place.manifests, "rev-parse", "main~1") == other
+
+
+def test_over_http_a_push_whose_answer_is_lost_lands_once(place: Place, git_server: Any) -> None:
+    bare_git(place.manifests, "config", "http.receivepack", "true")
+    over_http = replace(place, remote=git_server.url(place.manifests))
+    over_http.release("1")
+    git_server.drop_pushes = 1
+    assert promote_to_production(over_http.remote, NAME).version == "1"
+    assert (git_server.drop_pushes, place.commits()) == (0, 3)
+
+
+@pytest.fixture
+def live_forecaster(place: Place) -> Place:
+    """The demand forecaster of the checkout is released in the repository."""
+    spec = model_spec("demand-forecaster", registry=NAME)
+    release(spec, place.tracking_uri, place.remote, "1", "direct")
+    return place
+
+
+def test_the_command_promotes_and_says_so(live_forecaster: Place, ostinato: Any) -> None:
+    where = {"OSTINATO_MANIFESTS_REMOTE": live_forecaster.remote}
+    command = ("promote", "demand-forecaster", "--to", "production")
+    first = ostinato(*command, expect=0, **where)
+    commit = bare_git(live_forecaster.manifests, "rev-parse", "main")
+    assert first.out == f"demand-forecaster: version 1 is in production (commit {commit[:12]})\n"
+    again = ostinato(*command, expect=0, **where)
+    assert again.out == f"demand-forecaster: version 1 is in production already (commit {commit[:12]})\n"
+    told = json.loads(ostinato(*command, "--json", expect=0, **where).out)
+    assert told == {
+        "model": "demand-forecaster",
+        "version": "1",
+        "environment": "production",
+        "commit": commit,
+        "changed": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--to", "production", "--version", "1"), "leave out --version and --release"),
+        (("--to", "production", "--release", "direct"), "leave out --version and --release"),
+        (("--to", "prod"), "--to is 'prod'; give production"),
+        (("--to", "staging"), "staging follows every release by itself"),
+    ],
+)
+def test_the_command_refuses_what_it_can_not_do(
+    live_forecaster: Place, ostinato: Any, options: tuple[str, ...], words: str
+) -> None:
+    done = ostinato(
+        "promote", "demand-forecaster", *options, expect=2, OSTINATO_MANIFESTS_REMOTE=live_forecaster.remote
+    )
+    assert words in done.err
+    assert live_forecaster.commits() == 2
