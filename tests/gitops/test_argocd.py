@@ -6,12 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from gitops.conftest import MODELS
 from gitops.tree import SEED, built, checkout, kubectl, only, with_environments
-from release.candidates import model_spec
-
-from components.deploy.manifest import Evidence, render
 
 Documents = list[dict[str, Any]]
 
@@ -137,17 +133,14 @@ def test_the_applications_of_the_runtimes_can_not_be_mistaken_for_a_models(argoc
         assert spec["destination"]["namespace"] == ("models-staging" if name.endswith(".staging") else "models")
 
 
-def test_no_field_that_a_manifest_sets_is_ignored() -> None:
-    evidence = Evidence("sha256:" + "a" * 64, "sha256:" + "b" * 64, "sha256:" + "c" * 64, "0", "sha256:" + "d" * 64)
-    spec = model_spec(serving={"scaling": {"min_replicas": 2, "max_replicas": 3}})
-    service = yaml.safe_load_all(render(spec, "2", "s3://bucket/models/m-1/artifacts", "1", evidence))
-    manifest = next(one for one in service if one["kind"] == "InferenceService")
-    (ignored,) = only(built(SEED / "argocd"), "ApplicationSet")["spec"]["template"]["spec"]["ignoreDifferences"]
+def test_no_field_that_a_manifest_sets_is_ignored(released: Path) -> None:
+    (ignored,) = only(built(released / "argocd"), "ApplicationSet")["spec"]["template"]["spec"]["ignoreDifferences"]
     assert (ignored["group"], ignored["kind"]) == ("serving.kserve.io", "InferenceService")
-    assert value_at(manifest, ".spec.predictor.model.storageUri")
-    assert {path: value_at(manifest, path) for path in ignored["jqPathExpressions"]} == dict.fromkeys(
-        ignored["jqPathExpressions"]
-    )
+    nothing = dict.fromkeys(ignored["jqPathExpressions"])
+    for name in MODELS:
+        manifest = only(built(released / "models" / name), "InferenceService")
+        assert value_at(manifest, ".spec.predictor.model.storageUri")
+        assert {path: value_at(manifest, path) for path in nothing} == nothing
 
 
 def value_at(document: Any, path: str) -> Any:

@@ -72,6 +72,15 @@ def test_a_staging_that_was_removed_stays_removed(place: Place) -> None:
     assert changed(place) == [FILE]
 
 
+def test_a_staging_that_people_prepared_is_kept_by_the_first_release(place: Place) -> None:
+    place.release("1")
+    place.commit(STAGING, b"resources: [../../../models/bike-demand]\nnamespace: elsewhere\n")
+    prepared = blob(place, STAGING)
+    in_a_copy(place, "rm", "--quiet", FILE, f"models/{NAME}/kustomization.yaml")
+    place.release("2")
+    assert changed(place) == [FILE, f"models/{NAME}/kustomization.yaml"] and blob(place, STAGING) == prepared
+
+
 def in_a_copy(place: Place, *arguments: str) -> None:
     """Run one git command in a working copy, as a person would, and push what it did."""
     with tempfile.TemporaryDirectory(dir=place.work) as copy:
