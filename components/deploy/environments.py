@@ -109,12 +109,21 @@ def _service(content: bytes, name: str) -> dict[str, Any]:
 
 
 def _check_no_canary(service: dict[str, Any], name: str) -> None:
-    canary = service["metadata"]["annotations"].get(CANARY)
-    if canary:
+    if canary := _annotation(service, CANARY):
         raise InputError(
             f"version {canary} of {name} is a canary, so what was released is not decided; finish or abort it first, "
             f"with `ostinato canary {name} --finish` or `--abort`"
         )
+
+
+def _annotation(node: Any, key: str) -> str:
+    """The annotation of the service or of any predictor in it, "" if none has it."""
+    if isinstance(node, dict):
+        own = (node.get("annotations") or {}).get(key, "")
+        return own or next(filter(None, (_annotation(one, key) for one in node.values())), "")
+    if isinstance(node, list):
+        return next(filter(None, (_annotation(one, key) for one in node)), "")
+    return ""
 
 
 def _kustomization(namespace: str) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 from release.candidates import bare_git, model_spec
 from release.registered import Place
 
@@ -150,12 +151,19 @@ def test_what_is_not_released_is_not_promoted(place: Place) -> None:
     assert place.commits() == 1
 
 
-def test_a_running_canary_is_not_promoted(place: Place) -> None:
+@pytest.mark.parametrize("mode", ["Standard", "Knative", "on the service"])
+def test_a_running_canary_is_not_promoted(place: Place, mode: str) -> None:
     place.release("1")
     text = bare_git(place.manifests, "show", f"main:{FILE}")
-    canary = text.replace("  annotations:\n", "  annotations:\n    ostinato.dev/canary-version: '2'\n")
-    assert canary != text
-    place.commit(FILE, canary.encode())
+    service, *others = sorted(yaml.safe_load_all(text), key=lambda one: one["kind"] != "InferenceService")
+    facts = {"annotations": {"ostinato.dev/canary-version": "2"}}
+    if mode == "Standard":
+        service["spec"]["canary"] = [{"trafficPercent": 10, "predictor": facts}]
+    elif mode == "Knative":
+        service["spec"]["predictor"] |= facts | {"canaryTrafficPercent": 10}
+    else:
+        service["metadata"]["annotations"] |= facts["annotations"]
+    place.commit(FILE, yaml.safe_dump_all([*others, service]).encode())
     before = place.commits()
     with pytest.raises(InputError, match=r"version 2 of bike-demand is a canary.*ostinato canary bike-demand --finish"):
         promote_to_production(place.remote, NAME)
