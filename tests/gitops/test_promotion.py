@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from gitops.tree import only
 from release.candidates import bare_git, model_spec
 from release.registered import Place
 
@@ -151,19 +152,22 @@ def test_what_is_not_released_is_not_promoted(place: Place) -> None:
     assert place.commits() == 1
 
 
-@pytest.mark.parametrize("mode", ["Standard", "Knative", "on the service"])
+@pytest.mark.parametrize("mode", ["Standard", "Knative"])
 def test_a_running_canary_is_not_promoted(place: Place, mode: str) -> None:
     place.release("1")
-    text = bare_git(place.manifests, "show", f"main:{FILE}")
-    service, *others = sorted(yaml.safe_load_all(text), key=lambda one: one["kind"] != "InferenceService")
-    facts = {"annotations": {"ostinato.dev/canary-version": "2"}}
+    documents = list(yaml.safe_load_all(bare_git(place.manifests, "show", f"main:{FILE}")))
+    service = only(documents, "InferenceService")
+    predictor, annotations = service["spec"]["predictor"], service["metadata"]["annotations"]
+    facts = {"canary-version": "2"}
+    for fact in ("digest", "data-fingerprint", "verdict-digest", "code-version", "spec-digest"):
+        facts[f"canary-{fact}"] = "sha256:" + "2" * 64
+    of_canary = {**predictor, "annotations": {f"ostinato.dev/{fact}": value for fact, value in facts.items()}}
     if mode == "Standard":
-        service["spec"]["canary"] = [{"trafficPercent": 10, "predictor": facts}]
-    elif mode == "Knative":
-        service["spec"]["predictor"] |= facts | {"canaryTrafficPercent": 10}
+        service["spec"]["canary"] = [{"trafficPercent": 10, "predictor": of_canary}]
     else:
-        service["metadata"]["annotations"] |= facts["annotations"]
-    place.commit(FILE, yaml.safe_dump_all([*others, service]).encode())
+        annotations["ostinato.dev/stable-storage-uri"] = predictor["model"]["storageUri"]
+        service["spec"]["predictor"] = {**of_canary, "canaryTrafficPercent": 10}
+    place.commit(FILE, yaml.safe_dump_all(documents).encode())
     before = place.commits()
     with pytest.raises(InputError, match=r"version 2 of bike-demand is a canary.*ostinato canary bike-demand --finish"):
         promote_to_production(place.remote, NAME)
