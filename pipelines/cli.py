@@ -172,15 +172,78 @@ def promote_to(model: str, environment: str, as_json: bool) -> None:
 
 @app.command(epilog="Example: ostinato rollback demand-forecaster")
 def rollback(model: Model, as_json: AsJson = False) -> None:
-    """Go back to the version before: git revert of the last release commit, then reconcile."""
+    """Go back: end the canary if one runs, else git revert of the last release commit; then reconcile."""
     from components.deploy.reconcile import reconcile
-    from components.deploy.release import rollback
+    from components.deploy.rollback import rollback
 
     here = places()
     model_spec(here.root, model)
     done = rollback(manifests(here), model)
     changes = reconcile(here.tracking_uri, here.manifests_remote, model)
     tell_release(done, changes, as_json)
+
+
+@app.command(
+    epilog="Examples: ostinato canary demand-forecaster --percent 10; ostinato canary demand-forecaster --finish"
+)
+def canary(
+    model: Model,
+    percent: Annotated[int | None, typer.Option(help="Start it, or change what it gets: 1 to 99.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="With --percent: the version; the running canary or the candidate unless given.")
+    ] = None,
+    finish: Annotated[bool, typer.Option("--finish", help="The canary becomes the live version.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="The canary goes away.")] = False,
+    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a new version a share of the requests first: a commit, then reconcile. The champion stays until --finish."""
+    from components.deploy.canary import finish_canary, start_canary
+    from components.deploy.reconcile import reconcile
+    from components.deploy.rollback import end_canary
+    from components.deploy.steps import check_mode
+
+    one_of(("--percent", percent is not None), ("--finish", finish), ("--abort", abort))
+    if version and percent is None:
+        raise InputError(f"--version {version} goes with --percent; --finish and --abort take the running canary")
+    here = places()
+    spec = model_spec(here.root, model)
+    mode = check_mode(release) if release else None
+    remote = manifests(here)
+    if percent is not None:
+        done = start_canary(spec, here.tracking_uri, remote, percent, version, mode)
+    elif finish:
+        done = finish_canary(spec, here.tracking_uri, remote, mode)
+    else:
+        done = end_canary(remote, model)
+    tell_release(done, reconcile(here.tracking_uri, remote, model), as_json)
+
+
+@app.command(
+    epilog="Examples: ostinato shadow demand-forecaster --version 4; ostinato shadow demand-forecaster --off; "
+    "ostinato shadow demand-forecaster --compare rows.csv --url http://live --shadow-url http://shadow"
+)
+def shadow(
+    model: Model,
+    version: Annotated[str | None, typer.Option(help="Mirror the live model's requests to this version.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Take the shadow away.")] = False,
+    compare: Annotated[Path | None, typer.Option(help="CSV, JSON or Parquet: ask both for these rows.")] = None,
+    url: Annotated[str | None, typer.Option(help="With --compare: where the live model is served.")] = None,
+    shadow_url: Annotated[str | None, typer.Option(help="With --compare: where the shadow is served.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a copy of every request to another version, and compare what the two answer. Callers notice nothing."""
+    from components.deploy.shadow import end_shadow, start_shadow
+
+    one_of(("--version", version is not None), ("--off", off), ("--compare", compare is not None))
+    here = places()
+    spec = model_spec(here.root, model)
+    if compare is not None:
+        tell_comparison(spec, compare, url, shadow_url, as_json)
+    elif version is not None:
+        tell_release(start_shadow(spec, here.tracking_uri, manifests(here), version), [], as_json)
+    else:
+        tell_release(end_shadow(manifests(here), model), [], as_json)
 
 
 @app.command(epilog="Examples: ostinato serve demand-forecaster --port 8080; ostinato serve demand-forecaster --follow")
@@ -338,6 +401,25 @@ def parse_parameters(given: list[str]) -> dict[str, str]:
             raise InputError(f"--param {name} is given twice: {found[name]} and {value}")
         found[name] = value
     return found
+
+
+def one_of(*options: tuple[str, bool]) -> None:
+    """Raises InputError unless exactly one of the options was given."""
+    given = [name for name, is_given in options if is_given]
+    if len(given) != 1:
+        names = ", ".join(name for name, _ in options)
+        raise InputError(f"give exactly one of {names}; given: {' and '.join(given) or 'none'}")
+
+
+def tell_comparison(spec: Any, rows: Path, url: str | None, shadow_url: str | None, as_json: bool) -> None:
+    from components.serving.compare import compare_served
+    from pipelines.predict import read_rows
+    from pipelines.wording import comparison_table
+
+    if not (url and shadow_url):
+        raise InputError("--compare needs both --url, of the live model, and --shadow-url")
+    found = compare_served(url, shadow_url, spec.name, read_rows(rows), spec.task)
+    print(json.dumps(asdict(found), indent=2) if as_json else comparison_table(found))
 
 
 def tell_release(done: Any, changes: list[Any], as_json: bool) -> None:

@@ -19,6 +19,11 @@ class ModelStatus:
     live_digest: str
     commit: str
     storage_uri: str
+    canary: str
+    """Version that gets `canary_percent` of the requests beside the live one."""
+    canary_percent: int
+    shadow: str
+    """Version that gets a copy of the requests."""
     candidate: str
     champion: str
     previous: str
@@ -43,6 +48,9 @@ def model_status(places: Places, spec: ModelSpec) -> ModelStatus:
         live_digest=running.digest if running else "",
         commit=running.commit if running else "",
         storage_uri=running.storage_uri if running else "",
+        canary=running.canary.version if running and running.canary else "",
+        canary_percent=running.canary.percent if running and running.canary else 0,
+        shadow=running.shadow.version if running and running.shadow else "",
         candidate=aliases.get(CANDIDATE, ""),
         champion=told[0],
         previous=told[1],

@@ -1,6 +1,8 @@
 """`ostinato validate`: what can be checked of a model without running anything."""
 
-from components.deploy.manifest import Evidence, parse, render
+from components.deploy.manifest import Evidence, parse
+from components.deploy.render import render
+from components.deploy.trials import with_canary
 from components.preprocess.scan import scan
 from components.preprocess.sources import resolve
 from components.train.steps import check_hyperparameters
@@ -49,4 +51,6 @@ def check_manifest(spec: ModelSpec) -> str:
     nothing = Evidence(NO_DIGEST, NO_DIGEST, NO_DIGEST, "unknown", spec.digest())
     manifest = render(spec, "1", "file:///models/m-0/artifacts", "", nothing)
     parse(manifest, spec.name, "")
+    if spec.serving.canary:
+        with_canary(spec, manifest, "2", "file:///models/m-1/artifacts", nothing, spec.serving.canary.percent)
     return f"its InferenceService renders ({len(manifest)} bytes, runtime {spec.serving.runtime})"

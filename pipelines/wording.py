@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from components.deploy.environments import Promotion
     from components.deploy.reconcile import AliasChange
     from components.deploy.release import Release
+    from components.serving.compare import ClassComparison, NumberComparison
     from pipelines.run import Finished
     from pipelines.status import ModelStatus
     from pipelines.verify import Verified
@@ -84,6 +85,12 @@ def status_table(rows: "Sequence[ModelStatus]") -> str:
     for row in rows:
         if row.live:
             lines.append(f"{row.model}: {row.storage_uri} (manifests {row.commit[:12]})")
+        if row.canary:
+            gets = f"version {row.canary} is a canary and gets {row.canary_percent} % of the requests"
+            lines.append(f"{row.model}: {gets}; ostinato canary {row.model} --finish or --abort")
+        if row.shadow:
+            gets = f"version {row.shadow} is a shadow and gets a copy of the requests"
+            lines.append(f"{row.model}: {gets}; ostinato shadow {row.model} --off")
         if not row.agree:
             lines.append(f"{row.model}: the registry does not follow git; run: ostinato reconcile")
         lines += [f"{row.model}: version {one.version} is proposed on {one.branch}" for one in row.proposals]
@@ -91,9 +98,40 @@ def status_table(rows: "Sequence[ModelStatus]") -> str:
 
 
 def release_line(done: "Release") -> str:
-    if not done.changed:
-        return f"{done.model}: version {done.version} is on {done.branch} already (commit {done.commit[:12]})"
-    return f"{done.model}: version {done.version} is on {done.branch} (commit {done.commit[:12]})"
+    what = f"version {done.version}"
+    if done.canary_percent:
+        what = f"the canary, version {done.version} with {done.canary_percent} % of the requests,"
+    already = "" if done.changed else " already"
+    note = f"\n{done.model}: {done.note}" if done.note else ""
+    return f"{done.model}: {what} is on {done.branch}{already} (commit {done.commit[:12]}){note}"
+
+
+def comparison_table(found: "NumberComparison | ClassComparison") -> str:
+    """The two answers side by side, then how far they agree."""
+    from components.serving.compare import NumberComparison
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    for title in (f"{found.rows:,} rows", "live", "shadow"):
+        table.add_column(title, justify="left" if "rows" in title else "right")
+    if isinstance(found, NumberComparison):
+        for name in ("mean", "std", "q01", "q50", "q99"):
+            table.add_row(name, *(f"{getattr(one, name):.4g}" for one in (found.live, found.shadow)))
+        correlation = "none: one of the two is constant" if found.correlation is None else f"{found.correlation:.4f}"
+        agree = {
+            "mean difference": f"{found.mean_difference:+.4g} (shadow minus live)",
+            "largest difference": f"{found.largest_difference:+.4g}",
+            "equal answers": f"{found.share_equal:.2%}",
+            "correlation": correlation,
+        }
+        return rendered(table) + "\n".join(["", *(f"{name:<20}{value}" for name, value in agree.items())])
+    for label in found.classes:
+        table.add_row(label, *(f"{shares[label]:.2%}" for shares in (found.live, found.shadow)))
+    crossed = Table("live \\ shadow", box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    for label in found.classes:
+        crossed.add_column(label, justify="right")
+    for label in found.classes:
+        crossed.add_row(label, *(f"{found.confusion[label][other]:,}" for other in found.classes))
+    return f"{rendered(table)}\n{rendered(crossed)}\nthe same class      {found.agreement:.2%}"
 
 
 def verified_line(done: "Verified") -> str:

@@ -54,8 +54,12 @@ class Scaling(Section):
             raise ValueError(f"min_replicas {self.min_replicas} is above max_replicas {self.max_replicas}")
         if (self.metric is None) != (self.target is None):
             raise ValueError("give metric and target together: what is measured, and how much of it a replica is for")
+        if self.metric in ("cpu", "memory") and self.target and self.target > 100:
+            raise ValueError(f"target {self.target} is a percent of the request for {self.metric}: at most 100")
         if self.prometheus and self.autoscaler != "keda":
             raise ValueError("a prometheus trigger needs autoscaler: keda")
+        if self.autoscaler == "keda" and not (self.metric or self.prometheus):
+            raise ValueError("autoscaler: keda has nothing to scale on; give metric and target, or prometheus")
         return self
 
 
@@ -75,7 +79,7 @@ class PayloadLog(Section):
 
 
 class Batching(Section):
-    """KServe's batcher beside the server: small requests are put together."""
+    """KServe's batcher beside the server: small requests of protocol v1 are put together."""
 
     max_batch_size: Annotated[int, Field(ge=1)]
     max_latency_ms: Annotated[int, Field(ge=1)]
@@ -167,6 +171,8 @@ class ServingSpec(Section):
             raise ValueError("scaling.autoscaler: keda works in deployment_mode: Standard only")
         if scaling.metric in ("concurrency", "rps") and not knative:
             raise ValueError(f"scaling.metric: {scaling.metric} needs deployment_mode: Knative; use cpu or memory")
+        if scaling.metric in ("cpu", "memory") and knative:
+            raise ValueError(f"scaling.metric: {scaling.metric} is not Knative's; use concurrency or rps")
         if scaling.min_replicas == 0 and not (knative or (keda and scaling.prometheus)):
             raise ValueError(
                 "scaling.min_replicas: 0 would silently become 1 here: use deployment_mode: Knative, or "
@@ -187,6 +193,25 @@ class ServingSpec(Section):
             raise ValueError(
                 "canary: in deployment_mode: Standard it needs a fixed number of replicas; set scaling.min_replicas "
                 "and scaling.max_replicas to the same number"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _batcher_sees_the_requests(self) -> Self:
+        # pkg/batcher/handler.go of KServe looks at paths that end in `:predict` and passes everything else on.
+        if self.batching and self.protocol == "v2":
+            raise ValueError(
+                "batching: KServe's batcher knows protocol v1 only and would batch nothing; use protocol: v1, or leave "
+                "batching out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _canary_finds_an_accelerator(self) -> Self:
+        if self.canary and self.resources.accelerator and self.rollout != "surge":
+            raise ValueError(
+                "canary: its pods need accelerators beside those of the live version; write rollout: surge if there "
+                "are enough, or release without a canary"
             )
         return self
 

@@ -1,26 +1,31 @@
-"""The manifest: one KServe InferenceService, rendered so that equal input gives equal bytes, and read back."""
+"""What a model's manifest says: which version is live, which one is tried beside it, and where their files are."""
 
 import re
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 import yaml
 
+from components.deploy.documents import Document, from_bytes, of_kind
 from training.errors import InputError
 from training.folder import check_name
-from training.spec import ModelSpec, Resources
 
 PREFIX = "ostinato.dev/"
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
-HEADER = (
-    "# Rendered by Ostinato from spec.yaml and the registry. Change those; a hand edit is undone by the next release.\n"
-)
+STABLE_URI = f"{PREFIX}stable-storage-uri"
+"""Annotation: where the live version's files are while `spec.predictor` of a Knative service is the canary."""
+_ANNOTATIONS = ("metadata", "annotations")
+_MODEL_URI = ("spec", "predictor", "model", "storageUri")
 
 
 def manifest_path(name: str) -> str:
     """Where a model's manifest is in the repository. Raises InputError for a name that is not safe as a path."""
     return f"models/{check_name(name)}/inferenceservice.yaml"
+
+
+def shadow_name(name: str) -> str:
+    """Name of the InferenceService that answers a model's mirrored requests."""
+    return f"{name}-shadow"
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,19 @@ class Evidence:
     verdict_digest: str
     code_version: str
     spec_digest: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A version that runs beside the live one."""
+
+    version: str
+    storage_uri: str
+    digest: str
+    percent: int
+    """Of the requests that it answers; 0 for a shadow, whose answers nobody gets."""
+    data_fingerprint: str
+    verdict_digest: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +69,8 @@ class LiveModel:
     spec_digest: str
     commit: str
     """The commit it was read from."""
+    canary: Trial | None = None
+    shadow: Trial | None = None
 
 
 def check_storage_uri(uri: str) -> str:
@@ -69,79 +89,9 @@ def check_storage_uri(uri: str) -> str:
     raise InputError(f"storage URI {uri!r} can't be served: {fix}")
 
 
-def canonical_quantity(text: str) -> str:
-    """A quantity in Kubernetes' canonical form (apimachinery's resource.Quantity): 1.5 is 1500m, 1024Mi is 1Gi."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(n|u|m|k|Ki|[MGTPE]i?)?", text)
-    assert match, text
-    decimal, binary = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
-    number, suffix = Decimal(match[1]), match[2] or ""
-    if suffix in binary[1:]:
-        number *= 1024 ** binary.index(suffix)
-        if number >= 1024:
-            return _largest_suffix(int(number.to_integral_value(ROUND_CEILING)), 1024, binary)
-        suffix = ""
-    nano = number * Decimal(1000) ** decimal.index(suffix)
-    return _largest_suffix(int(nano.to_integral_value(ROUND_CEILING)), 1000, decimal)
-
-
-def _largest_suffix(number: int, base: int, suffixes: tuple[str, ...]) -> str:
-    """``number`` units of ``suffixes[0]`` with the largest suffix that leaves a whole number."""
-    if number == 0:
-        return "0"
-    power = 0
-    while number % base == 0 and power + 1 < len(suffixes):
-        number //= base
-        power += 1
-    return f"{number}{suffixes[power]}"
-
-
-def render(spec: ModelSpec, version: str, storage_uri: str, previous_version: str, evidence: Evidence) -> bytes:
-    """The manifest of a model version as YAML bytes; equal arguments give equal bytes.
-
-    ``previous_version`` is "" for a first release. Raises InputError for a storage URI that can move or can't be
-    fetched by KServe.
-    """
-    facts = {
-        "registered-model": spec.registered_name,
-        "model-version": version,
-        "previous-version": previous_version,
-        "model-digest": evidence.digest,
-        "data-fingerprint": evidence.data_fingerprint,
-        "verdict-digest": evidence.verdict_digest,
-        "code-version": evidence.code_version,
-        "spec-digest": evidence.spec_digest,
-    }
-    serving = spec.serving
-    annotations = {DEPLOYMENT_MODE: serving.deployment_mode}
-    annotations |= {PREFIX + key: value for key, value in facts.items() if value}
-    resources = _quantities(serving.resources)
-    document = {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": {"name": spec.name, "namespace": serving.namespace, "annotations": annotations},
-        "spec": {
-            "predictor": {
-                "minReplicas": serving.scaling.min_replicas,
-                "maxReplicas": serving.scaling.max_replicas,
-                "model": {
-                    "modelFormat": {"name": serving.model_format},
-                    "runtime": serving.runtime,
-                    "protocolVersion": serving.protocol,
-                    "storageUri": check_storage_uri(storage_uri),
-                    "resources": {"requests": resources, "limits": dict(resources)},
-                },
-            }
-        },
-    }
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=10_000)
-    return (HEADER + text).encode()
-
-
-def _quantities(resources: Resources) -> dict[str, str]:
-    quantities = {"cpu": canonical_quantity(resources.cpu), "memory": canonical_quantity(resources.memory)}
-    if resources.accelerator:
-        quantities[resources.accelerator.type] = str(resources.accelerator.count)
-    return quantities
+def fact_annotations(facts: dict[str, str]) -> dict[str, str]:
+    """Facts as annotations; what is empty is left out."""
+    return {PREFIX + key: value for key, value in facts.items() if value}
 
 
 def parse(content: bytes, name: str, commit: str) -> LiveModel:
@@ -149,53 +99,127 @@ def parse(content: bytes, name: str, commit: str) -> LiveModel:
 
     Raises InputError that names the field if it is broken or was edited by hand into something unusable.
     """
-    where = f"{manifest_path(name)} at commit {commit[:12]} of the manifests repository"
-    try:
-        document = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _broken(where, f"it is not YAML: {error}") from error
-    if not isinstance(document, dict) or document.get("kind") != "InferenceService":
-        raise _broken(where, "it is no InferenceService")
-    found = _text(document, where, "metadata", "name")
-    if found != name:
-        raise _broken(where, f"metadata.name is {found!r}, but the folder is {name!r}")
+    return _Reader(content, name, commit).live()
 
-    def fact(key: str) -> str:
-        return _text(document, where, "metadata", "annotations", PREFIX + key)
 
-    storage_uri = _text(document, where, "spec", "predictor", "model", "storageUri")
-    try:
-        check_storage_uri(storage_uri)
-    except InputError as error:
-        raise _broken(where, str(error)) from error
-    previous = document["metadata"]["annotations"].get(f"{PREFIX}previous-version", "")
-    for key, version in {"model-version": fact("model-version"), "previous-version": previous or "1"}.items():
+class _Reader:
+    """One file, with errors that say where it is and how to get it back."""
+
+    def __init__(self, content: bytes, name: str, commit: str) -> None:
+        self.name, self.commit = name, commit
+        self.where = f"{manifest_path(name)} at commit {commit[:12]} of the manifests repository"
+        try:
+            self.documents = from_bytes(content)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise self._broken(f"it is not YAML: {error}") from error
+        self.service = self._service()
+
+    def live(self) -> LiveModel:
+        canary = self._canary()
+        uri_at = (*_ANNOTATIONS, STABLE_URI) if self._is_knative_canary() else _MODEL_URI
+        previous = _at(self.service, *_ANNOTATIONS, f"{PREFIX}previous-version") or ""
+        self._check_number(f"{PREFIX}previous-version", previous or "1")
+        return LiveModel(
+            name=self.name,
+            version=self._version("model-version"),
+            previous_version=previous,
+            registered_model=self._fact("registered-model"),
+            storage_uri=self._uri(self.service, *uri_at),
+            digest=self._fact("model-digest"),
+            data_fingerprint=self._fact("data-fingerprint"),
+            verdict_digest=self._fact("verdict-digest"),
+            code_version=_at(self.service, *_ANNOTATIONS, f"{PREFIX}code-version") or "",
+            spec_digest=self._fact("spec-digest"),
+            commit=self.commit,
+            canary=canary,
+            shadow=self._shadow(),
+        )
+
+    def _service(self) -> Document:
+        """The InferenceService that is named like the model."""
+        found = of_kind(self.documents, "InferenceService", self.name)
+        if found is not None:
+            return found
+        others = [one for one in self.documents if one.get("kind") == "InferenceService"]
+        if not others:
+            raise self._broken("it holds no InferenceService")
+        other = self._text(others[0], "metadata", "name")
+        raise self._broken(f"metadata.name is {other!r}, but the folder is {self.name!r}")
+
+    def _is_knative_canary(self) -> bool:
+        return bool(_at(self.service, "spec", "predictor", "canaryTrafficPercent"))
+
+    def _canary(self) -> Trial | None:
+        """The canary, in the form of either deployment mode."""
+        if self._is_knative_canary():
+            predictor = self.service["spec"]["predictor"]
+            return self._trial(predictor, predictor["canaryTrafficPercent"])
+        listed = _at(self.service, "spec", "canary")
+        if not listed:
+            return None
+        if not isinstance(listed, list) or len(listed) != 1 or not isinstance(_at(listed[0], "predictor"), dict):
+            raise self._broken("spec.canary must hold one canary, with its predictor")
+        return self._trial(listed[0]["predictor"], listed[0].get("trafficPercent"))
+
+    def _trial(self, predictor: Document, percent: Any) -> Trial:
+        if type(percent) is not int or not 1 <= percent <= 99:
+            raise self._broken(f"the canary's percent is {percent!r}, no whole number from 1 to 99")
+        at = ("annotations",)
+        return Trial(
+            version=self._version("canary-version", predictor, at),
+            storage_uri=self._uri(predictor, "model", "storageUri"),
+            digest=self._fact("canary-digest", predictor, at),
+            percent=percent,
+            data_fingerprint=self._fact("canary-data-fingerprint", predictor, at),
+            verdict_digest=self._fact("canary-verdict-digest", predictor, at),
+        )
+
+    def _shadow(self) -> Trial | None:
+        found = of_kind(self.documents, "InferenceService", shadow_name(self.name))
+        if found is None:
+            return None
+        return Trial(
+            version=self._version("model-version", found),
+            storage_uri=self._uri(found, *_MODEL_URI),
+            digest=self._fact("model-digest", found),
+            percent=0,
+            data_fingerprint=self._fact("data-fingerprint", found),
+            verdict_digest=self._fact("verdict-digest", found),
+        )
+
+    def _version(self, key: str, document: Document | None = None, at: tuple[str, ...] = ()) -> str:
+        return self._check_number(PREFIX + key, self._fact(key, document, at))
+
+    def _check_number(self, key: str, version: Any) -> str:
         if not (isinstance(version, str) and re.fullmatch(r"[1-9][0-9]*", version)):
-            raise _broken(where, f"annotation {PREFIX}{key} is {version!r}, no version number in quotes")
-    return LiveModel(
-        name=name,
-        version=fact("model-version"),
-        previous_version=previous,
-        registered_model=fact("registered-model"),
-        storage_uri=storage_uri,
-        digest=fact("model-digest"),
-        data_fingerprint=fact("data-fingerprint"),
-        verdict_digest=fact("verdict-digest"),
-        code_version=document["metadata"]["annotations"].get(f"{PREFIX}code-version", ""),
-        spec_digest=fact("spec-digest"),
-        commit=commit,
-    )
+            raise self._broken(f"annotation {key} is {version!r}, no version number in quotes")
+        return version
+
+    def _fact(self, key: str, document: Document | None = None, at: tuple[str, ...] = ()) -> str:
+        return self._text(document or self.service, *(at or _ANNOTATIONS), PREFIX + key)
+
+    def _uri(self, document: Document, *path: str) -> str:
+        uri = self._text(document, *path)
+        try:
+            return check_storage_uri(uri)
+        except InputError as error:
+            raise self._broken(str(error)) from error
+
+    def _text(self, document: Any, *path: str) -> str:
+        """The non-empty text at a path of nested mappings."""
+        value = _at(document, *path)
+        if not isinstance(value, str) or not value:
+            raise self._broken(f"{'.'.join(path)} is {value!r}, it must be text")
+        return value
+
+    def _broken(self, why: str) -> InputError:
+        return InputError(
+            f"{self.where} can't be used: {why}. Restore the rendered file with `ostinato rollback` or git revert"
+        )
 
 
-def _text(document: Any, where: str, *path: str) -> str:
-    """The non-empty text at a path of nested mappings."""
-    value = document
+def _at(document: Any, *path: str) -> Any:
+    """The value at a path of nested mappings, None where there is none."""
     for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(value, str) or not value:
-        raise _broken(where, f"{'.'.join(path)} is {value!r}, it must be text")
-    return value
-
-
-def _broken(where: str, why: str) -> InputError:
-    return InputError(f"{where} can't be used: {why}. Restore the rendered file with `ostinato rollback` or git revert")
+        document = document.get(key) if isinstance(document, dict) else None
+    return document

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.deploy.environments import first_release_files
-from components.deploy.manifest import Evidence, LiveModel, manifest_path, parse, render
+from components.deploy.history import blob_of, file_history
+from components.deploy.manifest import Evidence, LiveModel, manifest_path, parse
+from components.deploy.render import render
 from components.deploy.repository import LIVE_BRANCH, Repository, Snapshot, open_repository, transact
+from components.deploy.trials import keep_shadow, settled, with_canary
 from components.register.lookup import (
     CANDIDATE,
     CODE_TAG,
@@ -36,6 +39,24 @@ class Release:
     commit: str
     """The commit that holds the manifest: a new one if `changed`, else the branch's tip that already had it."""
     changed: bool
+    canary_percent: int = 0
+    """Of the requests that the version gets while it is a canary; 0 for a version that gets them all."""
+    note: str = ""
+    """What the caller should know besides, "" for nothing."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a release is to come to."""
+
+    version: ModelVersion
+    storage_uri: str
+    percent: int | None = None
+    """Of the requests for a canary, 0 for all of them, None for what the spec says."""
+    judged_against: str | None = None
+    """The champion's version in the verdict, "" for none; unless given it is not compared with what is live."""
+    finishes_canary: bool = False
+    """Only if the version is the running canary, or live already."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +112,23 @@ def release(
     mode: ReleaseMode,
     trailers: dict[str, str] | None = None,
     judged_against: str | None = None,
+    percent: int | None = None,
 ) -> Release:
     """Put a registered version into the manifests repository: commit it (direct) or push its release branch.
 
     Everything in the manifest comes from the registry and the spec, so a second call changes nothing.
-    judged_against: the champion's version in the verdict, "" for none; unless given it is not compared with what is
-    live. Raises GateRefused if the version has no passing verdict, InputError if it does not exist or can't be
-    served, OstinatoError if another version is live than it was judged against.
+    judged_against: see :class:`Wanted`. percent: of the requests that it gets as a canary, 0 for all; the spec's
+    `serving.canary` unless given. A first release gets all requests. Raises GateRefused if the version has no passing
+    verdict, InputError if it does not exist or can't be served, OstinatoError if another version is live than it was
+    judged against.
     """
+    found, storage_uri = releasable(spec, tracking_uri, version)
+    wanted = Wanted(found, storage_uri, percent, judged_against)
+    return propose_or_commit(spec, manifests_remote, wanted, mode, trailers or {})
+
+
+def releasable(spec: ModelSpec, tracking_uri: str, version: str) -> tuple[ModelVersion, str]:
+    """A version that may be served, and its storage URI. Raises GateRefused or InputError as :func:`release` does."""
     reader = registry(tracking_uri)
     found = reader.version(spec.registered_name, version)
     if found is None:
@@ -108,8 +138,7 @@ def release(
     first = reader.versions(spec.registered_name, digest=found.digest)[0]
     if first.version != version:
         raise InputError(f"version {version} of {found.name} is a copy of version {first.version}; release that one")
-    storage_uri = reader.storage_uri(found.name, version)
-    return propose_or_commit(spec, manifests_remote, found, storage_uri, mode, trailers or {}, judged_against)
+    return found, reader.storage_uri(found.name, version)
 
 
 def promote(
@@ -133,19 +162,14 @@ def promote(
 
 
 def propose_or_commit(
-    spec: ModelSpec,
-    manifests_remote: str,
-    version: ModelVersion,
-    storage_uri: str,
-    mode: ReleaseMode,
-    trailers: dict[str, str],
-    judged_against: str | None = None,
+    spec: ModelSpec, manifests_remote: str, wanted: Wanted, mode: ReleaseMode, trailers: dict[str, str]
 ) -> Release:
     """Render the version's manifest on what is live now, and commit it there or push its release branch."""
     path = manifest_path(spec.name)
-    release_branch = f"release/{spec.name}/v{version.version}"
-    target = LIVE_BRANCH if mode == "direct" else release_branch
+    version = wanted.version.version
+    target = LIVE_BRANCH if mode == "direct" else f"release/{spec.name}/v{version}"
     at = {"branch": LIVE_BRANCH, "commit": ""}
+    made: list[LiveModel] = []
     with open_repository(manifests_remote) as repository:
 
         def attempt() -> tuple[str, str, str] | None:
@@ -154,8 +178,10 @@ def propose_or_commit(
             )
             snapshot = Snapshot(repository, tips[LIVE_BRANCH])
             now = snapshot.read(path).get(path)
-            _check_rival(now, judged_against, version, spec.name, snapshot.commit)
-            content = _render_on(spec, version, storage_uri, now, snapshot.commit)
+            running = parse(now, spec.name, snapshot.commit) if now is not None else None
+            _check_rival(running, wanted, spec.name)
+            content = _render_on(spec, wanted, now, running)
+            made[:] = [parse(content, spec.name, snapshot.commit)]
             if content == now:
                 at.update(branch=LIVE_BRANCH, commit=snapshot.commit)
                 return None
@@ -165,25 +191,40 @@ def propose_or_commit(
                 if same and not _merged(repository, snapshot.commit, proposed, path):
                     at.update(branch=target, commit=proposed)
                     return None
-            message = _message(spec.name, version, now is None, trailers)
+            message = _message(spec.name, wanted.version, now is None, _percent_of(made[0], version), trailers)
             first = first_release_files(snapshot, spec.name, spec.serving.namespace)
             commit = repository.commit({path: content, **first}, message, snapshot.commit)
             return commit, target, proposed
 
         pushed = transact(repository, attempt)
-    if pushed:
-        return Release(spec.name, version.version, target, pushed, changed=True)
-    return Release(spec.name, version.version, at["branch"], at["commit"], changed=False)
+    percent = _percent_of(made[0], version)
+    asked = wanted.percent is None and spec.serving.canary and not made[0].previous_version
+    note = "a first release gets all requests: there is nothing to be a canary beside" if asked else ""
+    branch, commit = (target, pushed) if pushed else (at["branch"], at["commit"])
+    return Release(spec.name, version, branch, commit, pushed is not None, percent, note)
 
 
-def _check_rival(now: bytes | None, judged_against: str | None, version: ModelVersion, name: str, commit: str) -> None:
-    """Raises OstinatoError if the version was judged against another one than is live; it may be live itself."""
-    running = parse(now, name, commit).version if now is not None else ""
-    if judged_against is not None and running not in (judged_against, version.version):
+def _percent_of(made: LiveModel, version: str) -> int:
+    return made.canary.percent if made.canary and made.canary.version == version else 0
+
+
+def _check_rival(running: LiveModel | None, wanted: Wanted, name: str) -> None:
+    """Raises OstinatoError if another version is live than this one was judged against, or it is the canary no more.
+
+    It may be live itself.
+    """
+    version, live_version = wanted.version.version, running.version if running else ""
+    if wanted.judged_against is not None and live_version not in (wanted.judged_against, version):
         raise OstinatoError(
-            f"version {version.version} of {name} was judged against {_called(judged_against)}, but "
-            f"{_called(running)} is live now: another release came between, so nothing was committed. "
+            f"version {version} of {name} was judged against {_called(wanted.judged_against)}, but "
+            f"{_called(live_version)} is live now: another release came between, so nothing was committed. "
             f"Run `ostinato run {name}` again"
+        )
+    canary = running.canary.version if running and running.canary else ""
+    if wanted.finishes_canary and version not in (canary, live_version):
+        raise OstinatoError(
+            f"version {version} of {name} is the canary no more: another commit came between, so nothing was "
+            f"committed; see `ostinato status {name}`"
         )
 
 
@@ -191,21 +232,45 @@ def _called(version: str) -> str:
     return f"version {version}" if version else "no champion"
 
 
-def _render_on(spec: ModelSpec, version: ModelVersion, storage_uri: str, now: bytes | None, commit: str) -> bytes:
-    """The manifest for the version, given the bytes that are live now."""
-    previous = ""
-    if now is not None:
-        running = parse(now, spec.name, commit)
-        previous = running.previous_version if running.version == version.version else running.version
+def _render_on(spec: ModelSpec, wanted: Wanted, now: bytes | None, running: LiveModel | None) -> bytes:
+    """The manifest for the version, given the bytes that are live now: as the live one, or as a canary beside it."""
+    version, uri, evidence = wanted.version.version, wanted.storage_uri, evidence_of(wanted.version)
+    if now is None or running is None:
+        return render(spec, version, uri, "", evidence)
+    if running.version == version:
+        return _render_again(spec, wanted, now, running)
+    canary = running.canary
+    percent = wanted.percent
+    if percent is None:
+        percent = spec.serving.canary.percent if spec.serving.canary else 0
+        if percent and canary and canary.version == version:
+            percent = canary.percent  # it may have been widened since; running a pipeline again narrows nothing
+    if percent:
+        return with_canary(spec, now, version, uri, evidence, percent)
+    return keep_shadow(render(spec, version, uri, running.version, evidence), now, spec.name)
+
+
+def _render_again(spec: ModelSpec, wanted: Wanted, now: bytes, running: LiveModel) -> bytes:
+    """The manifest of the version that is live: as it is, unless the spec has changed how it is served."""
+    if running.canary is not None:
+        return now  # what the spec says now comes when the canary ends
+    evidence = evidence_of(wanted.version)
+    content = render(spec, running.version, wanted.storage_uri, running.previous_version, evidence)
+    if settled(now, spec.name) == content:
+        return now
+    return keep_shadow(content, now, spec.name)
+
+
+def evidence_of(version: ModelVersion) -> Evidence:
+    """What the registry says of a version, for its manifest."""
     tags = version.tags
-    evidence = Evidence(
+    return Evidence(
         digest=version.digest,
         data_fingerprint=tags.get(FINGERPRINT_TAG, ""),
         verdict_digest=tags.get(VERDICT_DIGEST_TAG, ""),
         code_version=tags.get(CODE_TAG, ""),
         spec_digest=tags.get(SPEC_TAG, ""),
     )
-    return render(spec, version.version, storage_uri, previous, evidence)
 
 
 def _check_verdict(version: ModelVersion) -> None:
@@ -222,8 +287,10 @@ def _check_verdict(version: ModelVersion) -> None:
         )
 
 
-def _message(name: str, version: ModelVersion, first: bool, trailers: dict[str, str]) -> str:
+def _message(name: str, version: ModelVersion, first: bool, percent: int, trailers: dict[str, str]) -> str:
     subject = f"{'Release' if not first else 'First release of'} {name} v{version.version}"
+    if percent:
+        subject = f"Canary of {name} v{version.version} with {percent} %"
     lines = {
         "Ostinato-Model": name,
         "Ostinato-Version": version.version,
@@ -235,85 +302,7 @@ def _message(name: str, version: ModelVersion, first: bool, trailers: dict[str, 
 
 def _merged(repository: Repository, main: str, branch: str, path: str) -> bool:
     """Whether the branch's file has come to the live branch since the branch left it; both need history here."""
-    blob = _blob(repository, branch, path)
+    blob = blob_of(repository, branch, path)
     if not blob or not repository.git("rev-list", "--max-count=1", f"{main}..{branch}").strip():
         return True
-    return any(new == blob for _, _, new in _file_history(repository, f"{branch}..{main}", path))
-
-
-def _blob(repository: Repository, commit: str, path: str) -> str:
-    """Object name of a file in a commit, "" if it is not there."""
-    listed = repository.git("ls-tree", "--full-tree", commit, "--", path).decode().split()
-    return listed[2] if listed else ""
-
-
-def _file_history(repository: Repository, commits: str, path: str) -> list[tuple[str, str, str]]:
-    """(commit, old object, new object) of each change of a file along the live branch, oldest first; absent is 0…"""
-    shape = (
-        "--first-parent",
-        "--diff-merges=first-parent",
-        "--reverse",
-        "--format=%H",
-        "--raw",
-        "--no-abbrev",
-        "--no-renames",
-    )
-    out = repository.git("log", *shape, commits, "--", path).decode().split("\n")
-    history, commit = [], ""
-    for line in out:
-        if line.startswith(":"):
-            _, _, old, new, _ = line.split("\t")[0].split()
-            history.append((commit, old, new))
-        elif line:
-            commit = line
-    return history
-
-
-def rollback(manifests_remote: str, name: str) -> Release:
-    """Revert the commit that first brought in what is live for the model, restricted to its manifest.
-
-    The old bytes come back, so the registry's aliases can follow. Raises InputError if nothing is live, or nothing
-    was live before it; OstinatoError if another release of the model lands meanwhile.
-    """
-    path = manifest_path(name)
-    seen: dict[str, str] = {}
-    restored: dict[str, str] = {}
-    with open_repository(manifests_remote) as repository:
-
-        def attempt() -> tuple[str, str, str] | None:
-            snapshot = repository.snapshot(history=True)
-            blob = _blob(repository, snapshot.commit, path)
-            if seen and blob == restored.get("blob"):
-                restored["commit"] = snapshot.commit
-                return None
-            if seen.setdefault("blob", blob) != blob:
-                raise OstinatoError(
-                    f"another release of {name} landed while rolling back; see `ostinato status {name}`"
-                )
-            if not blob:
-                raise InputError(f"{name} is not live, so there is nothing to roll back; see `ostinato status`")
-            culprit, before, _ = next(one for one in _file_history(repository, snapshot.commit, path) if one[2] == blob)
-            if not before.strip("0"):
-                raise InputError(
-                    f"{name} can't be rolled back: what is live came with its first release (commit {culprit[:12]}) "
-                    "and nothing was live before it"
-                )
-            content = repository.blobs({before})[before]
-            old = parse(content, name, culprit)
-            restored.update(blob=before, version=old.version)
-            message = _revert_message(repository, culprit, old)
-            return repository.commit({path: content}, message, snapshot.commit), LIVE_BRANCH, snapshot.commit
-
-        pushed = transact(repository, attempt)
-    return Release(name, restored["version"], LIVE_BRANCH, pushed or restored["commit"], changed=pushed is not None)
-
-
-def _revert_message(repository: Repository, culprit: str, old: LiveModel) -> str:
-    """The message that `git revert` writes, and the trailers."""
-    parents, _, subject = (
-        repository.git("show", "--no-patch", "--format=%P%n%s", culprit).decode().strip().partition("\n")
-    )
-    others = parents.split()
-    merge = f", reversing\nchanges made to {others[0]}" if len(others) > 1 else ""
-    trailers = f"Ostinato-Model: {old.name}\nOstinato-Version: {old.version}\nOstinato-Verdict: {old.verdict_digest}\n"
-    return f'Revert "{subject}"\n\nThis reverts commit {culprit}{merge}.\n\n{trailers}'
+    return any(new == blob for _, _, new in file_history(repository, f"{branch}..{main}", path))

@@ -10,7 +10,10 @@ from contracts import crd_validator
 from jsonschema import Draft202012Validator
 from release.candidates import model_spec
 
-from components.deploy.manifest import Evidence, canonical_quantity, check_storage_uri, manifest_path, parse, render
+from components.deploy.documents import from_bytes, of_kind
+from components.deploy.manifest import Evidence, check_storage_uri, manifest_path, parse
+from components.deploy.quantities import canonical_quantity
+from components.deploy.render import render
 from training.errors import InputError
 
 EVIDENCE = Evidence("sha256:" + "a" * 64, "sha256:" + "b" * 64, "sha256:" + "c" * 64, "0123abc", "sha256:" + "d" * 64)
@@ -21,6 +24,12 @@ GPU = {"resources": {"cpu": "1.5", "memory": "1024Mi", "accelerator": {"type": "
 
 def rendered(previous: str = "2", **spec: Any) -> bytes:
     return render(model_spec(**spec), "3", URI, previous, EVIDENCE)
+
+
+def service_of(content: bytes) -> dict[str, Any]:
+    found = of_kind(from_bytes(content), "InferenceService", "bike-demand")
+    assert found
+    return found
 
 
 def test_a_rendered_manifest_is_the_golden_file_byte_for_byte(request: pytest.FixtureRequest) -> None:
@@ -37,7 +46,7 @@ def test_equal_specs_that_are_written_differently_render_equal_bytes() -> None:
 
 
 def test_runtime_protocol_and_deployment_mode_are_written_although_they_are_defaults() -> None:
-    document = yaml.safe_load(rendered())
+    document = service_of(rendered())
     model = document["spec"]["predictor"]["model"]
     assert (model["runtime"], model["protocolVersion"]) == ("ostinato-mlflow", "v2")
     assert document["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
@@ -111,7 +120,7 @@ def test_storage_uris_that_move_or_can_not_be_fetched_are_refused_with_the_fix(u
 
 
 def _edited(**annotations: Any) -> bytes:
-    document = yaml.safe_load(rendered())
+    document = service_of(rendered())
     document["metadata"]["annotations"] |= {
         f"ostinato.dev/{key.replace('_', '-')}": v for key, v in annotations.items()
     }
@@ -165,14 +174,14 @@ def crd() -> Draft202012Validator:
     ],
 )
 def test_every_rendered_shape_is_valid_for_kserves_crd(crd: Draft202012Validator, serving: dict[str, Any]) -> None:
-    document = yaml.safe_load(rendered(serving=serving))
+    document = service_of(rendered(serving=serving))
     assert [error.message for error in crd.iter_errors(document)] == []
     annotations = document["metadata"]["annotations"]
     assert all(isinstance(value, str) for value in annotations.values())
 
 
 def test_the_crd_check_would_notice_an_unknown_field(crd: Draft202012Validator) -> None:
-    document = yaml.safe_load(rendered())
+    document = service_of(rendered())
     document["spec"]["predictor"]["model"]["storageURI"] = "x"
     assert any("storageURI" in error.message for error in crd.iter_errors(document))
 

@@ -5,7 +5,8 @@ from release.candidates import model_spec
 from release.registered import Place
 
 from components.deploy.reconcile import AliasChange, reconcile
-from components.deploy.release import release, rollback
+from components.deploy.release import release
+from components.deploy.rollback import rollback
 from components.register.lookup import registry
 from components.register.registry import mlflow_client
 from training.errors import OstinatoError

@@ -8,7 +8,8 @@ import pytest
 from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
 
-from components.deploy.release import live, live_models, open_proposals, promote, release, rollback
+from components.deploy.release import live, live_models, open_proposals, promote, release
+from components.deploy.rollback import rollback
 from components.register.registry import mlflow_client
 from training.errors import GateRefused, InputError, OstinatoError
 

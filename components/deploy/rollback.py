@@ -1,0 +1,149 @@
+"""The ways back: end a canary, or revert the last release. Both are commits on the live branch, whatever the mode."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from components.deploy.history import file_history
+from components.deploy.manifest import LiveModel, manifest_path, parse
+from components.deploy.release import Release, live
+from components.deploy.repository import LIVE_BRANCH, Repository, Snapshot, open_repository, transact
+from components.deploy.trials import ended_canary, settled
+from training.errors import InputError, OstinatoError
+
+
+@dataclass(frozen=True)
+class _State:
+    """A manifest that was committed, without the trials that came and went beside it."""
+
+    commit: str
+    """That first brought it in."""
+    content: bytes
+    """b"" where there was none."""
+
+
+_Target = Callable[[Repository, Snapshot, bytes], tuple[bytes, str]]
+"""From what is live to the bytes to commit, and the commit's message."""
+
+
+def rollback(manifests_remote: str, name: str) -> Release:
+    """End the canary if one runs; else revert the commit that first brought in what is live for the model.
+
+    The old bytes of its manifest come back, without any trial, so the registry's aliases can follow. Raises InputError
+    if nothing is live, or nothing was live before it; OstinatoError if another release of the model lands meanwhile.
+    """
+
+    def target(repository: Repository, snapshot: Snapshot, now: bytes) -> tuple[bytes, str]:
+        if _canary_of(now, name):
+            return _before_canary(repository, snapshot, name), _abort_message(parse(now, name, snapshot.commit))
+        states = _states(repository, snapshot, name)
+        here = next(at for at, one in enumerate(states) if one.content == _settled_or_raw(now, name))
+        before = states[here - 1].content if here else b""
+        culprit = states[here].commit
+        if not before:
+            raise InputError(
+                f"{name} can't be rolled back: what is live came with its first release (commit {culprit[:12]}) "
+                "and nothing was live before it"
+            )
+        return before, _revert_message(repository, culprit, parse(before, name, culprit))
+
+    return _go_back(manifests_remote, name, target)
+
+
+def end_canary(manifests_remote: str, name: str) -> Release:
+    """Take the canary out: the live version gets all requests again. Nothing changes if none runs.
+
+    Raises InputError if the model is not live.
+    """
+    running = live(manifests_remote, name)
+    if running is not None and running.canary is None:
+        note = f"no canary runs; version {running.version} is live"
+        return Release(name, running.version, LIVE_BRANCH, running.commit, changed=False, note=note)
+
+    def target(repository: Repository, snapshot: Snapshot, now: bytes) -> tuple[bytes, str]:
+        found = parse(now, name, snapshot.commit)
+        if found.canary is None:
+            return now, ""
+        return _before_canary(repository, snapshot, name), _abort_message(found)
+
+    return _go_back(manifests_remote, name, target)
+
+
+def _go_back(manifests_remote: str, name: str, target: _Target) -> Release:
+    """Commit the bytes that ``target`` gives for what is live, with its message; again if another writer was faster."""
+    path = manifest_path(name)
+    seen: dict[str, bytes] = {}
+    restored: dict[str, bytes] = {}
+    at = {"commit": ""}
+    with open_repository(manifests_remote) as repository:
+
+        def attempt() -> tuple[str, str, str] | None:
+            snapshot = repository.snapshot(history=True)
+            now = snapshot.read(path).get(path, b"")
+            at["commit"] = snapshot.commit
+            if restored and now == restored["content"]:
+                return None
+            if seen.setdefault("content", now) != now:
+                raise OstinatoError(
+                    f"another release of {name} landed while rolling back; see `ostinato status {name}`"
+                )
+            if not now:
+                raise InputError(f"{name} is not live, so there is nothing to roll back; see `ostinato status`")
+            content, message = target(repository, snapshot, now)
+            restored["content"] = content
+            if content == now:
+                return None
+            return repository.commit({path: content}, message, snapshot.commit), LIVE_BRANCH, snapshot.commit
+
+        pushed = transact(repository, attempt)
+    commit = pushed or at["commit"]
+    version = parse(restored["content"], name, commit).version
+    return Release(name, version, LIVE_BRANCH, commit, changed=pushed is not None)
+
+
+def _states(repository: Repository, snapshot: Snapshot, name: str) -> list[_State]:
+    """What was live, oldest first, each since the commit that brought it in."""
+    path = manifest_path(name)
+    changes = file_history(repository, snapshot.commit, path)
+    contents = repository.blobs({new for _, _, new in changes if new.strip("0")})
+    states: list[_State] = []
+    for commit, _, new in changes:
+        content = contents.get(new, b"")
+        plain = _settled_or_raw(content, name) if content else b""
+        if plain is not None and not (states and states[-1].content == plain):
+            states.append(_State(commit, plain))
+    return states
+
+
+def _before_canary(repository: Repository, snapshot: Snapshot, name: str) -> bytes:
+    """What is committed to end the canary: from what was live just before it."""
+    return ended_canary(_states(repository, snapshot, name)[-1].content, name)
+
+
+def _settled_or_raw(content: bytes, name: str) -> bytes | None:
+    """A broken file, such as one edited by hand, stands for itself."""
+    try:
+        return settled(content, name)
+    except InputError:
+        return content
+
+
+def _canary_of(content: bytes, name: str) -> bool:
+    return _settled_or_raw(content, name) is None
+
+
+def _abort_message(found: LiveModel) -> str:
+    assert found.canary is not None
+    subject = f"Abort the canary of {found.name} v{found.canary.version}"
+    trailers = f"Ostinato-Model: {found.name}\nOstinato-Version: {found.version}\n"
+    return f"{subject}\n\nVersion {found.version} gets all requests again.\n\n{trailers}"
+
+
+def _revert_message(repository: Repository, culprit: str, old: LiveModel) -> str:
+    """The message that `git revert` writes, and the trailers."""
+    parents, _, subject = (
+        repository.git("show", "--no-patch", "--format=%P%n%s", culprit).decode().strip().partition("\n")
+    )
+    others = parents.split()
+    merge = f", reversing\nchanges made to {others[0]}" if len(others) > 1 else ""
+    trailers = f"Ostinato-Model: {old.name}\nOstinato-Version: {old.version}\nOstinato-Verdict: {old.verdict_digest}\n"
+    return f'Revert "{subject}"\n\nThis reverts commit {culprit}{merge}.\n\n{trailers}'
