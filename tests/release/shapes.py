@@ -1,0 +1,100 @@
+"""The shapes of docs/serving.md: what a spec says of serving, and the manifest that the page shows for it."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+from conftest import ROOT
+
+from components.deploy.documents import Document, from_bytes, of_kind
+from components.deploy.manifest import Evidence
+from components.deploy.render import render
+from components.deploy.trials import with_canary, with_shadow
+from training.spec import ModelSpec, load_spec
+
+PAGE = ROOT / "docs" / "serving.md"
+NAME = "demand-forecaster"
+STORE = "s3://models/1/models"
+_BLOCK = re.compile(r"(?:<!-- (whole|release|canary|shadow) -->\n)?```yaml\n(.*?)```\n", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One section of the page."""
+
+    title: str
+    kind: str
+    """`whole` and `release`: version 3 after 2. `canary` and `shadow`: version 4 beside that."""
+    serving: dict[str, Any]
+    shown: str
+
+    def spec(self, **overrides: Any) -> ModelSpec:
+        raw = load_spec(ROOT / "training" / "demand_forecaster" / "spec.yaml").model_dump()
+        return ModelSpec.model_validate({**raw, "serving": {**self.serving, **overrides}})
+
+    def rendered(self, **overrides: Any) -> bytes:
+        """The whole file."""
+        spec = self.spec(**overrides)
+        stable = render(spec, "3", f"{STORE}/m-3/artifacts", "2", evidence("3"))
+        if self.kind == "canary":
+            return with_canary(spec, stable, "4", f"{STORE}/m-4/artifacts", evidence("4"), 10)
+        if self.kind == "shadow":
+            return with_shadow(spec, stable, "4", f"{STORE}/m-4/artifacts", evidence("4"))
+        return stable
+
+    def excerpt(self) -> str:
+        """What the page shows: the file, or what it has that the plain one has not."""
+        content = self.rendered()
+        if self.kind == "whole":
+            return content.decode()
+        plain = from_bytes(Shape("", "release", {}, "").rendered())
+        parts = [_apart(one, of_kind(plain, one["kind"], one["metadata"]["name"])) for one in from_bytes(content)]
+        return "---\n".join(yaml.safe_dump(one, sort_keys=False, width=10_000) for one in parts if one)
+
+
+def evidence(version: str) -> Evidence:
+    """Made-up evidence of a version."""
+    return Evidence(*(f"sha256:{version * 64}" for _ in range(3)), "6b3f469", f"sha256:{version * 64}")
+
+
+@cache
+def shapes() -> list[Shape]:
+    """Every section of the page that has an example, in order."""
+    found = []
+    for section in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]:
+        blocks = _BLOCK.findall(section)
+        if blocks:
+            (_, spec), (kind, shown) = blocks
+            found.append(Shape(section.partition("\n")[0], kind, yaml.safe_load(spec)["serving"], shown))
+    return found
+
+
+def write_page() -> None:
+    """Put what is rendered now in place of what the page shows."""
+    text = PAGE.read_text(encoding="utf-8")
+    for shape in shapes():
+        before, title, after = text.partition(f"\n## {shape.title}\n")
+        old, new = (f"<!-- {shape.kind} -->\n```yaml\n{one}```" for one in (shape.shown, shape.excerpt()))
+        text = before + title + after.replace(old, new, 1)
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def _apart(document: Document, plain: Document | None) -> Document:
+    """The kind, the name and every field that the plain document has not, or has with another value; {} for none."""
+    apart = _difference(document, plain or {})
+    if not apart:
+        return {}
+    shown = {"kind": document["kind"], "metadata": {"name": document["metadata"]["name"]}}
+    return {**shown, **apart, "metadata": {**shown["metadata"], **apart.get("metadata", {})}}
+
+
+def _difference(value: Document, plain: Document) -> Document:
+    found = {}
+    for key, one in value.items():
+        other = plain.get(key)
+        inner = _difference(one, other) if isinstance(one, dict) and isinstance(other, dict) else one
+        if one != other and inner != {}:
+            found[key] = inner
+    return found
