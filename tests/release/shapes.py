@@ -82,8 +82,13 @@ def write_page() -> None:
 
 
 def _apart(document: Document, plain: Document | None) -> Document:
-    """The kind, the name and every field that the plain document has not, or has with another value; {} for none."""
-    apart = _difference(document, plain or {})
+    """The kind, the name and every field that the plain document has not, or has with another value; {} for none.
+
+    A document that the plain file has not is shown whole.
+    """
+    if plain is None:
+        return document
+    apart = _difference(document, plain)
     if not apart:
         return {}
     shown = {"kind": document["kind"], "metadata": {"name": document["metadata"]["name"]}}

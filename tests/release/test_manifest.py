@@ -153,6 +153,58 @@ def test_a_broken_or_hand_edited_manifest_is_refused_with_the_field_and_the_way_
     assert "models/bike-demand/inferenceservice.yaml at commit c0ffee" in str(caught.value)
 
 
+def test_a_file_of_one_document_as_older_versions_wrote_it_is_still_read() -> None:
+    alone = rendered().partition(b"---\n")[2]
+    assert parse(alone, "bike-demand", "c0ffee") == parse(rendered(), "bike-demand", "c0ffee")
+
+
+def test_the_pods_may_do_no_more_than_they_must() -> None:
+    account = of_kind(from_bytes(rendered()), "ServiceAccount", "bike-demand")
+    predictor = service_of(rendered())["spec"]["predictor"]
+    assert account and account["automountServiceAccountToken"] is False
+    assert predictor["serviceAccountName"] == "bike-demand"
+    assert predictor["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    secured = predictor["model"]["securityContext"]
+    assert secured["readOnlyRootFilesystem"] and not secured["allowPrivilegeEscalation"]
+    assert secured["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_in_knative_the_container_says_what_the_pod_may_not_say() -> None:
+    predictor = service_of(rendered(serving={"deployment_mode": "Knative"}))["spec"]["predictor"]
+    assert "securityContext" not in predictor and "deploymentStrategy" not in predictor
+    assert predictor["model"]["securityContext"]["runAsNonRoot"] is True
+
+
+def test_a_stock_runtime_keeps_a_root_file_system_that_it_can_write_and_is_told_no_digest() -> None:
+    model = service_of(rendered(serving={"runtime": "kserve-mlserver"}))["spec"]["predictor"]["model"]
+    assert "readOnlyRootFilesystem" not in model["securityContext"] and "env" not in model
+
+
+def test_our_runtime_is_told_the_digest_that_it_is_to_load() -> None:
+    (first, *_) = service_of(rendered())["spec"]["predictor"]["model"]["env"]
+    assert first == {"name": "OSTINATO_MODEL_DIGEST", "value": EVIDENCE.digest}
+
+
+@pytest.mark.parametrize(
+    ("serving", "strategy"),
+    [
+        ({}, "RollingUpdate"),
+        (GPU, "Recreate"),
+        ({**GPU, "rollout": "surge"}, "RollingUpdate"),
+        ({"rollout": "recreate"}, "Recreate"),
+    ],
+)
+def test_a_scarce_gpu_is_given_back_before_the_new_pod_wants_it(serving: dict[str, Any], strategy: str) -> None:
+    assert service_of(rendered(serving=serving))["spec"]["predictor"]["deploymentStrategy"]["type"] == strategy
+
+
+def test_no_value_of_a_secret_and_no_order_of_a_mapping_comes_into_the_file() -> None:
+    a, b = {"secret": "one", "key": "k"}, {"secret": "two", "key": "k"}
+    forwards = {"secret_env": {"A": a, "B": b}, "node_selector": {"x": "1", "y": "2"}}
+    backwards = {"secret_env": {"B": b, "A": a}, "node_selector": {"y": "2", "x": "1"}}
+    assert rendered(serving=forwards) == rendered(serving=backwards)
+
+
 @pytest.mark.parametrize("name", ["../up", "a b", "a:b", "A", "", "a/b", "-x", "$(x)", "a\n"])
 def test_a_name_that_is_not_safe_as_a_path_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="is not allowed"):
