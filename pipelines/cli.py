@@ -418,7 +418,7 @@ def tell_comparison(spec: Any, rows: Path, url: str | None, shadow_url: str | No
 
     if not (url and shadow_url):
         raise InputError("--compare needs both --url, of the live model, and --shadow-url")
-    found = compare_served(url, shadow_url, spec.name, read_rows(rows), spec.task)
+    found = compare_served(url, shadow_url, spec.name, read_rows(rows), spec.task, spec.serving.protocol)
     print(json.dumps(asdict(found), indent=2) if as_json else comparison_table(found))
 
 

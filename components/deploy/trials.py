@@ -3,8 +3,8 @@ which gets a copy of them and answers nobody. There is one trial at a time.
 
 Whatever runs beside it, the live version's own part of the file stays as it was committed, so that starting a trial
 restarts nothing that is live. In Standard mode that is so byte for byte. The facts of a canary are annotations of its
-own predictor, not of the service: KServe copies those of the service into the pods of every predictor, and pods whose
-annotations change are replaced.
+own predictor, not of the service: KServe copies those of the service into the pods of every predictor (predictor.go of
+its controller), and pods whose annotations change are replaced.
 """
 
 from components.deploy.documents import Document, from_bytes, of_kind, to_bytes

@@ -59,13 +59,13 @@ class ClassComparison:
 
 
 def compare_served(
-    url: str, shadow_url: str, name: str, rows: "pd.DataFrame", task: Task
+    url: str, shadow_url: str, name: str, rows: "pd.DataFrame", task: Task, protocol: str = "v2"
 ) -> NumberComparison | ClassComparison:
     """Ask both servers for the rows (n, columns), n at least 1, and compare what they answer.
 
     Raises what :class:`ServedModel` raises, and OstinatoError for numbers that are not finite.
     """
-    live, shadow = (_ask(one, name, rows) for one in (url, shadow_url))
+    live, shadow = (_ask(one, name, rows, protocol) for one in (url, shadow_url))
     if len(live) != len(shadow):
         raise OstinatoError(f"{url} answered {len(live)} rows and {shadow_url} {len(shadow)}, of {len(rows)}")
     if task == "classification":
@@ -112,10 +112,10 @@ def compare_classes(live: list[str], shadow: list[str]) -> ClassComparison:
     )
 
 
-def _ask(url: str, name: str, rows: "pd.DataFrame") -> "np.ndarray":
+def _ask(url: str, name: str, rows: "pd.DataFrame", protocol: str) -> "np.ndarray":
     import numpy as np
 
-    model = ServedModel(url, name)
+    model = ServedModel(url, name, protocol=protocol)
     try:
         return np.concatenate([model.infer(rows.iloc[at : at + BATCH_ROWS]) for at in range(0, len(rows), BATCH_ROWS)])
     finally:

@@ -121,10 +121,10 @@ def test_the_live_part_of_the_file_is_untouched_by_a_canary(place: Place) -> Non
     """Also when the spec says something else by now: that comes with the canary, not to the live pods."""
     place.release("1")
     kept = content(place).partition("---\n")[2]
-    start(place, 10, "2", spec_of(resources={"memory": "4Gi"}))
+    start(place, 10, "2", spec_of(resources={"memory": "4Gi"}, timeout_s=30))
     assert content(place).partition("---\n")[2].startswith(kept)
     canary = content(place).partition("canary:")[2]
-    assert "memory: 4Gi" in canary and "name: v2" in canary and "maxReplicas" not in canary
+    assert "memory: 4Gi" in canary and "timeout: 30" in canary and "name: v2" in canary and "maxReplicas" not in canary
 
 
 def test_after_an_abort_in_knative_a_release_takes_the_mark_away_and_a_rollback_goes_past_it(place: Place) -> None:
