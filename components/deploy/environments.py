@@ -1,16 +1,13 @@
 """Environments in the manifests repository: staging follows every release, a commit brings it to production."""
 
 from dataclasses import dataclass
-from typing import Any
 
-import yaml
-
-from components.deploy.manifest import PREFIX, LiveModel, manifest_path, parse
+from components.deploy.documents import from_bytes, of_kind
+from components.deploy.manifest import LiveModel, manifest_path, parse
 from components.deploy.repository import LIVE_BRANCH, Snapshot, open_repository, transact
 from training.errors import InputError, OstinatoError
 
 PRODUCTION = "production"
-CANARY = f"{PREFIX}canary-version"
 HEADER = "# Written once, by the first {event}. It is yours from then on; nothing overwrites it.\n"
 
 _STAGING_PATCHES = """\
@@ -88,11 +85,16 @@ def promote_to_production(manifests_remote: str, name: str) -> Promotion:
             if seen.setdefault("content", content) != content:
                 raise OstinatoError(f"another release of {name} landed while promoting; see `ostinato status {name}`")
             model = parse(content, name, snapshot.commit)
-            service = _service(content, name)
-            _check_no_canary(service, name)
+            if model.canary:
+                raise InputError(
+                    f"version {model.canary.version} of {name} is a canary, so what was released is not decided; "
+                    f"finish or abort it first, with `ostinato canary {name} --finish` or `--abort`"
+                )
             at.update(version=model.version, commit=snapshot.commit)
             wanted = {target: content}
             if kustomization not in files:
+                service = of_kind(from_bytes(content), "InferenceService", name)
+                assert service, "parse has found it"
                 wanted[kustomization] = _kustomization(service["metadata"].get("namespace", ""))
             if all(files.get(path) == one for path, one in wanted.items()):
                 return None
@@ -100,30 +102,6 @@ def promote_to_production(manifests_remote: str, name: str) -> Promotion:
 
         pushed = transact(repository, attempt)
     return Promotion(name, at["version"], PRODUCTION, pushed or at["commit"], changed=pushed is not None)
-
-
-def _service(content: bytes, name: str) -> dict[str, Any]:
-    """The model's own InferenceService, of a manifest that has been parsed before."""
-    services = [one for one in yaml.safe_load_all(content) if one and one.get("kind") == "InferenceService"]
-    return next(one for one in services if one["metadata"]["name"] == name)
-
-
-def _check_no_canary(service: dict[str, Any], name: str) -> None:
-    if canary := _annotation(service, CANARY):
-        raise InputError(
-            f"version {canary} of {name} is a canary, so what was released is not decided; finish or abort it first, "
-            f"with `ostinato canary {name} --finish` or `--abort`"
-        )
-
-
-def _annotation(node: Any, key: str) -> str:
-    """The annotation of the service or of any predictor in it, "" if none has it."""
-    if isinstance(node, dict):
-        own = (node.get("annotations") or {}).get(key, "")
-        return own or next(filter(None, (_annotation(one, key) for one in node.values())), "")
-    if isinstance(node, list):
-        return next(filter(None, (_annotation(one, key) for one in node)), "")
-    return ""
 
 
 def _kustomization(namespace: str) -> bytes:
