@@ -26,6 +26,8 @@ EFFECTS = (
     "version created",
     "leftovers deleted",
     "candidate set",
+    "image layer pushed",
+    "image pushed",
     "commit written",
     "commit pushed",
     "champion set",

@@ -154,7 +154,8 @@ def promote(
 
     here = places()
     spec = model_spec(here.root, model)
-    done = promote(spec, here.tracking_uri, manifests(here), version, check_mode(release) if release else None)
+    mode = check_mode(release) if release else None
+    done = promote(spec, here.tracking_uri, manifests(here), version, mode, here.artifacts_destination)
     changes = reconcile(here.tracking_uri, here.manifests_remote, model)
     tell_release(done, changes, as_json)
 

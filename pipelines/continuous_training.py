@@ -40,6 +40,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
         as_of: str = "",
         tracking_uri: str = "",
         manifests_remote: str = "",
+        artifacts_destination: str = "",
         release: str = spec.release.mode,
         code_version: str = "",
         run: str = "",
@@ -117,6 +118,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             code_version=code_version,
             run=run,
             verdict=verdict,
+            artifacts_destination=artifacts_destination,
         ).set_container_image(image)
         deployed.set_caching_options(False)
 

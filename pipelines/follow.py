@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from components.champion.steps import fetch_model
 from components.deploy.manifest import LiveModel
 from components.deploy.watch import Watch
 from components.serving.replica import Replica
+from components.stores.fetch import fetch_model
 from training.errors import InputError, OstinatoError
 
 POLL_S = 2.0
@@ -34,6 +34,8 @@ class Choice:
     version: str
     storage_uri: str
     digest: str
+    tracking_uri: str = ""
+    """Of the registry that the URI comes from; "" for one from a manifest."""
 
     @classmethod
     def of(cls, manifest: LiveModel) -> Self:
@@ -67,7 +69,8 @@ class Post:
         from components.serving.signature import example_rows
 
         folder = Path(tempfile.mkdtemp(dir=self._scratch.name))
-        fetch_model(self._name, chosen.version, chosen.storage_uri, chosen.digest, folder)
+        where = (chosen.storage_uri, chosen.digest, folder, chosen.tracking_uri)
+        fetch_model(self._name, chosen.version, *where)
         replica = Replica(folder, self._name)
         try:
             replica.prove(example_rows(folder))

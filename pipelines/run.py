@@ -101,6 +101,7 @@ def run_model(
         "as_of": as_of,
         "tracking_uri": places.tracking_uri,
         "manifests_remote": places.manifests_remote,
+        "artifacts_destination": places.artifacts_destination,
         "release": check_mode(release) if release else spec.release.mode,
         "code_version": code_version(places.root),
         "run": run,

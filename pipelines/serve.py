@@ -66,7 +66,7 @@ def choose(places: Places, spec: ModelSpec, version: str | None, candidate: bool
         versions = reader.versions(spec.registered_name)
         known = ", ".join(each.version for each in versions) or f"none; make one with: ostinato run {spec.name}"
         raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
-    return Choice(version, reader.storage_uri(one.name, version), one.digest)
+    return Choice(version, reader.storage_uri(one.name, version), one.digest, places.tracking_uri)
 
 
 def curl_line(folder: Path, name: str, url: str) -> str:

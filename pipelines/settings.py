@@ -12,6 +12,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from components.deploy.storage import check_destination
 from pipelines.package import DEFAULT_IMAGE
 from training.errors import InputError, did_you_mean
 
@@ -29,6 +30,8 @@ class Settings(BaseSettings):
     """MLflow tracking URI; `MLFLOW_TRACKING_URI` is read too. Default: SQLite under `.ostinato/`."""
     manifests_remote: str = ""
     """Git URL or path of the manifests repository. Default: a bare repository under `.ostinato/`."""
+    artifacts_destination: str = ""
+    """Where an MLflow server that hands out artifacts itself keeps them, as its `--artifacts-destination` says."""
     image: str = DEFAULT_IMAGE
     """Container image of the steps in a compiled package; pin it by digest for a cluster."""
 
@@ -53,6 +56,7 @@ class Places:
         self.database = self.home / "mlflow.db"
         self.tracking_uri = settings.tracking_uri or f"sqlite:///{self.database}"
         self.manifests_remote = settings.manifests_remote or str(self.local_manifests)
+        self.artifacts_destination = check_destination(settings.artifacts_destination)
 
     @property
     def embedded_registry(self) -> bool:

@@ -151,6 +151,9 @@ class ServingSpec(Section):
     oci_repository: Annotated[str, Field(pattern=r"^oci://[^\s@:/]+(:[0-9]+)?/[^\s@:]+$")] | None = None
     """`oci://host/name`: deploy pushes the model there, and the manifest names the image by digest. Without one KServe
     reads the registry's own artifact store."""
+    oci_base: Annotated[str, Field(pattern=r"^oci://[^\s@:/]+(:[0-9]+)?/[^\s@:]+@sha256:[0-9a-f]{64}$")] | None = None
+    """`oci://host/name@sha256:…`: a small image with a shell, such as busybox, that the model is put on. KServe's
+    modelcar mode runs the image; its native and fetch modes only read the files and need no base."""
     gateway: Gateway | None = None
 
     @property
@@ -178,6 +181,12 @@ class ServingSpec(Section):
                 "scaling.min_replicas: 0 would silently become 1 here: use deployment_mode: Knative, or "
                 "scaling.autoscaler: keda with a prometheus trigger, since processor and memory of no pod wake nothing"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _base_is_beneath_an_image(self) -> Self:
+        if self.oci_base and not self.oci_repository:
+            raise ValueError("oci_base: no image is pushed without oci_repository; add it, or leave oci_base out")
         return self
 
     @model_validator(mode="after")

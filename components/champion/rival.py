@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.champion.steps import fetch_champion, fetch_model
+from components.champion.steps import fetch_champion
 from components.deploy.release import live
 from components.register.lookup import registry
+from components.stores.fetch import fetch_model
 from components.train.model_folder import model_digest
 
 
@@ -31,7 +32,7 @@ def fetch_rival(model: str, manifests_remote: str, tracking_uri: str, candidate:
         replaced = registry(tracking_uri).version(running.registered_model, running.previous_version)
         if replaced is not None:
             uri = registry(tracking_uri).storage_uri(replaced.name, replaced.version)
-            fetch_model(model, replaced.version, uri, replaced.digest, target)
+            fetch_model(model, replaced.version, uri, replaced.digest, target, tracking_uri)
             return Rival(replaced.version, replaced.digest)
     fetch_champion(model, manifests_remote, target)
     return Rival(running.version, running.digest)

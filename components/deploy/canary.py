@@ -16,6 +16,7 @@ def start_canary(
     percent: int,
     version: str | None = None,
     mode: ReleaseMode | None = None,
+    artifacts_destination: str = "",
 ) -> Release:
     """Give a version ``percent`` of the requests, or another percent if it is the canary already.
 
@@ -38,11 +39,24 @@ def start_canary(
         )
     if chosen == running.version:
         raise InputError(f"version {chosen} of {spec.name} is live already; name another one with --version")
-    return release(spec, tracking_uri, manifests_remote, chosen, mode or spec.release.mode, percent=percent)
+    chosen_mode = mode or spec.release.mode
+    return release(
+        spec,
+        tracking_uri,
+        manifests_remote,
+        chosen,
+        chosen_mode,
+        percent=percent,
+        artifacts_destination=artifacts_destination,
+    )
 
 
 def finish_canary(
-    spec: ModelSpec, tracking_uri: str, manifests_remote: str, mode: ReleaseMode | None = None
+    spec: ModelSpec,
+    tracking_uri: str,
+    manifests_remote: str,
+    mode: ReleaseMode | None = None,
+    artifacts_destination: str = "",
 ) -> Release:
     """Make the canary the live version: it gets all requests. Nothing changes if none runs.
 
@@ -56,7 +70,7 @@ def finish_canary(
     if canary is None:
         note = f"no canary runs; version {running.version} is live"
         return Release(spec.name, running.version, LIVE_BRANCH, running.commit, changed=False, note=note)
-    found, storage_uri = releasable(spec, tracking_uri, canary.version)
+    found, storage_uri = releasable(spec, tracking_uri, manifests_remote, canary.version, artifacts_destination)
     if found.digest != canary.digest:
         raise OstinatoError(
             f"the canary of {spec.name} is version {canary.version} with digest {canary.digest}, but the registry has "

@@ -15,10 +15,13 @@ def deploy(
     code_version: str,
     run: str,
     verdict: dsl.Input[dsl.Artifact],
+    artifacts_destination: str = "",
 ) -> NamedTuple("Outputs", [("commit", str)]):  # pyright: ignore[reportInvalidTypeForm]
     """Commit the version's manifest, or propose it, and let the registry's aliases follow git."""
     from pathlib import Path
 
     from components.deploy.steps import deploy
 
-    return (deploy(spec, tracking_uri, manifests_remote, version, release, code_version, run, Path(verdict.path)),)
+    where = (tracking_uri, manifests_remote)
+    judged = Path(verdict.path)
+    return (deploy(spec, *where, version, release, code_version, run, judged, artifacts_destination),)

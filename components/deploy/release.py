@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from components.deploy.environments import first_release_files
@@ -9,6 +10,7 @@ from components.deploy.history import blob_of, file_history
 from components.deploy.manifest import Evidence, LiveModel, manifest_path, parse
 from components.deploy.render import render
 from components.deploy.repository import LIVE_BRANCH, Repository, Snapshot, open_repository, transact
+from components.deploy.storage import manifest_uri
 from components.deploy.trials import keep_shadow, settled, with_canary
 from components.register.lookup import (
     CANDIDATE,
@@ -113,22 +115,26 @@ def release(
     trailers: dict[str, str] | None = None,
     judged_against: str | None = None,
     percent: int | None = None,
+    artifacts_destination: str = "",
 ) -> Release:
     """Put a registered version into the manifests repository: commit it (direct) or push its release branch.
 
     Everything in the manifest comes from the registry and the spec, so a second call changes nothing.
     judged_against: see :class:`Wanted`. percent: of the requests that it gets as a canary, 0 for all; the spec's
-    `serving.canary` unless given. A first release gets all requests. Raises GateRefused if the version has no passing
-    verdict, InputError if it does not exist or can't be served, OstinatoError if another version is live than it was
-    judged against.
+    `serving.canary` unless given. A first release gets all requests. artifacts_destination: of an MLflow server that
+    hands out the files itself. Raises GateRefused if the version has no passing verdict, InputError if it does not
+    exist or can't be served, OstinatoError if another version is live than it was judged against, or its files are not
+    where the manifest would say.
     """
-    found, storage_uri = releasable(spec, tracking_uri, version)
+    found, storage_uri = releasable(spec, tracking_uri, manifests_remote, version, artifacts_destination)
     wanted = Wanted(found, storage_uri, percent, judged_against)
     return propose_or_commit(spec, manifests_remote, wanted, mode, trailers or {})
 
 
-def releasable(spec: ModelSpec, tracking_uri: str, version: str) -> tuple[ModelVersion, str]:
-    """A version that may be served, and its storage URI. Raises GateRefused or InputError as :func:`release` does."""
+def releasable(
+    spec: ModelSpec, tracking_uri: str, manifests_remote: str, version: str, artifacts_destination: str
+) -> tuple[ModelVersion, str]:
+    """A version that may be served, and the storage URI that its manifest names. Raises as :func:`release` does."""
     reader = registry(tracking_uri)
     found = reader.version(spec.registered_name, version)
     if found is None:
@@ -138,7 +144,8 @@ def releasable(spec: ModelSpec, tracking_uri: str, version: str) -> tuple[ModelV
     first = reader.versions(spec.registered_name, digest=found.digest)[0]
     if first.version != version:
         raise InputError(f"version {version} of {found.name} is a copy of version {first.version}; release that one")
-    return found, reader.storage_uri(found.name, version)
+    now = partial(live, manifests_remote, spec.name)
+    return found, manifest_uri(spec, tracking_uri, found, artifacts_destination, now)
 
 
 def promote(
@@ -147,6 +154,7 @@ def promote(
     manifests_remote: str,
     version: str | None = None,
     mode: ReleaseMode | None = None,
+    artifacts_destination: str = "",
 ) -> Release:
     """Release a version by hand; without one, the registry's candidate. The mode is the spec's unless given.
 
@@ -158,7 +166,10 @@ def promote(
             f"{spec.registered_name} has no candidate in the registry; `ostinato run {spec.name}` makes one, "
             "or name a version with --version"
         )
-    return release(spec, tracking_uri, manifests_remote, chosen, mode or spec.release.mode)
+    chosen_mode = mode or spec.release.mode
+    return release(
+        spec, tracking_uri, manifests_remote, chosen, chosen_mode, artifacts_destination=artifacts_destination
+    )
 
 
 def propose_or_commit(

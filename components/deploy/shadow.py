@@ -10,13 +10,15 @@ from training.errors import InputError
 from training.spec import ModelSpec
 
 
-def start_shadow(spec: ModelSpec, tracking_uri: str, manifests_remote: str, version: str) -> Release:
+def start_shadow(
+    spec: ModelSpec, tracking_uri: str, manifests_remote: str, version: str, artifacts_destination: str = ""
+) -> Release:
     """Mirror the live model's requests to a version, in place of another shadow; committed on the live branch.
 
     Raises InputError where mirroring can't work, nothing is live, the version is live itself or a canary runs;
     GateRefused without a passing verdict.
     """
-    found, storage_uri = releasable(spec, tracking_uri, version)
+    found, storage_uri = releasable(spec, tracking_uri, manifests_remote, version, artifacts_destination)
 
     def shadowed(now: bytes, running: LiveModel) -> bytes:
         if running.canary:

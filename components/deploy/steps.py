@@ -20,12 +20,15 @@ def deploy(
     code_version: str,
     run: str,
     verdict: Path,
+    artifacts_destination: str = "",
 ) -> str:
     """Release ``version`` as the spec's JSON says, then reconcile; returns the commit that holds its manifest.
 
-    ``release_mode`` is `direct` or `pull-request`. Nothing changes if the manifest is live (or proposed) already.
-    Raises GateRefused if the verdict is not a pass, OstinatoError if it is a verdict on another model, or against
-    a champion that is not live any more: a run that was stopped, or overtaken by another, starts again.
+    ``release_mode`` is `direct` or `pull-request`. ``artifacts_destination`` is where an MLflow server that hands out
+    files itself keeps them (gs://, s3:// or file:///), "" for other servers. Nothing changes if the manifest is live
+    (or proposed) already. Raises GateRefused if the verdict is not a pass, OstinatoError if it is a verdict on another
+    model, or against a champion that is not live any more: a run that was stopped, or overtaken by another, starts
+    again.
     """
     model = ModelSpec.model_validate_json(spec)
     judged = Verdict.read(verdict)
@@ -45,6 +48,7 @@ def deploy(
         check_mode(release_mode),
         {"Ostinato-Run": run, "Ostinato-Code": code_version},
         judged_against=champion.version if (champion := judged.contender("champion")) else "",
+        artifacts_destination=artifacts_destination,
     )
     reconcile(tracking_uri, manifests_remote, model.name)
     return released.commit

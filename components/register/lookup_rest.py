@@ -1,32 +1,41 @@
 """Reading an MLflow server's registry over its REST API (2.0), with the variables that MLflow's client honours."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.register.lookup import ModelVersion, registry_down, search_condition
+
+if TYPE_CHECKING:
+    import requests
 
 CONNECT_S, READ_S = 5.0, 30.0
 ATTEMPTS = 2
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 
+def rest_session() -> "requests.Session":
+    """A session with the credentials and certificates that MLflow's variables name."""
+    import requests
+
+    session = requests.Session()
+    user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    if user and password:
+        session.auth = (user, password)
+    elif token:
+        session.headers["Authorization"] = f"Bearer {token}"
+    insecure = os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
+    session.verify = False if insecure else os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
+    session.cert = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH") or None
+    return session
+
+
 class RestRegistry:
     """See :class:`components.register.lookup.Registry`."""
 
     def __init__(self, tracking_uri: str) -> None:
-        import requests
-
         self.tracking_uri = tracking_uri
-        self.session = requests.Session()
-        user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")
-        token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-        if user and password:
-            self.session.auth = (user, password)
-        elif token:
-            self.session.headers["Authorization"] = f"Bearer {token}"
-        insecure = os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
-        self.session.verify = False if insecure else os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
-        self.session.cert = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH") or None
+        self.session = rest_session()
 
     def _get(self, path: str, **parameters: str | int) -> dict[str, Any] | None:
         """The answer's JSON; None when the thing asked for does not exist."""

@@ -7,9 +7,10 @@ import pytest
 from release.registered import Place
 
 from components.champion.rival import fetch_rival
-from components.champion.steps import download_folder, fetch_champion
+from components.champion.steps import fetch_champion
 from components.deploy.release import live
 from components.register.lookup import registry
+from components.stores.fetch import download_folder
 from components.train.model_folder import model_digest
 from training.errors import InputError, OstinatoError
 
