@@ -10,12 +10,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # Where pip is told to look for wheels, uv looks too.
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 
-.PHONY: run test setup check fix lock golden docs bench clean
+.PHONY: run test setup tools check fix lock golden docs bench clean
 
 run: setup
 	$(BIN)/ostinato run demand-forecaster
 
-test: setup check
+test: setup tools check
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 setup: $(VENV)/.ready
@@ -27,6 +27,12 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
+
+# Debian's docker-registry, unpacked and not installed, for the tests with images; they skip where it can't be had.
+tools: setup
+	@test -x $(VENV)/tools/usr/bin/docker-registry || command -v docker-registry >/dev/null || { \
+	  mkdir -p $(VENV)/tools && cd $(VENV)/tools && apt-get download -qq docker-registry && dpkg -x docker-registry_*.deb . ; \
+	  rm -f docker-registry_*.deb ; } >/dev/null 2>&1 || true
 
 check: setup
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -28,36 +29,47 @@ def free_port() -> int:
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Tracking URI of a real MLflow server with a SQLite store; clients reach the artifacts themselves."""
     home = tmp_path_factory.mktemp("mlflow-server")
+    with running_mlflow(home, "--no-serve-artifacts", "--default-artifact-root", (home / "artifacts").as_uri()) as url:
+        yield url
+
+
+@contextmanager
+def running_mlflow(home: Path, *options: str) -> Iterator[str]:
+    """Start a real MLflow server that keeps its things in the folder, and give its tracking URI."""
     url = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", url.rpartition(":")[2]]
-    command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--workers", "1"]
-    command += ["--no-serve-artifacts", "--default-artifact-root", (home / "artifacts").as_uri()]
+    command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--workers", "1", *options]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
             command, cwd=home, env={**os.environ, **quiet}, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            _wait_until_healthy(f"{url}/health", server, home / "log")
+            wait_until_healthy(f"{url}/health", server, home / "log")
             yield url
         finally:
             os.killpg(server.pid, 15)
             server.wait(START_S)
 
 
-def _wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for the first answer, of any kind but a server error."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(url, timeout=2):
                 return
-        except (urllib.error.URLError, OSError):
-            try:
-                code = server.wait(0.1)
-            except subprocess.TimeoutExpired:
-                continue
-            pytest.fail(f"the MLflow server ended with {code}: {log.read_text()[-2000:]}")
-    pytest.fail(f"the MLflow server was not up after {START_S} s: {log.read_text()[-2000:]}")
+        except urllib.error.HTTPError as error:
+            if error.code < 500:
+                return
+        except OSError:
+            pass
+        try:
+            code = server.wait(0.1)
+        except subprocess.TimeoutExpired:
+            continue
+        pytest.fail(f"the server ended with {code}: {log.read_text()[-2000:]}")
+    pytest.fail(f"the server was not up after {START_S} s: {log.read_text()[-2000:]}")
 
 
 class GitServer(ThreadingHTTPServer):

@@ -5,12 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from image_registries import image_registry, password_registry
 from release.registered import Place
 from servers import git_server, mlflow_server
 
 from components.deploy.repository import ensure_local_repository
 
-__all__ = ["git_server", "mlflow_server"]
+__all__ = ["git_server", "image_registry", "mlflow_server", "password_registry"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,6 +21,8 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith(("OSTINATO_CRASH", "OSTINATO_GIT", "MLFLOW_", "GIT_")):
             monkeypatch.delenv(name)
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-login"))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.chdir(tmp_path)
