@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_registries import ImageRegistry
 from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
 
+from components.deploy.release import live
 from components.deploy.steps import deploy
 from components.effects import CRASH_AT, EFFECTS, effect
 from components.register.lookup import registry
@@ -21,12 +23,14 @@ from training.errors import InputError
 
 FORK = multiprocessing.get_context("fork")
 BOUND_S = 240.0
+IMAGES = ("image layer pushed", "image pushed")
+"""Effects of a release that pushes an image; the others are reached by any release."""
 FIRST_ONLY = ("store created", "experiment created", "registered model created")
 
 
-def release_one(name: str, uri: str, remote: str, folder: Path, weight: int) -> None:
+def release_one(name: str, uri: str, remote: str, folder: Path, weight: int, **serving: str) -> None:
     """What the pipeline does after the gate: register, then deploy."""
-    spec = model_spec(name).canonical_json()
+    spec = model_spec(name, serving=serving).canonical_json()
     files = candidate_of(name, folder, weight)
     version = register(spec, uri, "c0de", f"run-{weight}", files)
     deploy(spec, uri, remote, version, "direct", "c0de", f"run-{weight}", files.verdict)
@@ -38,19 +42,19 @@ def candidate_of(name: str, folder: Path, weight: int) -> Any:
     return candidate(folder, weight, model=name, champion=str(weight - 1) if weight > 1 else "")
 
 
-def _killed(crash_at: str, *arguments: Any) -> None:
+def _killed(crash_at: str, *arguments: Any, **serving: str) -> None:
     os.environ[CRASH_AT] = crash_at
-    release_one(*arguments)
+    release_one(*arguments, **serving)
 
 
-def kill_and_finish(crash_at: str, name: str, uri: str, place: Place, weight: int) -> None:
+def kill_and_finish(crash_at: str, name: str, uri: str, place: Place, weight: int, **serving: str) -> None:
     """Run until the effect kills it, then run again to the end."""
     arguments = (name, uri, place.remote, place.work / "candidate", weight)
-    victim = FORK.Process(target=_killed, args=(crash_at, *arguments))
+    victim = FORK.Process(target=_killed, args=(crash_at, *arguments), kwargs=serving)
     victim.start()
     victim.join(BOUND_S)
     assert victim.exitcode == -signal.SIGKILL, f"{crash_at} was not reached"
-    release_one(*arguments)
+    release_one(*arguments, **serving)
 
 
 def check_exactly_once(name: str, uri: str, place: Place, weights: list[int]) -> None:
@@ -77,7 +81,7 @@ def check_exactly_once(name: str, uri: str, place: Place, weights: list[int]) ->
     assert reader.aliases(name) == expected | ({"previous": versions[-2].version} if len(versions) > 1 else {})
 
 
-@pytest.mark.parametrize("crash_at", EFFECTS)
+@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in IMAGES])
 def test_a_kill_on_the_laptop_leaves_a_state_from_which_the_same_command_finishes(
     crash_at: str, place: Place, tracking_uri: str, tmp_path: Path
 ) -> None:
@@ -91,7 +95,7 @@ def test_a_kill_on_the_laptop_leaves_a_state_from_which_the_same_command_finishe
         check_exactly_once("fresh", uri, place, [1, 2])
 
 
-@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one != "store created"])
+@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in ("store created", *IMAGES)])
 def test_a_kill_beside_a_real_server_leaves_a_state_from_which_the_same_command_finishes(
     crash_at: str, place: Place, mlflow_server: str
 ) -> None:
@@ -103,6 +107,19 @@ def test_a_kill_beside_a_real_server_leaves_a_state_from_which_the_same_command_
         release_one(name, mlflow_server, place.remote, place.work / "candidate", 1)
         kill_and_finish(crash_at, name, mlflow_server, place, 2)
         check_exactly_once(name, mlflow_server, place, [1, 2])
+
+
+@pytest.mark.parametrize("crash_at", [*IMAGES, "commit written", "commit pushed"])
+def test_a_kill_beside_an_image_registry_leaves_one_image_and_one_commit_for_each_version(
+    crash_at: str, place: Place, tracking_uri: str, image_registry: ImageRegistry
+) -> None:
+    repository = image_registry.repository()
+    for weight in (1, 2):
+        kill_and_finish(crash_at, "fresh", tracking_uri, place, weight, oci_repository=repository)
+        check_exactly_once("fresh", tracking_uri, place, list(range(1, weight + 1)))
+        now = live(place.remote, "fresh")
+        assert now and now.storage_uri.removeprefix(f"{repository}@") in image_registry.images()
+        assert len(image_registry.images()) == len(image_registry.tags()) == weight
 
 
 def test_two_kills_in_a_row_change_nothing_about_that(place: Place, tracking_uri: str) -> None:

@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from image_registries import ImageRegistry
 from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
+from release.served import first_served_line
 
 from components.champion.steps import fetch_champion
 from components.deploy.release import Release, live, release
@@ -307,6 +309,19 @@ def test_a_name_that_no_registry_takes_is_refused_before_it_is_asked(name: str) 
     else:
         with pytest.raises(InputError, match="write oci://host/name, the name in lower-case"):
             Repository(f"oci://registry.example.org/{name}")
+
+
+def test_a_run_whose_spec_wants_images_is_served_from_the_one_in_the_manifest(
+    workspace: Path, ostinato: Any, image_registry: ImageRegistry
+) -> None:
+    spec = workspace / "training" / "demand_forecaster" / "spec.yaml"
+    text = spec.read_text().replace("max_p99_ms: 100", "max_p99_ms: 5000")
+    spec.write_text(text.replace("serving:\n", f"serving:\n  oci_repository: {image_registry.repository()}\n"))
+    done = json.loads(ostinato("run", "demand-forecaster", "--param", "as_of=2011-12-01", "--json", expect=0).out)
+    status = json.loads(ostinato("status", "demand-forecaster", "--json", expect=0).out)[0]
+    assert status["storage_uri"] == f"{image_registry.repository()}@{image_registry.images()[0]}"
+    shutil.rmtree(workspace / ".ostinato" / "artifacts")
+    assert first_served_line(workspace) == f"demand-forecaster version {done['version']} on http"
 
 
 def test_nothing_of_a_refused_release_is_committed(place: Place, image_registry: ImageRegistry) -> None:
