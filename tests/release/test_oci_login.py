@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from image_registries import (
@@ -212,6 +213,69 @@ def test_other_machines_are_never_asked_over_plain_http(
         pytest.raises(OstinatoError, match=r"TLS certificate|can't be reached"),
     ):
         publish(model, model_digest(model), registry.repository(), None)
+
+
+class _Misleading(BaseHTTPRequestHandler):
+    """Wants a password, is busy at first, and sends uploads to another host, as the spec allows it."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _say(self, status: int, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": "0"}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.server.asked += 1  # pyright: ignore[reportAttributeAccessIssue]
+        if self.server.asked == 1:  # pyright: ignore[reportAttributeAccessIssue]
+            self._say(503, Retry_After="0")
+        elif self.headers.get("Authorization"):
+            self._say(404)
+        else:
+            self._say(401, WWW_Authenticate='Basic realm="images"')
+
+    do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        self._say(202, Location=self.server.uploads)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        authorization = self.headers.get("Authorization")
+        self.server.got.append((self.path, authorization))  # pyright: ignore[reportAttributeAccessIssue]
+        self._say(201)
+
+
+@pytest.fixture
+def misleading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Misleading)
+    server.asked, server.got = 0, []
+    monkeypatch.setenv("DOCKER_CONFIG", str(write_login(tmp_path / "login", f"127.0.0.1:{server.server_port}")))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_a_registry_that_is_busy_is_asked_again_and_credentials_stay_with_it(model: Path, misleading: Any) -> None:
+    port = misleading.server_port
+    misleading.uploads = f"http://localhost:{port}/elsewhere?state=1"
+    publish(model, model_digest(model), f"oci://127.0.0.1:{port}/models", None)
+    uploads = [(path, sent) for path, sent in misleading.got if path.startswith("/elsewhere")]
+    assert len(uploads) == 2 and all(sent is None and "state=1&digest=sha256:" in path for path, sent in uploads)
+    assert misleading.got[-1][1] is not None, "the manifest goes to the registry itself"
+
+
+def test_an_upload_over_plain_http_to_another_machine_is_refused(model: Path, misleading: Any) -> None:
+    misleading.uploads = "http://uploads.example.org/x"
+    with pytest.raises(OstinatoError, match=r"wants the upload over plain http\. Behind a proxy"):
+        publish(model, model_digest(model), f"oci://127.0.0.1:{misleading.server_port}/models", None)
 
 
 class _Refusing(BaseHTTPRequestHandler):

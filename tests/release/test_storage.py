@@ -1,6 +1,7 @@
 """The storage URI in a manifest: where the files are, also behind MLflow's proxy, and never where they are not."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -94,6 +95,15 @@ def test_a_destination_where_the_files_are_not_is_refused(behind: Place, tmp_pat
     assert behind.commits() == 1
 
 
+def test_what_was_committed_once_is_not_looked_at_again(behind: Place, proxied: Proxied, tmp_path: Path) -> None:
+    shutil.copytree(proxied.root, tmp_path / "store")
+    release_proxied(behind, "1", (tmp_path / "store").as_uri())
+    shutil.rmtree(tmp_path / "store")
+    assert release_proxied(behind, "1", (tmp_path / "store").as_uri()).changed is False
+    with pytest.raises(OstinatoError, match="is not there, so nothing was committed"):
+        release_proxied(behind, "2", (tmp_path / "store").as_uri())
+
+
 def test_a_destination_where_another_model_is_is_refused(behind: Place, tmp_path: Path) -> None:
     path = registry(behind.tracking_uri).storage_uri(NAME, "1").removeprefix("mlflow-artifacts:/")
     (tmp_path / "store" / path).parent.mkdir(parents=True)
@@ -131,6 +141,13 @@ def test_files_without_the_right_to_read_them_are_an_error_too(behind: Place, pr
 def test_a_destination_that_kserve_can_not_read_is_refused(behind: Place, text: str) -> None:
     with pytest.raises(InputError, match=r"artifacts_destination is .* give what the MLflow server was started with"):
         release_proxied(behind, "1", text)
+
+
+@pytest.mark.parametrize("command", [("status",), ("promote", "demand-forecaster")])
+def test_a_wrong_setting_is_named_before_anything_is_done(workspace: Path, ostinato: Any, command: Any) -> None:
+    done = ostinato(*command, expect=2, OSTINATO_ARTIFACTS_DESTINATION="/mnt/artifacts")
+    assert "artifacts_destination is '/mnt/artifacts'; give what" in done.err
+    assert not (workspace / ".ostinato").exists()
 
 
 @pytest.mark.parametrize("path", ["//host/1/m", "/", "/1/../../m", "/1//m"])
@@ -189,8 +206,6 @@ def test_the_uri_of_an_object_store_is_named_as_it_is(place: Place, root: str) -
 def test_a_run_over_a_proxied_server_is_released_by_setting_and_served_from_where_the_manifest_says(
     workspace: Path, ostinato: Any, proxied: Proxied
 ) -> None:
-    spec = workspace / "training" / "demand_forecaster" / "spec.yaml"
-    spec.write_text(spec.read_text().replace("max_p99_ms: 100", "max_p99_ms: 5000"))
     arguments = ("run", "demand-forecaster", "--param", "as_of=2011-12-01", "--json")
     server = {"OSTINATO_TRACKING_URI": proxied.tracking_uri}
     assert "OSTINATO_ARTIFACTS_DESTINATION" in ostinato(*arguments, expect=2, **server).err
