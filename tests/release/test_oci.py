@@ -103,9 +103,7 @@ def test_what_is_live_as_an_image_is_not_fetched_from_the_registry_again(
     with sqlite3.connect(place.tracking_uri.removeprefix("sqlite:///")) as database:
         database.execute("UPDATE model_versions SET storage_location = ?", ((tmp_path / "gone").as_uri(),))
     assert release_image(place, image_registry, "1").changed is False
-    with pytest.raises(
-        OstinatoError, match="version 2 of bike-demand at file:.* is not there, so nothing was committed"
-    ):
+    with pytest.raises(OstinatoError, match=r"version 2 of bike-demand at file:.* is not there, so nothing was com"):
         release_image(place, image_registry, "2")
 
 
@@ -231,9 +229,8 @@ def test_a_base_without_a_repository_is_refused_before_training() -> None:
         ("layer", "changed", "and we differ about blob sha256:"),
         ("layer", "truncated", r"sent \d+ bytes of blob sha256:\w+, its manifest says \d+"),
         ("layer", "longer", r"sent more than \d+ bytes of blob"),
-        ("manifest", "changed", "and we differ about manifest sha256:"),
-        ("manifest", "truncated", "and we differ about manifest sha256:"),
-        ("manifest", "longer", "and we differ about manifest sha256:"),
+        ("manifest", "retold", "and we differ about manifest sha256:"),
+        ("manifest", "truncated", "answered HTTP 500"),
     ],
 )
 def test_one_wrong_byte_on_the_way_is_noticed(
@@ -249,6 +246,7 @@ def test_one_wrong_byte_on_the_way_is_noticed(
         "changed": bytes([content[0] ^ 1]) + content[1:],
         "truncated": content[:-1],
         "longer": content + b"x",
+        "retold": content.replace(b"dev.ostinato", b"dev.ostinati"),
     }
     file.write_bytes(spoiled[how])
     with pytest.raises(OstinatoError, match=rf"version 1 at oci://.* can't be fetched: .*{said}") as caught:
@@ -336,9 +334,8 @@ def test_a_run_whose_spec_wants_images_is_served_from_the_one_in_the_manifest(
     workspace: Path, ostinato: Any, image_registry: ImageRegistry
 ) -> None:
     spec = workspace / "training" / "demand_forecaster" / "spec.yaml"
-    spec.write_text(
-        spec.read_text().replace("serving:\n", f"serving:\n  oci_repository: {image_registry.repository()}\n")
-    )
+    wanted = f"serving:\n  oci_repository: {image_registry.repository()}\n"
+    spec.write_text(spec.read_text().replace("serving:\n", wanted))
     done = json.loads(ostinato("run", "demand-forecaster", "--param", "as_of=2011-12-01", "--json", expect=0).out)
     status = json.loads(ostinato("status", "demand-forecaster", "--json", expect=0).out)[0]
     assert status["storage_uri"] == f"{image_registry.repository()}@{image_registry.images()[0]}"

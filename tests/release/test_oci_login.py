@@ -232,7 +232,7 @@ class _Misleading(BaseHTTPRequestHandler):
         if self.server.asked == 1:  # pyright: ignore[reportAttributeAccessIssue]
             self._say(503, Retry_After="0")
         elif self.headers.get("Authorization"):
-            self._say(404)
+            self._say(200 if self.command == "HEAD" and self.server.full else 404)  # pyright: ignore[reportAttributeAccessIssue]
         else:
             self._say(401, WWW_Authenticate='Basic realm="images"')
 
@@ -251,7 +251,7 @@ class _Misleading(BaseHTTPRequestHandler):
 @pytest.fixture
 def misleading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Misleading)
-    server.asked, server.got = 0, []
+    server.asked, server.got, server.full = 0, [], False
     monkeypatch.setenv("DOCKER_CONFIG", str(write_login(tmp_path / "login", f"127.0.0.1:{server.server_port}")))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -270,6 +270,12 @@ def test_a_registry_that_is_busy_is_asked_again_and_credentials_stay_with_it(mod
     uploads = [(path, sent) for path, sent in misleading.got if path.startswith("/elsewhere")]
     assert len(uploads) == 2 and all(sent is None and "state=1&digest=sha256:" in path for path, sent in uploads)
     assert misleading.got[-1][1] is not None, "the manifest goes to the registry itself"
+
+
+def test_layers_that_are_there_are_not_sent_again(model: Path, misleading: Any) -> None:
+    misleading.full = True
+    publish(model, model_digest(model), f"oci://127.0.0.1:{misleading.server_port}/models", None)
+    assert [path.rpartition("/")[0] for path, _ in misleading.got] == ["/v2/models/manifests"]
 
 
 def test_an_upload_over_plain_http_to_another_machine_is_refused(model: Path, misleading: Any) -> None:
