@@ -212,9 +212,9 @@ def canary(
     mode = check_mode(release) if release else None
     remote = manifests(here)
     if percent is not None:
-        done = start_canary(spec, here.tracking_uri, remote, percent, version, mode)
+        done = start_canary(spec, here.tracking_uri, remote, percent, version, mode, here.artifacts_destination)
     elif finish:
-        done = finish_canary(spec, here.tracking_uri, remote, mode)
+        done = finish_canary(spec, here.tracking_uri, remote, mode, here.artifacts_destination)
     else:
         done = end_canary(remote, model)
     tell_release(done, reconcile(here.tracking_uri, remote, model), as_json)
@@ -242,7 +242,8 @@ def shadow(
     if compare is not None:
         tell_comparison(spec, compare, url, shadow_url, as_json)
     elif version is not None:
-        tell_release(start_shadow(spec, here.tracking_uri, manifests(here), version), [], as_json)
+        done = start_shadow(spec, here.tracking_uri, manifests(here), version, here.artifacts_destination)
+        tell_release(done, [], as_json)
     else:
         tell_release(end_shadow(manifests(here), model), [], as_json)
 

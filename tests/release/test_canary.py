@@ -269,7 +269,7 @@ def test_a_canary_that_someone_aborted_meanwhile_does_not_go_live(place: Place) 
 
     place.release("1")
     start(place, 10, "2")
-    found, uri = releasable(model_spec(), place.tracking_uri, "2")
+    found, uri = releasable(model_spec(), place.tracking_uri, place.remote, "2", "")
     end_canary(place.remote, NAME)
     with pytest.raises(OstinatoError, match="is the canary no more: another commit came between"):
         wanted = Wanted(found, uri, percent=0, finishes_canary=True)
