@@ -8,6 +8,7 @@ from grpc import aio
 from kserve.constants.constants import MAX_GRPC_MESSAGE_LENGTH
 from kserve.errors import InferenceError, InvalidInput
 from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.server import GRPCServer
@@ -17,6 +18,8 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from components.serving.model import FolderModel
 
 BROKEN = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, struct_error, InferenceError)
 """What the kserve package raises on bytes that are no request."""
@@ -70,7 +73,14 @@ async def refuse_invalid(_: Request, error: Exception) -> JSONResponse:
 
 
 class CheckedDataPlane(DataPlane):
-    """Requests with binary data that don't parse are the caller's mistake, not a failure of the server."""
+    """Requests with binary data that don't parse are the caller's mistake, not a failure of the server; and metadata
+    says which version is served."""
+
+    async def model_metadata(self, model_name: str) -> dict[str, Any]:
+        described = await super().model_metadata(model_name)
+        model = self.get_model_from_registry(model_name)
+        assert isinstance(model, FolderModel)
+        return {**described, "versions": [model.version]}
 
     def decode_inference_request(self, body: Any, headers: dict[str, str], model_name: str) -> InferRequest:
         try:
@@ -115,6 +125,13 @@ class FixedModels(ModelRepositoryExtension):
         raise InvalidInput(f"model {model_name!r} can't be unloaded by request; remove its manifest")
 
 
+class VersionedServicer(InferenceServicer):
+    """The kserve package leaves the versions out of its gRPC metadata."""
+
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Any) -> pb.ModelMetadataResponse:
+        return pb.ModelMetadataResponse(**await self._data_plane.model_metadata(model_name=request.name))
+
+
 class HostGRPCServer(GRPCServer):
     """The kserve package's gRPC service on one address, without its log line a request."""
 
@@ -128,7 +145,7 @@ class HostGRPCServer(GRPCServer):
             interceptors=(ExceptionToStatusInterceptor(),),
             options=[(name, MAX_GRPC_MESSAGE_LENGTH) for name in sizes],
         )
-        servicer = InferenceServicer(self._data_plane, self._model_repository_extension)
+        servicer = VersionedServicer(self._data_plane, self._model_repository_extension)
         add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
         self._server.add_insecure_port(f"{self._host}:{self._port}")
         await self._server.start()

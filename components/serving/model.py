@@ -2,33 +2,32 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from struct import error as struct_error
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from kserve import InferInput, InferOutput, InferRequest, InferResponse, Model
 from kserve.errors import InvalidInput
 
-from components.serving.rows import Tensor, rows_of, shown, tensors_of
+from components.serving.rows import Tensor, arrays_of, shown, tensors_of
 from components.serving.signature import Column
+from components.serving.tables import table_maker
 from components.train.model_folder import Predictor
 from training.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 INLINE_ROWS = 256
 """A batch of more rows is predicted in a thread, so that liveness and small requests are answered meanwhile."""
 
 
 class FolderModel(Model):
-    """A loaded model folder under one name."""
+    """A loaded model folder under one name. version: its digest."""
 
-    def __init__(self, name: str, columns: Sequence[Column], predictor: Predictor) -> None:
+    def __init__(self, name: str, version: str, columns: Sequence[Column], predictor: Predictor) -> None:
         super().__init__(name)
+        self.version = version
         self._columns = columns
-        self._predictor = predictor
+        self._predictor, self._table = table_maker(predictor, columns)
         classes = self._predictor.classes
         self._label = "FP64" if classes is None else _datatype(classes)
         self._parameters = None if classes is None else {"classes": json.dumps(classes.tolist())}
@@ -48,35 +47,35 @@ class FolderModel(Model):
         """V2 in, V2 out; V1 in, V1 out. Raises InvalidInput (400, INVALID_ARGUMENT) for what the caller can mend."""
         try:
             if isinstance(payload, InferRequest):
-                wanted = self._wanted(payload)
-                rows = rows_of(self._columns, [_tensor(one) for one in payload.inputs])
-                return _answer(payload, await self._run(rows, wanted))
+                wanted = self.wanted([one.name for one in payload.request_outputs or ()])
+                outputs = await self.ask([_tensor(one) for one in payload.inputs], wanted)
+                return _answer(payload, self.version, outputs)
             if not isinstance(payload, dict) or "instances" not in payload:
                 raise InputError('the body must be a JSON object with "instances", a list of rows with named columns')
-            rows = rows_of(self._columns, tensors_of(self._columns, payload["instances"]))
-            (output,) = await self._run(rows, ["predict"])
+            (output,) = await self.ask(tensors_of(self._columns, payload["instances"]), ["predict"])
             return {"predictions": output.data}
         except InputError as error:
             raise InvalidInput(str(error)) from error
 
-    def _wanted(self, request: InferRequest) -> list[str]:
-        if not request.request_outputs:
-            return list(self._outputs)
-        names = [one.name for one in request.request_outputs]
+    def wanted(self, names: Sequence[str]) -> Sequence[str]:
+        """The outputs that a request names, all if it names none. Raises InputError for one that there is not."""
         for name in names:
             if name not in self._outputs:
                 raise InputError(f"output {shown(name)} is not one of the model's; ask for {list(self._outputs)}")
-        return names
+        return names or list(self._outputs)
 
-    async def _run(self, rows: "pd.DataFrame", wanted: list[str]) -> list[InferOutput]:
+    async def ask(self, tensors: Sequence[Tensor], wanted: Sequence[str]) -> list[InferOutput]:
+        """The wanted outputs for the columns of a request. Raises InputError for what the caller can mend."""
+        arrays = arrays_of(self._columns, tensors)
         try:
-            if len(rows) <= INLINE_ROWS:
-                return self._outputs_of(rows, wanted)
-            return await asyncio.to_thread(self._outputs_of, rows, wanted)
+            if len(next(iter(arrays.values()))) <= INLINE_ROWS:
+                return self._outputs_of(arrays, wanted)
+            return await asyncio.to_thread(self._outputs_of, arrays, wanted)
         except ValueError as error:
             raise InputError(f"the model can't take these rows: {error}") from error
 
-    def _outputs_of(self, rows: "pd.DataFrame", wanted: list[str]) -> list[InferOutput]:
+    def _outputs_of(self, arrays: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[InferOutput]:
+        rows = self._table(arrays)
         outputs = []
         for name in wanted:
             if name == "predict":
@@ -110,10 +109,11 @@ def _tensor(given: InferInput) -> Tensor:
     return Tensor(given.name, given.datatype, given.shape, values.tolist() if given.datatype == "BYTES" else values)
 
 
-def _answer(request: InferRequest, outputs: list[InferOutput]) -> InferResponse:
+def _answer(request: InferRequest, version: str, outputs: list[InferOutput]) -> InferResponse:
     return InferResponse(
         response_id=request.id or "",
         model_name=request.model_name,
+        model_version=version,
         infer_outputs=outputs,
         use_binary_outputs=request.use_binary_outputs,
         requested_outputs=request.request_outputs,

@@ -5,30 +5,29 @@ one is refused; the message names the column, the value and the fix.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.serving.signature import Column
 from training.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
 NUMPY = {"boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "double": "float64"}
-TAKES: dict[str, tuple[type, ...]] = {
+SENDS: dict[str, tuple[type, ...]] = {
     "BOOL": (bool,),
     "INT32": (int,),
     "INT64": (int,),
     "FP32": (float, int),
     "FP64": (float, int),
-    "BYTES": (str, bytes),
+    "BYTES": (str,),
 }
 """Python types of the values of each datatype."""
+TAKES = {name: frozenset((*kinds, bytes) if name == "BYTES" else kinds) for name, kinds in SENDS.items()}
+"""What is taken: gRPC brings text as bytes."""
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """One named column of a request."""
 
     name: str
@@ -37,14 +36,12 @@ class Tensor:
     values: "list[Any] | np.ndarray"
 
 
-def rows_of(columns: Sequence[Column], tensors: Sequence[Tensor]) -> "pd.DataFrame":
-    """The rows of a request, (n, columns), n at least 1, in the order and with the types of the signature.
+def arrays_of(columns: Sequence[Column], tensors: Sequence[Tensor]) -> "dict[str, np.ndarray]":
+    """The columns of a request, (n,) each, n at least 1, in the order and with the types of the signature.
 
     Raises InputError for a missing, unknown or double column, another datatype or shape, columns of different
     lengths, no rows, and values that are missing, infinite or of another type.
     """
-    import pandas as pd
-
     given = _by_name(columns, tensors)
     arrays = {column.name: _array(column, given[column.name]) for column in columns}
     lengths = {name: len(values) for name, values in arrays.items()}
@@ -52,7 +49,7 @@ def rows_of(columns: Sequence[Column], tensors: Sequence[Tensor]) -> "pd.DataFra
     for name, length in lengths.items():
         if length != rows:
             raise InputError(f"column {name!r} has {length} values, but {first!r} has {rows}; give one value a row")
-    return pd.DataFrame(arrays)
+    return arrays
 
 
 def tensors_of(columns: Sequence[Column], instances: Any) -> list[Tensor]:
@@ -110,7 +107,7 @@ def _array(column: Column, tensor: Tensor) -> "np.ndarray":
     values = _flat(column, tensor)
     if isinstance(values, list):
         values = _checked(column, values)
-    if values.dtype.kind != "f":
+    if values.dtype.kind != "f" or np.isfinite(values).all():
         return values
     infinite = np.isinf(values)
     if infinite.any():
@@ -142,12 +139,12 @@ def _checked(column: Column, values: list[Any]) -> "np.ndarray":
     import numpy as np
 
     gaps = False
-    for kind in set(map(type, values)) - set(TAKES[column.datatype]):
+    for kind in set(map(type, values)) - TAKES[column.datatype]:
         row = next(i for i, one in enumerate(values) if type(one) is kind)
         if kind is not type(None):
             raise InputError(
                 f"column {column.name!r} is {shown(values[row])} in row {row}, which is no {column.datatype}; "
-                f"send {' or '.join(one.__name__ for one in TAKES[column.datatype] if one is not bytes)} values"
+                f"send {' or '.join(one.__name__ for one in SENDS[column.datatype])} values"
             )
         if column.required:
             raise _missing(column, row)
@@ -158,8 +155,10 @@ def _checked(column: Column, values: list[Any]) -> "np.ndarray":
         return np.array(values, dtype=object)
     dtype = "float64" if gaps and column.datatype.startswith("INT") else NUMPY[column.type]
     try:
-        with np.errstate(over="ignore"):
-            return np.array(values, dtype=dtype)
+        if dtype == "float32":
+            with np.errstate(over="ignore"):
+                return np.array(values, dtype=dtype)
+        return np.array(values, dtype=dtype)
     except OverflowError as error:
         raise InputError(f"column {column.name!r} holds a number that does not fit {column.datatype}") from error
 

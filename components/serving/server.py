@@ -17,12 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.serving.signature import read_signature
-from components.train.model_folder import load_model
+from components.train.model_folder import load_model, model_digest
 from training.errors import OstinatoError
 
 if TYPE_CHECKING:
     from kserve import ModelServer
 
+    from components.serving.model import FolderModel
+
+DIGEST_VARIABLE = "OSTINATO_MODEL_DIGEST"
+"""The environment variable that says which model folder may be served. Manifests set it."""
 MAX_BODY_BYTES = 64 * 2**20
 """Of a REST request. A gRPC message may have 8 MiB, the kserve package's bound."""
 
@@ -39,14 +43,15 @@ def main() -> int:
     gc.disable()  # what is imported and loaded stays: collecting it again and again is a fifth of a cold start
     try:
         columns = read_signature(given.model_dir)
+        digest = checked_digest(given.model_dir)
         predictor = load_model(given.model_dir)
     except OstinatoError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     from components.serving.model import FolderModel
 
-    model = FolderModel(given.model_name, columns, predictor)
-    server = make_server(given.host, given.http_port, given.grpc_port, given.listen_on_stdin)
+    model = FolderModel(given.model_name, digest, columns, predictor)
+    server = make_server(model, given.host, given.http_port, given.grpc_port, given.listen_on_stdin)
     gc.freeze()
     gc.enable()
     server.start([model])
@@ -71,11 +76,26 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def make_server(host: str, http_port: int, grpc_port: int | None, listen_on_stdin: bool) -> "ModelServer":
+def checked_digest(folder: Path) -> str:
+    """The digest of the folder. Raises OstinatoError when the environment demands another."""
+    digest = model_digest(folder)
+    demanded = os.environ.get(DIGEST_VARIABLE, digest)
+    if demanded != digest:
+        raise OstinatoError(
+            f"{folder} has the digest {digest}, and {DIGEST_VARIABLE} demands {demanded}; "
+            "the files are not those that were released, so nothing is served"
+        )
+    return digest
+
+
+def make_server(
+    model: "FolderModel", host: str, http_port: int, grpc_port: int | None, listen_on_stdin: bool = False
+) -> "ModelServer":
     """KServe's server, bound to one address, with refusals where it would fail or obey a stranger."""
     import asyncio
     import logging
 
+    import uvloop
     from fastapi.exceptions import RequestValidationError
     from kserve import ModelServer
     from kserve.errors import InvalidInput, ModelNotFound
@@ -83,6 +103,7 @@ def make_server(host: str, http_port: int, grpc_port: int | None, listen_on_stdi
     from kserve.model_server import app
 
     from components.serving.guards import BodyLimit, CheckedDataPlane, FixedModels, HostGRPCServer, refuse_invalid
+    from components.serving.short import ShortWay
 
     configure_logging()
     warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # the kserve package's, each request
@@ -93,11 +114,16 @@ def make_server(host: str, http_port: int, grpc_port: int | None, listen_on_stdi
         return not (record.exc_info and isinstance(record.exc_info[1], InvalidInput | ModelNotFound))
 
     logging.getLogger("kserve").addFilter(is_ours)  # a caller's mistake is answered, not logged with a traceback
+    app.add_middleware(ShortWay, model=model)
     app.add_middleware(BodyLimit, most=MAX_BODY_BYTES)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
 
     class HostServer(ModelServer):
         """The kserve package always listens on every address; both servers are told another before they start."""
+
+        def setup_event_loop(self) -> None:
+            super().setup_event_loop()
+            asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the loop that serves, which is made next
 
         async def _serve(self) -> None:
             assert self._rest_server is not None

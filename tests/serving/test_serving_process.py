@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from components.serving.process import Served, serving
+from components.serving.server import DIGEST_VARIABLE
 from components.train.model_folder import model_digest
 from training.errors import InputError, OstinatoError
 
@@ -31,11 +32,27 @@ def truncated(folder: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:2000])
 
 
+PICKLE = b"cos\nsystem\n(S'touch pickle-was-loaded'\ntR."
+
+
 def a_pickle(folder: Path) -> None:
     described = yaml.safe_load((folder / "MLmodel").read_text())
     described["flavors"]["sklearn"] |= {"serialization_format": "cloudpickle", "pickled_model": "model.pkl"}
     (folder / "MLmodel").write_text(yaml.safe_dump(described))
-    (folder / "model.pkl").write_bytes(b"cos\nsystem\n(S'touch pickle-was-loaded'\ntR.")
+    (folder / "model.pkl").write_bytes(PICKLE)
+
+
+def a_renamed_pickle(folder: Path) -> None:
+    (folder / "model.skops").write_bytes(PICKLE)
+
+
+def half_a_description(folder: Path) -> None:
+    described = folder / "MLmodel"
+    described.write_bytes(described.read_bytes()[:200])
+
+
+def bytes_for_a_description(folder: Path) -> None:
+    (folder / "MLmodel").write_bytes(bytes(range(256)))
 
 
 def no_description(folder: Path) -> None:
@@ -54,7 +71,10 @@ def no_signature(folder: Path) -> None:
         (no_weights, "model.skops is missing"),
         (truncated, "the weights are damaged"),
         (a_pickle, "weights are cloudpickle, which may run code; need skops"),
+        (a_renamed_pickle, "the weights are damaged"),
         (no_description, "MLmodel is missing"),
+        (half_a_description, "MLmodel has no signature with named columns"),
+        (bytes_for_a_description, "MLmodel has no signature with named columns"),
         (no_signature, "MLmodel has no signature with named columns"),
     ],
 )
@@ -64,9 +84,40 @@ def test_a_wrong_model_folder_is_refused_at_the_start_with_the_reason(
     folder = shutil.copytree(regressor, tmp_path / "model")
     damage(folder)
     refused = pytest.raises(OstinatoError, match=f"ended with exit code 1: error: .*{re.escape(words)}")
-    with refused, serving(folder, "amount", test_rows):
+    with refused as caught, serving(folder, "amount", test_rows):
         pass
+    assert "Traceback" not in str(caught.value)
     assert not list(Path.cwd().glob("pickle-was-loaded"))
+
+
+def start(folder: Path, digest: str) -> subprocess.CompletedProcess[str]:
+    """The server as a manifest starts it, which must end by itself."""
+    command = [sys.executable, "-m", "components.serving.server", "--model_dir", str(folder), "--model_name", "amount"]
+    env = {**os.environ, DIGEST_VARIABLE: digest}
+    return subprocess.run([*command, "--http_port", "0"], env=env, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("changed", ["model.skops", "requirements.txt", "one more"])
+def test_a_folder_with_another_digest_than_the_manifest_says_is_not_served(
+    regressor: Path, tmp_path: Path, changed: str
+) -> None:
+    folder, released = shutil.copytree(regressor, tmp_path / "model"), model_digest(regressor)
+    with (folder / changed).open("ab") as file:
+        file.write(b"#")
+    done = start(folder, released)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: {folder} has the digest {model_digest(folder)}, and {DIGEST_VARIABLE} demands {released}; "
+        "the files are not those that were released, so nothing is served\n"
+    )
+
+
+def test_a_folder_with_the_digest_that_the_manifest_says_is_served(
+    regressor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DIGEST_VARIABLE, model_digest(regressor))
+    with serving(regressor, "amount") as served:
+        assert served.cold_start_s > 0
 
 
 def test_a_folder_without_an_example_asks_for_the_first_rows(regressor: Path, tmp_path: Path) -> None:

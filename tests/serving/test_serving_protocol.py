@@ -1,14 +1,18 @@
 """A served model answers as the offline one does, over every protocol, and says what it takes."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pandas as pd
 import pytest
 import requests
 from kserve import InferenceGRPCClient, InferInput, InferRequest
+from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelMetadataRequest
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 from kserve.protocol.infer_type import RequestedOutput
 from serving.shops import COLUMNS, amounts, body_of, fit_and_save, shop_rows
 
@@ -16,7 +20,7 @@ from components.serving.client import ServedModel, infer
 from components.serving.model import FolderModel
 from components.serving.process import Served
 from components.serving.signature import read_signature
-from components.train.model_folder import load_model
+from components.train.model_folder import load_model, model_digest
 
 
 def grpc_infer(served: Served, rows: pd.DataFrame, binary: bool, output: str) -> np.ndarray:
@@ -100,11 +104,59 @@ def test_metadata_lists_the_signatures_columns_and_the_outputs(mood_server: Serv
     ]
 
 
-def test_liveness_readiness_and_metrics_are_there(amount_server: Served, test_rows: pd.DataFrame) -> None:
-    infer(amount_server.url, "amount", test_rows.head(1))
+def test_liveness_and_readiness_are_there(amount_server: Served) -> None:
     for path in ("v2/health/live", "v2/health/ready", "v2/models/amount/ready", "v1/models/amount"):
         assert requests.get(f"{amount_server.url}/{path}").status_code == 200, path
-    assert 'request_predict_seconds_count{model_name="amount"}' in requests.get(f"{amount_server.url}/metrics").text
+
+
+@pytest.mark.parametrize("unusual", [{}, {"parameters": {}}], ids=["the short way", "the kserve package's"])
+def test_the_metrics_count_every_answer(
+    amount_server: Served, test_rows: pd.DataFrame, unusual: dict[str, Any]
+) -> None:
+    def counted() -> dict[str, float]:
+        text = requests.get(f"{amount_server.url}/metrics").text
+        found = re.findall(r'request_(\w+)_seconds_count{model_name="amount"} (\S+)', text)
+        return {name: float(count) for name, count in found}
+
+    before = counted()
+    for _ in range(3):
+        body = body_of(test_rows.head(1)) | unusual
+        assert requests.post(f"{amount_server.url}/v2/models/amount/infer", json=body).status_code == 200
+    for name in ("preprocess", "predict", "postprocess"):
+        assert counted()[name] == before.get(name, 0) + 3
+
+
+def test_every_answer_and_the_metadata_say_the_digest_of_the_served_folder(
+    amount_server: Served, regressor: Path, test_rows: pd.DataFrame
+) -> None:
+    digest, url, body = model_digest(regressor), f"{amount_server.url}/v2/models/amount", body_of(test_rows.head(1))
+    assert requests.get(url).json()["versions"] == [digest]
+    for unusual in ({}, {"parameters": {}}):  # the short way, and the kserve package's
+        assert requests.post(f"{url}/infer", json=body | unusual).json()["model_version"] == digest
+
+    async def ask() -> tuple[Any, Any]:
+        inputs = [InferInput(one["name"], [1], one["datatype"], one["data"]) for one in body["inputs"]]
+        async with InferenceGRPCClient(amount_server.grpc, timeout=30) as client:
+            answer = await client.infer(InferRequest("amount", inputs))
+        async with grpc.aio.insecure_channel(amount_server.grpc) as channel:
+            stub = GRPCInferenceServiceStub(channel)
+            return answer, await stub.ModelMetadata(ModelMetadataRequest(name="amount"))
+
+    answer, described = asyncio.run(ask())
+    assert (answer.model_version, list(described.versions)) == (digest, [digest])
+    assert [one.name for one in described.inputs] == list(COLUMNS)
+
+
+@pytest.mark.parametrize("more", [{}, {"id": "42"}, {"outputs": [{"name": "predict"}]}], ids=str)
+def test_the_short_way_answers_byte_for_byte_as_the_kserve_package(
+    amount_server: Served, mood_server: Served, test_rows: pd.DataFrame, more: dict[str, Any]
+) -> None:
+    for served in (amount_server, mood_server):
+        for rows in (test_rows.head(1), test_rows):
+            body, url = body_of(rows) | more, f"{served.url}/v2/models/{served.name}/infer"
+            short, long = requests.post(url, json=body), requests.post(url, json=body | {"parameters": {}})
+            assert short.content == long.content
+            assert short.headers["content-type"] == long.headers["content-type"]
 
 
 def test_a_column_may_come_in_any_order_and_as_one_column_matrix(
@@ -127,7 +179,7 @@ def test_labels_come_back_as_the_type_that_they_have(tmp_path: Path, labels: Any
     rows = shop_rows(60).fillna(0)
     target = pd.Series(np.asarray(labels)[(amounts(rows) > 8).astype(int).to_numpy()])
     folder = fit_and_save(tmp_path / "model", rows, target, LinearSVC())
-    model = FolderModel("labels", read_signature(folder), load_model(folder))
+    model = FolderModel("labels", "sha256:0", read_signature(folder), load_model(folder))
     inputs = [InferInput(name, [60], kind, rows[name].tolist()) for name, kind in COLUMNS.items()]
     (answer,) = asyncio.run(model.predict(InferRequest("labels", inputs))).outputs
     assert (answer.name, answer.datatype) == ("predict", datatype)

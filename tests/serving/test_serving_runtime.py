@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from contracts import crd_validator
 from jsonschema import Draft202012Validator
 
+from components.serving.process import Served
 from components.serving.server import arguments
 from training.spec import ServingSpec
 
@@ -46,6 +48,29 @@ def test_the_container_runs_the_server_with_arguments_that_it_knows(runtime: dic
     given = arguments().parse_args(container["args"])
     assert (given.host, given.http_port, str(given.model_dir)) == ("0.0.0.0", 8080, "/mnt/models")
     assert container["ports"][0]["containerPort"] == container["readinessProbe"]["httpGet"]["port"] == given.http_port
+
+
+def test_a_model_has_two_minutes_to_load_and_a_server_that_hangs_is_noticed_in_half_a_minute(
+    runtime: dict[str, Any],
+) -> None:
+    (container,) = runtime["spec"]["containers"]
+    seconds = {
+        name: probe["periodSeconds"] * probe["failureThreshold"]
+        for name, probe in container.items()
+        if name.endswith("Probe")
+    }
+    assert seconds == {"startupProbe": 120, "readinessProbe": 15, "livenessProbe": 30}
+    for name in seconds:
+        assert container[name]["httpGet"]["port"] == 8080
+
+
+@pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
+def test_the_probes_ask_for_paths_that_the_server_answers(
+    runtime: dict[str, Any], amount_server: Served, probe: str
+) -> None:
+    (container,) = runtime["spec"]["containers"]
+    path = container[probe]["httpGet"]["path"].replace("{{.Name}}", "amount")
+    assert requests.get(amount_server.url + path).status_code == 200
 
 
 def test_the_container_is_not_root_can_not_write_and_is_named_by_digest(runtime: dict[str, Any]) -> None:
