@@ -69,8 +69,8 @@ def environment(framework: Framework) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     constraints = folder.with_name(f"{folder.name}.constraints")
     constraints.write_text("\n".join(locked_versions(framework.relaxed)) + "\n", encoding="utf-8")
-    _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-    _uv(
+    uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
+    uv(
         *("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)),
         *("--constraints", str(constraints), "--editable", str(ROOT), framework.requirement),
     )
@@ -85,7 +85,7 @@ def locked_versions(without: Sequence[str]) -> list[str]:
     return [pin for pin in pins if not any(fnmatch(pin.partition("==")[0], pattern) for pattern in without)]
 
 
-def _uv(*arguments: str) -> None:
+def uv(*arguments: str) -> None:
     links = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS", "")
     done = subprocess.run(
         [Path(sys.executable).with_name("uv"), *arguments],

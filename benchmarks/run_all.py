@@ -50,7 +50,18 @@ BENCHMARKS = (
     ),
     Benchmark("evaluate", "evaluate", "A million rows of 20 columns."),
     Benchmark("preprocess", "preprocess", "Ten million rows of 20 columns, Parquet."),
-    Benchmark("serving", "Serving", "The runtime `ostinato-mlflow` against the same model behind a bare FastAPI app."),
+    Benchmark(
+        "serving",
+        "Serving",
+        "One-row requests to the runtime `ostinato-mlflow`, to the same model behind a bare FastAPI app, and to "
+        "MLServer, which KServe's stock runtime `kserve-mlserver` runs: one worker each, inference in its own process.",
+    ),
+    Benchmark(
+        "cold_start",
+        "Cold start of the runtime",
+        "From the start of the process to the first answer, with the model `trees` and files that were read before. "
+        "Each gate and each pod pays it once.",
+    ),
     Benchmark("engine", "The local engine", "Five trivial steps: what running a package costs."),
     Benchmark(
         "imports",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NUMBERS = {"integer", "long", "float", "double"}
-"""MLflow's types that scikit-learn joins to one type as NumPy does. Others, such as boolean, it treats in its own way."""
+"""MLflow's types that scikit-learn joins to one type as NumPy does. Others, such as boolean, it treats otherwise."""
 
 INNER = {"estimator", "regressor"}
 """Parameters that are estimators, or None for one that scikit-learn chooses."""
