@@ -48,6 +48,9 @@ def main() -> int:
     except OstinatoError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"error: {given.model_dir} can't be read: {error}", file=sys.stderr)
+        return 1
     from components.serving.model import FolderModel
 
     model = FolderModel(given.model_name, digest, columns, predictor)
@@ -89,7 +92,7 @@ def checked_digest(folder: Path) -> str:
 
 
 def make_server(
-    model: "FolderModel", host: str, http_port: int, grpc_port: int | None, listen_on_stdin: bool = False
+    model: "FolderModel", host: str, http_port: int, grpc_port: int | None, listen_on_stdin: bool
 ) -> "ModelServer":
     """KServe's server, bound to one address, with refusals where it would fail or obey a stranger."""
     import asyncio

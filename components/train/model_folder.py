@@ -229,7 +229,7 @@ def load_model(folder: Path) -> Predictor:
         raise OstinatoError(
             f"{folder}/MLmodel does not describe a scikit-learn model with a signature: {error!r}"
         ) from error
-    except (zipfile.BadZipFile, zlib.error, json.JSONDecodeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, json.JSONDecodeError, EOFError, RuntimeError) as error:
         raise OstinatoError(f"{folder}: the weights are damaged: {error}") from error
     except (ImportError, AttributeError, ValueError) as error:
         raise OstinatoError(f"{folder} does not load in this environment: {type(error).__name__}: {error}") from error

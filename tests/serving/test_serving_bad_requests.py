@@ -144,13 +144,12 @@ def test_a_caller_can_not_unload_the_model(amount_server: Served) -> None:
 @pytest.mark.parametrize("stated", [True, False], ids=["by its header", "in chunks"])
 def test_a_huge_body_is_refused_with_413(amount_server: Served, stated: bool) -> None:
     connection = http.client.HTTPConnection(amount_server.url.removeprefix("http://"), timeout=30)
-    path = "/v2/models/amount/infer"
+    connection.putrequest("POST", "/v2/models/amount/infer")
+    connection.putheader("content-type", "application/json")
     if stated:
-        connection.putrequest("POST", path)
         connection.putheader("content-length", str(2**40))
         connection.endheaders()
     else:
-        connection.putrequest("POST", path)
         connection.putheader("transfer-encoding", "chunked")
         connection.endheaders()
         chunk = b"100000\r\n" + b" " * 2**20 + b"\r\n"

@@ -46,6 +46,18 @@ def a_renamed_pickle(folder: Path) -> None:
     (folder / "model.skops").write_bytes(PICKLE)
 
 
+def unknown_compression(folder: Path) -> None:
+    weights = folder / "model.skops"
+    content = bytearray(weights.read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 10] = 77  # of the last member, by the archive's directory
+    weights.write_bytes(content)
+
+
+def a_folder_for_a_description(folder: Path) -> None:
+    (folder / "MLmodel").unlink()
+    (folder / "MLmodel").mkdir()
+
+
 def half_a_description(folder: Path) -> None:
     described = folder / "MLmodel"
     described.write_bytes(described.read_bytes()[:200])
@@ -72,6 +84,8 @@ def no_signature(folder: Path) -> None:
         (truncated, "the weights are damaged"),
         (a_pickle, "weights are cloudpickle, which may run code; need skops"),
         (a_renamed_pickle, "the weights are damaged"),
+        (unknown_compression, "the weights are damaged"),
+        (a_folder_for_a_description, "can't be read"),
         (no_description, "MLmodel is missing"),
         (half_a_description, "MLmodel has no signature with named columns"),
         (bytes_for_a_description, "MLmodel has no signature with named columns"),
