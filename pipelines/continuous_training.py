@@ -22,11 +22,12 @@ from pipelines.package import STEPS
 from training.spec import ModelSpec, Resources
 
 
-def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, until: str):
+def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, until: str, export: str):
     """The pipeline of one model as a KFP graph component.
 
     spec: baked into the package. code: digest of the code of each step, part of its cache key. image: that the
-    steps' containers run. until: the last step.
+    steps' containers run. until: the last step. export: what train writes for the serving runtime besides the
+    MLflow folder.
     """
     data_spec, task = spec.data.canonical_json(), spec.task
 
@@ -62,6 +63,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             task=task,
             data_spec=data_spec,
             training_spec=spec.training.canonical_json(),
+            export=export,
             code=code["train"],
             data=data,
         ).set_container_image(image)
@@ -134,9 +136,11 @@ def _ask_for(task: PipelineTask, resources: Resources) -> None:
         task.set_accelerator_limit(resources.accelerator.count)
 
 
-def compile_package(spec: ModelSpec, code: Mapping[str, str], image: str, until: str = "deploy") -> str:
+def compile_package(
+    spec: ModelSpec, code: Mapping[str, str], image: str, until: str = "deploy", export: str = ""
+) -> str:
     """The IR package as YAML text. Equal input gives equal bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "package.yaml"
-        compiler.Compiler().compile(continuous_training(spec, code, image, until), str(path))
+        compiler.Compiler().compile(continuous_training(spec, code, image, until, export), str(path))
         return path.read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 import components
 import pipelines
 import training
+from components.serving.runtimes import check_runtime, export_of
 from training.errors import InputError, did_you_mean
 from training.folder import code_digest, model_folder
 from training.spec import ModelSpec
@@ -49,17 +50,21 @@ def libraries() -> str:
 
 
 def package_file(root: Path, spec: ModelSpec, *, image: str, until: str, cache: Path) -> Path:
-    """The IR package as a file in ``cache``, compiled only when something that it is made of changed."""
-    code = step_code(root, spec)
+    """The IR package as a file in ``cache``, compiled only when something that it is made of changed.
+
+    Raises InputError if the serving runtime that the spec names can't load what would be trained.
+    """
+    check_runtime(spec, root)
+    code, export = step_code(root, spec), export_of(spec, root)
     house = code_digest(Path(pipelines.__file__).parent / "continuous_training.py", Path(components.__file__).parent)
-    key = json.dumps([spec.digest(), code, image, until, house, libraries()], sort_keys=True)
+    key = json.dumps([spec.digest(), code, export, image, until, house, libraries()], sort_keys=True)
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.yaml"
     if path.is_file():
         return path
 
     from pipelines.continuous_training import compile_package
 
-    text = compile_package(spec, code, image, until)
+    text = compile_package(spec, code, image, until, export)
     cache.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(text, encoding="utf-8")

@@ -15,6 +15,7 @@ from components.deploy.repository import ensure_local_repository
 from components.deploy.steps import check_mode
 from components.evidence import DATA_CARD_FILE, DataCard, Verdict
 from components.preprocess.sources import snapshot
+from components.serving.runtimes import check_runtime_here
 from pipelines.backends.local import Event, RunResult, StepFailed, load_package, run_package
 from pipelines.code_version import code_version
 from pipelines.package import check_step, libraries, package_file
@@ -90,6 +91,7 @@ def run_model(
     """
     check_step(until)
     spec, as_of = override(model_spec(places.root, name), dict(parameters), places.root)
+    check_runtime_here(spec, places.root)
     if places.embedded_manifests:
         ensure_local_repository(places.local_manifests, places.root / "manifests")
     run = find_run(places, resume) if resume else new_run_id(name)

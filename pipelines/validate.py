@@ -5,6 +5,7 @@ from components.deploy.render import render
 from components.deploy.trials import with_canary
 from components.preprocess.scan import scan
 from components.preprocess.sources import resolve
+from components.serving.runtimes import check_runtime_here
 from components.train.steps import check_hyperparameters
 from pipelines.settings import Places
 from training.errors import InputError
@@ -21,6 +22,7 @@ def validate_model(places: Places, name: str) -> list[str]:
         f"spec.yaml is in order ({spec.task}, {len(spec.data.columns)} columns, {len(spec.quality.checks)} checks)",
         check_code(places, spec),
         check_data(places, spec),
+        check_runtime_here(spec, places.root),
         check_manifest(spec),
     ]
 

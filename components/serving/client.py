@@ -1,5 +1,6 @@
-"""Ask a served model over the Open Inference Protocol V2 (REST), with rows in and an array out."""
+"""Ask a served model over the Open Inference Protocol V2 (REST) or over V1, with rows in and an array out."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from training.errors import InputError, OstinatoError, did_you_mean
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     import requests
 
 TIMEOUT_S = 30.0
+JSON = {"content-type": "application/json"}
 DTYPES = {"FP64": "float64", "FP32": "float32", "INT64": "int64", "INT32": "int32", "BOOL": "bool", "BYTES": "object"}
 """NumPy's names of the protocol's datatypes."""
 
@@ -25,23 +27,33 @@ def infer(url: str, model: str, rows: "pd.DataFrame") -> "np.ndarray":
 class ServedModel:
     """A model behind a URL, on one connection that is kept; not for several threads at once.
 
-    Raises OstinatoError that names the URL when nobody answers, in time or at all, or the answer is no V2 answer,
-    with the server's own words when it refuses; InputError when the rows lack a column.
+    protocol: v2, or v1, which says nothing of the inputs: every column of the rows is then sent. Raises OstinatoError
+    that names the URL when nobody answers, in time or at all, or the answer is no answer of the protocol, with the
+    server's own words when it refuses; InputError when the rows lack a column.
     """
 
     def __init__(self, url: str, model: str, timeout_s: float = TIMEOUT_S, protocol: str = "v2") -> None:
         import requests
 
-        self._base = f"{url.rstrip('/')}/v2/models/{model}"
+        assert protocol in ("v1", "v2"), protocol
+        self._v1 = protocol == "v1"
+        self._base = f"{url.rstrip('/')}/{protocol}/models/{model}"
         self._timeout = timeout_s
         self._session = requests.Session()
         self._session.trust_env = False
+        self.versions: tuple[str, ...] = ()
+        """That the server says it serves: the model digest where it is ours, a number elsewhere; none over V1."""
+        described = self._ask("GET", "")
+        if self._v1:
+            return
         try:
-            described = self._ask("GET", "")
+            self.versions = tuple(described.get("versions") or ())
             self._datatypes = {one["name"]: one["datatype"] for one in described["inputs"]}
-            self.versions: tuple[str, ...] = tuple(described.get("versions") or ())
-            """That the server says it serves: the model digest where it is ours, a number elsewhere."""
-        except (KeyError, TypeError) as error:
+            self._columns = {one["name"] for one in described["inputs"] if len(one["shape"]) == 2}
+            self._outputs = {one["name"] for one in described.get("outputs") or []}
+            # Triton alone gives a platform; its JSON has NaN and no null (triton_json.h, kParseNanAndInfFlag).
+            self._gap = float("nan") if described.get("platform") else None
+        except (KeyError, TypeError, AttributeError) as error:
             raise OstinatoError(f"{self._base} does not describe its inputs: {error!r}") from error
 
     def infer(self, rows: "pd.DataFrame", output: str = "predict") -> "np.ndarray":
@@ -50,28 +62,43 @@ class ServedModel:
 
     def request(self, rows: "pd.DataFrame", output: str = "predict") -> dict[str, Any]:
         """The JSON body that asks for the rows; further columns of ``rows`` are left out."""
-        inputs = []
         columns = {str(name): column for name, column in rows.items()}
+        if self._v1:
+            values = {name: json_values(column) for name, column in columns.items()}
+            return {"instances": [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]}
+        inputs = []
         for name, datatype in self._datatypes.items():
             if name not in columns:
                 raise InputError(
                     f"the rows lack the column {name!r} ({datatype}) that the model needs. "
                     f"{did_you_mean(name, columns)}"
                 )
-            values = json_values(columns[name], datatype)
-            inputs.append({"name": name, "datatype": datatype, "shape": [len(values)], "data": values})
+            values = json_values(columns[name], datatype, self._gap)
+            shape = [len(values), 1] if name in self._columns else [len(values)]
+            inputs.append({"name": name, "datatype": datatype, "shape": shape, "data": values})
+        if self._only_answer(output):
+            return {"inputs": inputs}
         return {"inputs": inputs, "outputs": [{"name": output}]}
 
     def send(self, body: dict[str, Any], output: str = "predict") -> "np.ndarray":
         """Post a body that :meth:`request` made, and read the named output."""
         import numpy as np
 
-        answer = self._ask("POST", "/infer", body)
+        answer = self._ask("POST", ":predict" if self._v1 else "/infer", body)
         try:
-            found = next(one for one in answer["outputs"] if one["name"] == output)
-            return np.array(found["data"], dtype=DTYPES[found["datatype"]]).reshape(found["shape"])
-        except (KeyError, TypeError, ValueError, StopIteration) as error:
-            raise OstinatoError(f"{self._base}/infer gave no output {output!r} that can be read: {error!r}") from error
+            if self._v1:
+                found = np.array(answer["predictions"])
+                return found.astype(object) if found.dtype.kind == "U" else found
+            answers = [one for one in answer["outputs"] if one["name"] == output or self._only_answer(output)]
+            values = np.array(answers[0]["data"], dtype=DTYPES[answers[0]["datatype"]]).reshape(answers[0]["shape"])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise OstinatoError(f"{self._base} gave no output {output!r} that can be read: {error!r}") from error
+        return values[:, 0] if output == "predict" and values.ndim == 2 and values.shape[1] == 1 else values
+
+    def _only_answer(self, output: str) -> bool:
+        """Whether the prediction is the one output of a server that names it otherwise, and not as it announced:
+        MLServer 1.7 describes ``output-0`` and answers ``output-1``."""
+        return output == "predict" and len(self._outputs) == 1 and output not in self._outputs
 
     def close(self) -> None:
         self._session.close()
@@ -81,7 +108,8 @@ class ServedModel:
 
         url = self._base + path
         try:
-            response = self._session.request(method, url, json=body, timeout=self._timeout)
+            text = None if body is None else json.dumps(body)
+            response = self._session.request(method, url, data=text, headers=JSON, timeout=self._timeout)
         except requests.Timeout as error:
             raise OstinatoError(f"{url} did not answer within {self._timeout:g} s; is the model overloaded?") from error
         except requests.ConnectionError as error:
@@ -96,9 +124,9 @@ class ServedModel:
             raise OstinatoError(f"{url} answered 200 with a body that is no JSON; is it a V2 server?") from error
 
 
-def json_values(column: "pd.Series", datatype: str = "") -> list[Any]:
-    """Values (n,) as JSON has them: null where one is missing, moments as ISO 8601 text; whole numbers for an integer
-    ``datatype`` of the protocol."""
+def json_values(column: "pd.Series", datatype: str = "", gap: float | None = None) -> list[Any]:
+    """Values (n,) as JSON has them: ``gap`` where a number is missing, else null, moments as ISO 8601 text; whole
+    numbers for an integer ``datatype`` of the protocol."""
     import numpy as np
     import pandas as pd
 
@@ -109,11 +137,12 @@ def json_values(column: "pd.Series", datatype: str = "") -> list[Any]:
         if datatype.startswith("INT") and np.array_equal(values, np.floor(values)):
             values = values.astype(np.int64)
         elif np.isnan(values).any():
-            return [None if one != one else one for one in values.tolist()]
+            return [gap if one != one else one for one in values.tolist()]
         return values.tolist()
     if values.dtype.kind == "O":
         gaps = column.isna().to_numpy()
-        return [None if gap else _plain(one) for one, gap in zip(values, gaps, strict=True)]
+        missing = None if datatype == "BYTES" else gap
+        return [missing if is_gap else _plain(one) for one, is_gap in zip(values, gaps, strict=True)]
     return values.tolist()
 
 

@@ -9,6 +9,7 @@ def train(
     task: str,
     data_spec: str,
     training_spec: str,
+    export: str,
     code: str,
     data: dsl.Input[dsl.Dataset],
     candidate: dsl.Output[dsl.Model],
@@ -18,6 +19,6 @@ def train(
 
     from components.train.steps import train
 
-    trained = train(model, task, data_spec, training_spec, Path(data.path), Path(candidate.path))
+    trained = train(model, task, data_spec, training_spec, Path(data.path), Path(candidate.path), export)
     candidate.framework = trained.framework
     candidate.metadata.update({"digest": trained.digest, "rows": trained.rows, "code": code})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.evidence import DATA_CARD_FILE, TRAIN_FILE, DataCard
 from components.train.model_folder import model_digest, save_model
+from components.train.onnx_export import check_export, check_installed, export_onnx
 from training.errors import InputError, did_you_mean
 from training.folder import load_module, model_folder, running_code_of, workspace_root
 from training.spec import DataSpec, TrainingSpec
@@ -24,12 +25,17 @@ class Trained:
     seconds: float
 
 
-def train(model: str, task: str, data_spec: str, training_spec: str, data: Path, out: Path) -> Trained:
+def train(
+    model: str, task: str, data_spec: str, training_spec: str, data: Path, out: Path, export: str = ""
+) -> Trained:
     """Fit on ``train.parquet`` of the data folder and save an MLflow model folder at ``out``.
 
-    Raises InputError for hyperparameters, an entry point or a target that do not fit, and OstinatoError for
-    whatever the model's own code raises.
+    export: ``onnx`` makes the folder a model repository of Triton as well. Raises InputError for hyperparameters, an
+    entry point or a target that do not fit, and an estimator that can't be exported; OstinatoError for whatever the
+    model's own code raises, and an export that answers otherwise than the estimator.
     """
+    if check_export(export):
+        check_installed()
     contract, training = DataSpec.model_validate_json(data_spec), TrainingSpec.model_validate_json(training_spec)
     card = DataCard.read(data / DATA_CARD_FILE)
     folder = model_folder(workspace_root(), model)
@@ -53,6 +59,8 @@ def train(model: str, task: str, data_spec: str, training_spec: str, data: Path,
     if card.train.time_to is not None:
         facts["train_time_to"] = card.train.time_to.isoformat()
     save_model(estimator, out, rows, training.trusted_types, facts)
+    if export:
+        export_onnx(estimator, out, model, rows)
     return Trained(model_digest(out), "scikit-learn", len(rows), seconds)
 
 
