@@ -27,6 +27,9 @@ PARITY_ROWS = 500
 TOLERANCE = 1e-4
 """Largest relative difference of a number. Float32 has 6e-8 a number, and a sum of terms that nearly cancel has more;
 another branch of one tree makes 1e-2."""
+SMALL = 0.01
+"""Share of the largest number below which sizes are all taken as this: terms that cancel leave rounding of their own
+size, not of the sum's."""
 DATATYPES = {"float64": "FP64", "float32": "FP32", "int64": "INT64", "int32": "INT32", "bool": "BOOL", "str": "STRING"}
 """Triton's names (model_config.proto, DataType, after TYPE_)."""
 LIBRARIES = ("onnx", "onnxruntime", "skl2onnx")
@@ -139,8 +142,9 @@ def _converted(estimator: Any, name: str, rows: "pd.DataFrame", numbers: str) ->
     from skl2onnx import convert_sklearn
     from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.impute import SimpleImputer
 
-    from components.train.onnx_trees import convert as convert_trees
+    from components.train import onnx_imputer, onnx_trees
 
     number = "float64" if numbers == "double" else "float32"
     if _by_name(estimator):
@@ -160,9 +164,11 @@ def _converted(estimator: Any, name: str, rows: "pd.DataFrame", numbers: str) ->
             options={id(estimator): {"zipmap": False}} if chances else None,
             target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
             custom_conversion_functions={
-                HistGradientBoostingClassifier: convert_trees,
-                HistGradientBoostingRegressor: convert_trees,
+                HistGradientBoostingClassifier: onnx_trees.convert,
+                HistGradientBoostingRegressor: onnx_trees.convert,
+                SimpleImputer: onnx_imputer.convert,
             },
+            custom_shape_calculators={SimpleImputer: onnx_imputer.output_type},
         )
         assert isinstance(found, onnx.ModelProto), "what a call without intermediate or as_function gives"
         return found
@@ -214,7 +220,7 @@ def check_parity(estimator: Any, model: bytes, rows: "pd.DataFrame") -> float:
     """The largest relative difference between ONNX Runtime and the estimator over the rows.
 
     Raises InputError if ONNX Runtime has no kernel for the graph, OstinatoError with the worst row and both values if
-    a class differs or a number by more than 1e-4 of its size (of a millionth of the largest, next to zero).
+    a class differs or a number by more than 1e-4 of its size (of a hundredth of the largest, where that is more).
     """
     import numpy as np
 
@@ -232,7 +238,7 @@ def check_parity(estimator: Any, model: bytes, rows: "pd.DataFrame") -> float:
         got, expected, apart = found["predict_proba"], estimator.predict_proba(rows), apart
     else:
         size = np.abs(expected)
-        scale = np.maximum(size, max(float(size.max()) * 1e-6, np.finfo(np.float64).tiny))
+        scale = np.maximum(size, max(float(size.max()) * SMALL, np.finfo(np.float64).tiny))
         apart = np.abs(got - expected) / scale
     worst = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
     if not apart[worst] <= TOLERANCE:

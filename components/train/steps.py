@@ -1,6 +1,7 @@
 """Train: typed hyperparameters, the model folder's own ``train``, and a model folder that can be trusted."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,10 +59,23 @@ def train(
     facts = {"data_fingerprint": card.fingerprint, "rows": len(rows)}
     if card.train.time_to is not None:
         facts["train_time_to"] = card.train.time_to.isoformat()
-    save_model(estimator, out, rows, training.trusted_types, facts)
+    save_trained(estimator, out, rows, training.trusted_types, facts, model, export)
+    return Trained(model_digest(out), "scikit-learn", len(rows), seconds)
+
+
+def save_trained(
+    estimator: Any,
+    out: Path,
+    rows: "pd.DataFrame",
+    trusted: Sequence[str],
+    facts: Mapping[str, Any],
+    model: str,
+    export: str,
+) -> None:
+    """The model folder, and in it the model ``model`` as ``export`` says. Raises what the two raise."""
+    save_model(estimator, out, rows, trusted, facts)
     if export:
         export_onnx(estimator, out, model, rows)
-    return Trained(model_digest(out), "scikit-learn", len(rows), seconds)
 
 
 def check_hyperparameters(schema: "type[BaseModel] | None", training: TrainingSpec, folder: Path) -> Any:

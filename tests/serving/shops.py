@@ -43,14 +43,20 @@ def moods(rows: pd.DataFrame) -> pd.Series:
     return pd.cut(amounts(rows), [-np.inf, 8, 16, np.inf], labels=["müde", "good", "great"]).astype(str)
 
 
-def fit_and_save(folder: Path, rows: pd.DataFrame, target: Any, model: Any = None) -> Path:
-    """A pipeline that knows three towns, saved as a model folder."""
+def towns_first(rows: pd.DataFrame, target: Any, model: Any = None) -> tuple[Any, list[str]]:
+    """A fitted pipeline that knows three towns, and the types that skops must trust for it."""
     if model is None:
         kind = HistGradientBoostingRegressor if target.dtype.kind == "f" else HistGradientBoostingClassifier
         model = kind(max_iter=30, random_state=0)
     towns = make_column_transformer((OneHotEncoder(sparse_output=False), ["town"]), remainder="passthrough")
     fitted = make_pipeline(towns, model).fit(rows, target)
-    save_model(fitted, folder, rows, skops.io.get_untrusted_types(data=skops.io.dumps(fitted)), {})
+    return fitted, skops.io.get_untrusted_types(data=skops.io.dumps(fitted))
+
+
+def fit_and_save(folder: Path, rows: pd.DataFrame, target: Any, model: Any = None) -> Path:
+    """A pipeline that knows three towns, saved as a model folder."""
+    fitted, trusted = towns_first(rows, target, model)
+    save_model(fitted, folder, rows, trusted, {})
     return folder
 
 
