@@ -11,30 +11,38 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
-GRACE_S = 3.0
-"""Between asking a server to end and ending it."""
+GRACE_S = 2.0
+"""Between asking the processes to end and ending them."""
 
 
 def main(command: list[str]) -> int:
-    """Returns the server's exit code."""
+    """Returns the server's exit code, when it and its children are gone."""
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
-    return server.wait()
+    threading.Thread(target=_end_with_stdin, args=(server.pid,), daemon=True).start()
+    code = server.wait()
+    _end(server.pid)
+    return code
 
 
-def _end_with_stdin(server: "subprocess.Popen[bytes]") -> None:
+def _end_with_stdin(group: int) -> None:
     while os.read(0, 4096):
         pass
+    _end(group)
+
+
+def _end(group: int) -> None:
+    """End a process group: first asked, then, after the grace, not."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
-            os.killpg(server.pid, sign)
-            server.wait(GRACE_S)
+            os.killpg(group, sign)
+            end = time.monotonic() + GRACE_S
+            while time.monotonic() < end:
+                os.killpg(group, 0)
+                time.sleep(0.02)
         except ProcessLookupError:
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    os._exit(0)
+            return
 
 
 if __name__ == "__main__":
