@@ -6,7 +6,7 @@ from typing import Any
 
 
 def output_type(operator: Any) -> None:
-    """skl2onnx's form of a shape calculator: as many columns as are kept, in the type that came in.
+    """skl2onnx's form of a shape calculator: the columns and the type that came in.
 
     Raises TypeError for text, which the converter of skl2onnx would take and this one does not.
     """
@@ -15,8 +15,7 @@ def output_type(operator: Any) -> None:
     given = operator.inputs[0].type
     if not isinstance(given, DoubleTensorType | FloatTensorType) or len(operator.inputs) != 1:
         raise TypeError("SimpleImputer takes numbers only")
-    width = sum(one == one for one in operator.raw_operator.statistics_.tolist())
-    operator.outputs[0].type = type(given)([given.shape[0], width])
+    operator.outputs[0].type = type(given)([None, len(operator.raw_operator.statistics_)])
 
 
 def convert(scope: Any, operator: Any, container: Any) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+from serving import real_triton
 from serving.shops import COLUMNS, amounts, body_of, moods, shop_rows, towns_first
 from threadpoolctl import threadpool_limits
 
@@ -43,10 +44,22 @@ def mood_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return exported(tmp_path_factory.mktemp("triton") / "model", "mood", moods)
 
 
-@pytest.fixture(scope="module")
-def triton(mood_repository: Path) -> Iterator[Served]:
-    with serving(mood_repository, "mood", runtime=TRITON) as served:
-        yield served
+@pytest.fixture(scope="module", params=["as the table says", "real"])
+def triton(
+    request: pytest.FixtureRequest, mood_repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """What the table starts here, which is the stand-in where there is no Triton; and a real one where there is."""
+    if request.param != "real":
+        with serving(mood_repository, "mood", runtime=TRITON) as served:
+            yield served
+        return
+    folder, workspace = tmp_path_factory.mktemp("real"), tmp_path_factory.mktemp("workspace")
+    models = real_triton.prepare(mood_repository, folder, workspace)
+    rows = pd.DataFrame(shop_rows(3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OSTINATO_WORKSPACE", str(workspace))
+        with serving(models, "mood", rows, runtime=real_triton.NAME) as served:
+            yield served
 
 
 def test_the_served_numbers_of_a_whole_test_set_are_the_offline_ones(repository: Path, test_rows: pd.DataFrame) -> None:
@@ -67,11 +80,14 @@ def test_the_served_classes_and_chances_of_a_whole_test_set_are_the_offline_ones
     offline, model = load_model(mood_repository), ServedModel(triton.url, "mood")
     assert model.infer(test_rows).tolist() == offline.predict(test_rows).tolist()
     chances = model.infer(test_rows, "predict_proba")
-    np.testing.assert_allclose(chances, offline.predict_proba(test_rows), rtol=0, atol=1e-6)
+    expected = offline.predict_proba(test_rows)
+    assert expected is not None
+    np.testing.assert_allclose(chances, expected, rtol=0, atol=1e-6)
 
 
 def test_it_says_what_ran_with_its_version(triton: Served) -> None:
-    assert re.fullmatch(rf"{TRITON}, (triton|onnxruntime in place of Triton) [\d.]+", triton.ran)
+    runtimes = f"{TRITON}|{real_triton.NAME}"
+    assert re.fullmatch(rf"({runtimes}), (triton|onnxruntime in place of Triton) [\d.]+", triton.ran)
 
 
 def test_the_same_folder_is_served_by_our_own_runtime_too(mood_repository: Path, test_rows: pd.DataFrame) -> None:
@@ -88,8 +104,8 @@ def test_metadata_is_the_one_of_triton(triton: Served) -> None:
         {"name": "predict", "datatype": "BYTES", "shape": [-1, 1]},
         {"name": "predict_proba", "datatype": "FP64", "shape": [-1, 3]},
     ]
-    about = {"name": "mood", "versions": ["1"], "platform": "onnxruntime_onnx"}
-    assert described == {**about, "inputs": inputs, "outputs": outputs}
+    assert described.pop("platform") == ("python" if real_triton.NAME in triton.ran else "onnxruntime_onnx")
+    assert described == {"name": "mood", "versions": ["1"], "inputs": inputs, "outputs": outputs}
 
 
 def matrix_body(rows: int = 2) -> dict[str, Any]:
