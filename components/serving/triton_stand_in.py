@@ -173,7 +173,8 @@ def app_of(models: dict[str, OnnxModel]) -> "FastAPI":
 
     @app.get("/v2")
     async def server() -> dict[str, Any]:
-        return {"name": "onnxruntime in place of Triton", "version": version("onnxruntime"), "extensions": []}
+        told = f"{version('onnxruntime')} in place of Triton"
+        return {"name": "onnxruntime", "version": told, "extensions": []}
 
     @app.get("/v2/health/live")
     @app.get("/v2/health/ready")

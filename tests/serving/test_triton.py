@@ -87,12 +87,12 @@ def test_the_served_classes_and_chances_of_a_whole_test_set_are_the_offline_ones
 
 def test_it_says_what_ran_with_its_version(triton: Served) -> None:
     runtimes = f"{TRITON}|{real_triton.NAME}"
-    assert re.fullmatch(rf"({runtimes}), (triton|onnxruntime in place of Triton) [\d.]+", triton.ran)
+    assert re.fullmatch(rf"({runtimes}), (triton [\d.]+|onnxruntime [\d.]+ in place of Triton)", triton.ran)
 
 
 def test_the_same_folder_is_served_by_our_own_runtime_too(mood_repository: Path, test_rows: pd.DataFrame) -> None:
     with serving(mood_repository, "mood") as served:
-        assert re.fullmatch(r"ostinato-mlflow, kserve [\d.]+, scikit-learn [\d.]+", served.ran)
+        assert re.fullmatch(r"ostinato-mlflow, kserve [\d.]+, scikit-learn [\d.]+, skops [\d.]+", served.ran)
         found = ServedModel(served.url, "mood").infer(test_rows)
     assert found.tolist() == load_model(mood_repository).predict(test_rows).tolist()
 
