@@ -5,6 +5,7 @@ for images of one's own. A spec that names a runtime that can't load the model i
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -67,7 +68,7 @@ def runtimes(root: Path | None) -> Mapping[str, Runtime]:
 
     Raises InputError that names file, entry, field and value if the workspace's file is wrong.
     """
-    found = dict(_read(TABLE))
+    found = dict(_stock())
     own = root / OWN_TABLE if root is not None else None
     if own is not None and own.is_file():
         found |= _read(own)
@@ -172,6 +173,11 @@ def _fitting(spec: ModelSpec, root: Path | None) -> str:
         if spec.task in one.tasks and not _weights(one, model_format) and not _versions(one)
     ]
     return f"What fits: {', or '.join(fits) or 'none'}; {HOW_TO_ADD}"
+
+
+@cache
+def _stock() -> Mapping[str, Runtime]:
+    return _read(TABLE)
 
 
 def _read(path: Path) -> dict[str, Runtime]:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.train.onnx_export import open_session, ort_errors
+from components.train.onnx_parity import open_session, ort_errors
 from training.errors import OstinatoError
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.train.onnx_parity import check_parity, spread
 from training.errors import InputError, OstinatoError, did_you_mean
 
 if TYPE_CHECKING:
-    import numpy as np
     import onnx
     import pandas as pd
 
@@ -20,16 +20,9 @@ EXPORTS = ("onnx",)
 OPSET = 17
 ML_OPSET = 3
 IR_VERSION = 8
-"""What ONNX Runtime 1.15 loads, the one in the Triton image 23.05 that KServe 0.21 names; newer ones do too."""
+"""What ONNX Runtime 1.15 loads, the one in the Triton image 23.05 that KServe's chart names; newer ones do too."""
 MAX_BATCH_SIZE = 4096
 """Rows of a request that Triton takes, and may put together."""
-PARITY_ROWS = 500
-TOLERANCE = 1e-4
-"""Largest relative difference of a number. Float32 has 6e-8 a number, and a sum of terms that nearly cancel has more;
-another branch of one tree makes 1e-2."""
-SMALL = 0.01
-"""Share of the largest number below which sizes are all taken as this: terms that cancel leave rounding of their own
-size, not of the sum's."""
 DATATYPES = {"float64": "FP64", "float32": "FP32", "int64": "INT64", "int32": "INT32", "bool": "BOOL", "str": "STRING"}
 """Triton's names (model_config.proto, DataType, after TYPE_)."""
 LIBRARIES = ("onnx", "onnxruntime", "skl2onnx")
@@ -63,7 +56,7 @@ def export_onnx(estimator: Any, folder: Path, name: str, rows: "pd.DataFrame") -
     """
     check_installed()
     check_columns(rows)
-    sample = rows.iloc[_spread(len(rows))]
+    sample = spread(rows)
     reasons: list[Exception] = []
     for numbers in ("double", "float"):
         try:
@@ -216,96 +209,6 @@ def _outputs(estimator: Any, inner: "onnx.ModelProto") -> "tuple[list[onnx.Value
     return outputs, after
 
 
-def check_parity(estimator: Any, model: bytes, rows: "pd.DataFrame") -> float:
-    """The largest relative difference between ONNX Runtime and the estimator over the rows.
-
-    Raises InputError if ONNX Runtime has no kernel for the graph, OstinatoError with the worst row and both values if
-    a class differs or a number by more than 1e-4 of its size (of a hundredth of the largest, where that is more).
-    """
-    import numpy as np
-
-    session = open_session(model)
-    found = run_session(session, rows)
-    expected = np.asarray(estimator.predict(rows)).ravel()
-    got = found["predict"].ravel()
-    if hasattr(estimator, "classes_"):
-        other = np.flatnonzero(got != expected)
-        if len(other):
-            raise _differs(estimator, rows, other[0], got, expected, f"another class for {len(other)}")
-        if "predict_proba" not in found:
-            return 0.0
-        apart = np.abs(found["predict_proba"] - estimator.predict_proba(rows)).max(axis=1)
-        got, expected, apart = found["predict_proba"], estimator.predict_proba(rows), apart
-    else:
-        size = np.abs(expected)
-        scale = np.maximum(size, max(float(size.max()) * SMALL, np.finfo(np.float64).tiny))
-        apart = np.abs(got - expected) / scale
-    worst = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
-    if not apart[worst] <= TOLERANCE:
-        many = int((~(apart <= TOLERANCE)).sum())
-        raise _differs(estimator, rows, worst, got, expected, f"a difference of {apart[worst]:.3g} in {many}")
-    return float(apart[worst])
-
-
-def _differs(
-    estimator: Any, rows: "pd.DataFrame", at: int, got: "np.ndarray", expected: "np.ndarray", what: str
-) -> OstinatoError:
-    values = {str(name): _plain(value) for name, value in rows.iloc[at].items()}
-    return OstinatoError(
-        f"{type(estimator).__name__} as ONNX does not answer as it was fitted: {what} of {len(rows)} training rows; at "
-        f"most {TOLERANCE:g} is allowed, and no other class. The worst is row {rows.index[at]}: "
-        f"{_plain(got[at])!r} instead of {_plain(expected[at])!r} for {values}. Use another estimator, or runtime: "
-        "ostinato-mlflow"
-    )
-
-
-def open_session(model: "bytes | Path") -> Any:
-    """An ONNX Runtime session on one thread. Raises InputError if it can't be loaded, with the runtime's reason."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
-        )
-    except ort_errors("Fail", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented") as error:
-        where = "" if isinstance(model, bytes) else f"{model}: "
-        raise InputError(f"{where}ONNX Runtime can't load the model: {' '.join(str(error).split())[:300]}") from error
-
-
-def ort_errors(*names: str) -> tuple[type[Exception], ...]:
-    """ONNX Runtime's exceptions, which have no common class and are in a compiled module without types."""
-    from importlib import import_module
-
-    state = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
-    return tuple(getattr(state, name) for name in names)
-
-
-def run_session(session: Any, rows: "pd.DataFrame") -> "dict[str, np.ndarray]":
-    """Every output for the rows, by name."""
-    import numpy as np
-
-    feeds = {}
-    for one in session.get_inputs():
-        dtype = NUMPY[one.type]
-        feeds[one.name] = rows[one.name].to_numpy().astype(dtype).reshape(-1, 1)
-    names = [one.name for one in session.get_outputs()]
-    return dict(zip(names, (np.asarray(one) for one in session.run(names, feeds)), strict=True))
-
-
-NUMPY = {
-    "tensor(double)": "float64",
-    "tensor(float)": "float32",
-    "tensor(int64)": "int64",
-    "tensor(int32)": "int32",
-    "tensor(bool)": "bool",
-    "tensor(string)": "object",
-}
-"""NumPy's names of ONNX Runtime's types."""
-
-
 def config_of(model: "onnx.ModelProto", name: str) -> str:
     """Triton's `config.pbtxt`: the batch is the first dimension of every tensor, so dims leave it out.
 
@@ -356,14 +259,3 @@ def _tensor_type(kind: str | None, width: int = 1) -> Any:
 
     names = {"float64": "Double", "float32": "Float", "int64": "Int64", "int32": "Int32", "bool": "Boolean"}
     return getattr(data_types, f"{names.get(kind or '', 'String')}TensorType")([None, width])
-
-
-def _spread(count: int) -> "np.ndarray":
-    """Positions of up to 500 rows, evenly spread over all."""
-    import numpy as np
-
-    return np.unique(np.linspace(0, count - 1, min(count, PARITY_ROWS)).round().astype(int))
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value

@@ -116,6 +116,19 @@ def test_a_changed_runtime_trains_again_only_if_it_needs_another_file(workspace:
     assert [one.name for one in exported.parents[2].iterdir() if one.is_dir()] == [MODEL]
 
 
+def test_the_gate_proves_a_model_on_the_runtime_that_its_spec_names(workspace: Path, ostinato: Run) -> None:
+    spec_with(workspace, "runtime: kserve-tritonserver; model_format: onnx")
+    spec = workspace / "training" / "demand_forecaster" / "spec.yaml"
+    text, count = re.subn(r"\{kind: servable[^}]*\}", "{kind: servable, tolerance: 1.0e-5}", spec.read_text())
+    assert count == 1
+    spec.write_text(text)
+    run = ("run", MODEL, "--until", "evaluate", "--param", "as_of=2011-06-01", "--param", "max_iter=20", "--json")
+    verdict = yaml.safe_load(ostinato(*run).out)["verdict"]
+    (check,) = [one for one in verdict["checks"] if one["kind"] == "servable"]
+    assert check["status"] == "passed", check
+    assert re.search(r"kserve-tritonserver, (onnxruntime|triton) [\d.]+", check["reason"])
+
+
 def own_table(folder: Path, **changes: object) -> None:
     (folder / OWN_TABLE).write_text(yaml.safe_dump({"own-image": {**OWN, **changes}}))
 

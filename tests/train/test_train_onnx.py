@@ -29,7 +29,8 @@ from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
 
 from components.train.model_folder import model_digest
-from components.train.onnx_export import export_onnx, open_session, run_session
+from components.train.onnx_export import export_onnx
+from components.train.onnx_parity import open_session, run_session
 from training.errors import InputError, OstinatoError
 
 NUMBERS = ["price", "rain", "visits"]
