@@ -20,7 +20,7 @@ EXPORTS = ("onnx",)
 OPSET = 17
 ML_OPSET = 3
 IR_VERSION = 8
-"""What ONNX Runtime 1.15 loads, the one in the Triton image 23.05 that KServe's chart names; newer ones do too."""
+"""What ONNX Runtime 1.15 loads, as old as the Triton image 23.05 that KServe's chart names; newer ones do too."""
 MAX_BATCH_SIZE = 4096
 """Rows of a request that Triton takes, and may put together."""
 DATATYPES = {"float64": "FP64", "float32": "FP32", "int64": "INT64", "int32": "INT32", "bool": "BOOL", "str": "STRING"}
