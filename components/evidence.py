@@ -163,6 +163,8 @@ class ServingProof(Frozen):
     worst_difference: float | None
     """Numbers: the largest relative difference from the offline predictions. Classes: the share of rows with another
     class. None where there was no answer to compare."""
+    tolerance: float
+    """Largest difference that is allowed; 0 for classes."""
     sample_digest: str = ""
     """`sha256:` of the sample's rows and answers, which `ostinato verify` asks the live endpoint for."""
     cold_start_s: float | None = None

@@ -34,12 +34,14 @@ class Choice:
     version: str
     storage_uri: str
     digest: str
+    runtime: str
+    protocol: str
     tracking_uri: str = ""
     """Of the registry that the URI comes from; "" for one from a manifest."""
 
     @classmethod
     def of(cls, manifest: LiveModel) -> Self:
-        return cls(manifest.version, manifest.storage_uri, manifest.digest)
+        return cls(manifest.version, manifest.storage_uri, manifest.digest, manifest.runtime, manifest.protocol)
 
 
 class Post:

@@ -1,19 +1,21 @@
 """`ostinato serve`: on this machine what the cluster runs."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from components.deploy.release import live
 from components.deploy.watch import Watch
 from components.register.lookup import CANDIDATE, registry
+from components.stores.fetch import fetch_model
 from pipelines.follow import Choice, Follower, Post, listening, stopped_by_signals, tell
 from pipelines.settings import Places
 from training.errors import InputError, OstinatoError
 from training.spec import ModelSpec
 
 OWN_RUNTIME = "ostinato-mlflow"
-"""What a replica on this machine is, whatever the spec names for the cluster."""
+"""Hands its address over to another version; other runtimes are started and stopped."""
 
 
 def serve_model(
@@ -31,10 +33,13 @@ def serve_model(
     if follow and (version or candidate):
         raise InputError("--follow serves what git says is live; leave out --version and --candidate")
     chosen = choose(places, spec, version, candidate)
+    if chosen.runtime != OWN_RUNTIME:
+        if follow:
+            raise InputError(f"--follow needs the runtime {OWN_RUNTIME}; {spec.name} is served by {chosen.runtime}")
+        serve_by_another(spec.name, chosen, port)
+        return
     with stopped_by_signals(), listening(port) as listener, Post(spec.name, listener) as post:
         tell(f"starting {spec.name} version {chosen.version} from {chosen.storage_uri}")
-        if spec.serving.runtime != OWN_RUNTIME:
-            tell(f"served here by {OWN_RUNTIME}; in the cluster {spec.serving.runtime} serves it")
         post.put(chosen)
         url = f"http://127.0.0.1:{port}"
         print(f"{spec.name} version {chosen.version} on {url}\n{curl_line(post.folder, spec.name, url)}", flush=True)
@@ -43,6 +48,26 @@ def serve_model(
         follower = Follower(post, Watch(places.manifests_remote, spec.name))
         while True:
             follower.step()
+
+
+def serve_by_another(name: str, chosen: Choice, port: int) -> None:
+    """Serve by another runtime than ours, as its entry of the table starts it, until Ctrl-C."""
+    from components.serving.client import ServedModel
+    from components.serving.process import serving
+    from components.serving.signature import example_rows
+
+    with stopped_by_signals(), tempfile.TemporaryDirectory(prefix="ostinato-serve-") as scratch:
+        folder = Path(scratch)
+        tell(f"starting {name} version {chosen.version} from {chosen.storage_uri}, by {chosen.runtime}")
+        fetch_model(name, chosen.version, chosen.storage_uri, chosen.digest, folder, chosen.tracking_uri)
+        rows = example_rows(folder)
+        with serving(folder, name, rows, chosen.runtime, chosen.protocol, http_port=port) as served:
+            assert rows is not None, "serving asks with them"
+            body = ServedModel(served.url, name, protocol=chosen.protocol).request(rows.head(1))
+            path = f"v2/models/{name}/infer" if chosen.protocol == "v2" else f"v1/models/{name}:predict"
+            print(f"{name} version {chosen.version} on {served.url}, by {served.ran}")
+            print(curl(f"{served.url}/{path}", body), flush=True)
+            raise OstinatoError(f"the server of {name} ended with exit code {served.wait()}")
 
 
 def choose(places: Places, spec: ModelSpec, version: str | None, candidate: bool) -> Choice:
@@ -66,7 +91,8 @@ def choose(places: Places, spec: ModelSpec, version: str | None, candidate: bool
         versions = reader.versions(spec.registered_name)
         known = ", ".join(each.version for each in versions) or f"none; make one with: ostinato run {spec.name}"
         raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
-    return Choice(version, reader.storage_uri(one.name, version), one.digest, places.tracking_uri)
+    uri, serving = reader.storage_uri(one.name, version), spec.serving
+    return Choice(version, uri, one.digest, serving.runtime, serving.protocol, places.tracking_uri)
 
 
 def curl_line(folder: Path, name: str, url: str) -> str:
@@ -82,8 +108,12 @@ def curl_line(folder: Path, name: str, url: str) -> str:
         {"name": one.name, "shape": [1], "datatype": one.datatype, "data": [first[one.name]]}
         for one in read_signature(folder)
     ]
-    body = json.dumps({"inputs": inputs}).replace("'", r"'\''")
-    return f"curl -s {model}/infer -H 'content-type: application/json' -d '{body}'"
+    return curl(f"{model}/infer", {"inputs": inputs})
+
+
+def curl(url: str, body: dict[str, Any]) -> str:
+    text = json.dumps(body).replace("'", r"'\''")
+    return f"curl -s {url} -H 'content-type: application/json' -d '{text}'"
 
 
 def plain(value: Any) -> Any:

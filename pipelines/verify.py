@@ -81,12 +81,11 @@ def ask(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample) -> Ver
         if isinstance(error, GateRefused):
             raise
         raise GateRefused(f"{called}: {error}") from error
-    allowed = sample.tolerance if sample.task == "regression" else 0.0
-    if not worst <= allowed:
+    if not worst <= sample.tolerance:
         how = f"{worst:.3g} of its value" if sample.task == "regression" else f"{worst:.2%} of the rows"
         raise GateRefused(
             f"{called}: of {len(sample.expected)} rows of the test sample it answers otherwise than it was judged, by "
-            f"{how}; at most {allowed:g} is allowed"
+            f"{how}; at most {sample.tolerance:g} is allowed"
         )
     return Verified(
         spec.name, version.version, version.digest, url, len(sample.expected), worst, version.digest in said

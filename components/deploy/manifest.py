@@ -15,7 +15,8 @@ DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 STABLE_URI = f"{PREFIX}stable-storage-uri"
 """Annotation: where the live version's files are while `spec.predictor` of a Knative service is the canary."""
 _ANNOTATIONS = ("metadata", "annotations")
-_MODEL_URI = ("spec", "predictor", "model", "storageUri")
+_MODEL = ("spec", "predictor", "model")
+_MODEL_URI = (*_MODEL, "storageUri")
 
 
 def manifest_path(name: str) -> str:
@@ -62,6 +63,9 @@ class LiveModel:
     """Version that was live before; "" when there was none."""
     registered_model: str
     storage_uri: str
+    runtime: str
+    protocol: str
+    """Of the predictor: `v1` or `v2`."""
     digest: str
     data_fingerprint: str
     verdict_digest: str
@@ -125,6 +129,8 @@ class _Reader:
             previous_version=previous,
             registered_model=self._fact("registered-model"),
             storage_uri=self._uri(self.service, *uri_at),
+            runtime=self._text(self.service, *_MODEL, "runtime"),
+            protocol=self._text(self.service, *_MODEL, "protocolVersion"),
             digest=self._fact("model-digest"),
             data_fingerprint=self._fact("data-fingerprint"),
             verdict_digest=self._fact("verdict-digest"),

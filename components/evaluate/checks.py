@@ -68,7 +68,7 @@ def judge(quality: QualitySpec, evidence: Evidence, served: ServingProof) -> tup
             case SizeCheck():
                 result = judge_size(check, served)
             case ServableCheck():
-                result = judge_servable(check, served, evidence.task)
+                result = judge_servable(served, evidence.task)
         same = sum(result.name == other.name or other.name.startswith(f"{result.name} (") for other in results)
         results.append(result.model_copy(update={"name": f"{result.name} ({same + 1})"}) if same else result)
     return tuple(results)

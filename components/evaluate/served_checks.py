@@ -5,13 +5,12 @@ from typing import Literal
 
 from components.evaluate.wording import percent, short
 from components.evidence import CheckResult, ServingProof
-from training.spec import ColdStartCheck, LatencyCheck, ServableCheck, SizeCheck, Task
+from training.spec import ColdStartCheck, LatencyCheck, SizeCheck, Task
 
 
-def judge_servable(check: ServableCheck, served: ServingProof, task: Task) -> CheckResult:
+def judge_servable(served: ServingProof, task: Task) -> CheckResult:
     """Always required: what the runtime can't answer as it was judged does not go live."""
-    bound = check.tolerance if task == "regression" else 0.0
-    worst = served.worst_difference
+    bound, worst = served.tolerance, served.worst_difference
     passed = worst is not None and worst <= bound
     if worst is None:
         reason = f"{served.runtime} does not serve it: {served.failure}"

@@ -92,9 +92,11 @@ def evaluate(
     answers = predict_rows(data, contract, quality, models, cast(Task, task))
     drift = input_drift(data, card, quality)
     evidence = gather_evidence(contract, quality, answers, drift)
-    sample = draw_sample(model, data, quality, answers)
+    serving = ServingSpec.model_validate_json(serving_spec)
+    tolerance = quality.servable.tolerance_for(serving.model_format)
+    sample = draw_sample(model, data, quality.servable.rows, tolerance, answers)
     sample.write(sample_file)
-    served = prove(candidate, sample, ServingSpec.model_validate_json(serving_spec), concurrencies(quality))
+    served = prove(candidate, sample, serving, concurrencies(quality))
     checks = judge(quality, evidence, served)
     verdict = Verdict(
         model=model,
@@ -173,13 +175,13 @@ def gather_evidence(contract: DataSpec, quality: QualitySpec, answers: Answers, 
     )
 
 
-def draw_sample(model: str, data: Path, quality: QualitySpec, answers: Answers) -> Sample:
-    """Seeded test rows with what the candidate said about them: class labels, not their positions."""
-    candidate, check = answers.models[0], quality.servable
-    said = answers.predictions[0].values[sample_positions(answers.actual.rows, check.rows)]
+def draw_sample(model: str, data: Path, most: int, tolerance: float, answers: Answers) -> Sample:
+    """At most so many seeded test rows with what the candidate said about them: class labels, not their positions."""
+    candidate = answers.models[0]
+    said = answers.predictions[0].values[sample_positions(answers.actual.rows, most)]
     expected = said if answers.actual.classes is None else answers.actual.classes[said]
-    rows = sample_rows(data / TEST_FILE, candidate.predictor.inputs, check.rows).to_pandas()
-    return make_sample(model, answers.actual.task, candidate.digest, rows, expected, check.tolerance)
+    rows = sample_rows(data / TEST_FILE, candidate.predictor.inputs, most).to_pandas()
+    return make_sample(model, answers.actual.task, candidate.digest, rows, expected, tolerance)
 
 
 def concurrencies(quality: QualitySpec) -> list[int]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,8 @@ class Served:
     pid: int
     ran: str
     """What ran, with versions: ``ostinato-mlflow, kserve 0.21.0, scikit-learn 1.9.1``."""
+    wait: Callable[[], int]
+    """Returns the exit code of the process when it has ended."""
 
 
 @contextmanager
@@ -50,11 +52,13 @@ def serving(
     first: "pd.DataFrame | None" = None,
     runtime: str = "ostinato-mlflow",
     protocol: str = "v2",
+    http_port: int | None = None,
 ) -> Iterator[Served]:
-    """Serve a model folder on loopback, on free ports, in a fresh process that is gone at the end whatever happens.
+    """Serve a model folder on loopback in a fresh process that is gone at the end whatever happens.
 
-    It also ends when this process is killed: its standard input is then closed. first: rows of the first inference,
-    the folder's own input example unless given. runtime: a name of the table. protocol: v1 or v2, of that inference.
+    It listens on free ports, unless one is given for REST. It also ends when this process is killed: its standard input
+    is then closed. first: rows of the first inference, the folder's own input example unless given. runtime: a name of
+    the table. protocol: v1 or v2, of that inference.
     Raises OstinatoError with what the process wrote when it ends, does not answer within 60 s, or refuses the first
     inference, and when the runtime can't be started on this machine; InputError for an unknown runtime or when there
     are no rows to ask with.
@@ -66,6 +70,7 @@ def serving(
     if rows is None:
         raise InputError(f"{model_folder} has no input example; give the rows of the first inference")
     ports = _free_ports(3)
+    ports[0] = http_port or ports[0]
     with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory(prefix="ostinato-serving-") as empty:
         places = {"model_dir": str(model_folder.absolute()), "model_name": name, "empty_dir": empty}
         places |= dict(zip(("http_port", "grpc_port", "metrics_port"), map(str, ports), strict=True))
@@ -81,7 +86,7 @@ def serving(
                 raise OstinatoError(f"the server of {name} is ready but does not answer: {error}") from error
             cold_start_s = time.perf_counter() - began
             ran = _ran(runtime, known.start, url)
-            yield Served(url, f"127.0.0.1:{ports[1]}", name, cold_start_s, process.pid, ran)
+            yield Served(url, f"127.0.0.1:{ports[1]}", name, cold_start_s, process.pid, ran, process.wait)
         finally:
             _end(process)
 

@@ -31,6 +31,7 @@ def prove(folder: Path, sample: Sample, serving_spec: ServingSpec, concurrencies
     runtime, protocol = serving_spec.runtime, serving_spec.protocol
     common: dict[str, Any] = {"runtime": runtime, "protocol": protocol, "rows": len(sample.expected)}
     common |= {
+        "tolerance": sample.tolerance,
         "sample_digest": sample.digest(),
         "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
     }

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SAMPLE_FILE = "sample.json"
+NEXT_TO_ZERO = 1e-2
+"""Of the largest expected number: a smaller one is compared as if it were so large."""
 
 
 class Sample(Document):
@@ -29,7 +31,7 @@ class Sample(Document):
     expected: tuple[JsonValue, ...]
     """The offline predictions, one a row: numbers, or class labels."""
     tolerance: float
-    """Largest relative difference of a served number. Classes must be equal."""
+    """Largest :func:`difference` that is allowed: 0 for classes."""
 
     @property
     def rows(self) -> "pd.DataFrame":
@@ -49,7 +51,7 @@ class Sample(Document):
 def make_sample(
     model: str, task: Task, digest: str, rows: "pd.DataFrame", expected: "np.ndarray", tolerance: float
 ) -> Sample:
-    """rows: (n, inputs). expected: the offline predictions (n,), float64 or class labels."""
+    """rows: (n, inputs). expected: the offline predictions (n,), float64 or class labels. tolerance: of numbers."""
     columns: dict[str, Any] = {str(name): json_values(column) for name, column in rows.items()}
     return Sample(
         model=model,
@@ -57,7 +59,7 @@ def make_sample(
         model_digest=digest,
         columns=json.loads(json.dumps(columns)),
         expected=expected.tolist(),
-        tolerance=tolerance,
+        tolerance=tolerance if task == "regression" else 0.0,
     )
 
 
@@ -65,7 +67,7 @@ def difference(found: "np.ndarray", expected: "np.ndarray", task: Task) -> float
     """How far served (n,) is from expected (n,).
 
     Classification: the share of the rows with another class. Regression: the largest |served - expected| relative to
-    |expected|, or to a millionth of the largest |expected| where that is more, so that rounding next to zero counts
+    |expected|, or to a hundredth of the largest |expected| where that is more, so that rounding next to zero counts
     for what it is; infinite where one is not finite.
     """
     import numpy as np
@@ -79,5 +81,5 @@ def difference(found: "np.ndarray", expected: "np.ndarray", task: Task) -> float
         return float("inf")
     size = np.abs(expected)
     apart = np.abs(found - expected)
-    scale = np.maximum(size, size.max() * 1e-6)
+    scale = np.maximum(size, size.max() * NEXT_TO_ZERO)
     return float(np.divide(apart, scale, out=np.where(apart > 0, np.inf, 0.0), where=scale > 0).max())

@@ -14,7 +14,13 @@ from training.spec import QualitySpec
 
 N = 2000
 SERVED = ServingProof(
-    runtime="ostinato-mlflow", ran="kserve", protocol="v2", rows=500, worst_difference=0.0, size_bytes=2**20
+    runtime="ostinato-mlflow",
+    ran="kserve",
+    protocol="v2",
+    rows=500,
+    worst_difference=0.0,
+    tolerance=1e-9,
+    size_bytes=2**20,
 )
 
 

@@ -15,7 +15,6 @@ from components.serving.sample import Sample
 from training.spec import ColdStartCheck, LatencyCheck, QualitySpec, ServableCheck, SizeCheck
 
 MAE = {"kind": "absolute", "metric": "mae", "max": 60}
-SERVABLE = ServableCheck(kind="servable")
 
 
 def found(verdict, name):
@@ -87,6 +86,7 @@ def proof(**changed):
         "protocol": "v2",
         "rows": 500,
         "worst_difference": 0.0,
+        "tolerance": 1e-9,
         "cold_start_s": 2.0,
         "latency": (Latency(concurrency=1, p50_ms=3, p99_ms=9, calls=200),),
         "size_bytes": 2**20,
@@ -108,7 +108,8 @@ def proof(**changed):
 )
 def test_only_equal_answers_pass(worst, task, status, words):
     failure = "" if worst is not None else "no such file"
-    check = judge_servable(SERVABLE, proof(worst_difference=worst, failure=failure), task)
+    allowed = 1e-9 if task == "regression" else 0.0
+    check = judge_servable(proof(worst_difference=worst, failure=failure, tolerance=allowed), task)
     assert (check.status, check.required) == (status, True) and words in check.reason
     json.dumps(check.model_dump(mode="json"), allow_nan=False)
 
@@ -138,3 +139,9 @@ def test_the_proof_can_not_be_named_twice_nor_made_optional():
         QualitySpec.model_validate({"metric": "mae", "checks": [{"kind": "servable"}, {"kind": "servable", "rows": 9}]})
     with pytest.raises(ValueError, match="required"):
         QualitySpec.model_validate({"metric": "mae", "checks": [{"kind": "servable", "required": False}]})
+
+
+def test_an_export_to_onnx_has_a_tolerance_of_its_own_unless_one_is_stated():
+    check = ServableCheck(kind="servable")
+    assert (check.tolerance_for("mlflow"), check.tolerance_for("onnx")) == (1e-9, 1e-4)
+    assert ServableCheck(kind="servable", tolerance=0).tolerance_for("onnx") == 0

@@ -66,8 +66,9 @@ def test_a_sample_reads_back_as_the_rows_and_answers_that_it_was_made_of(
 def test_numbers_differ_relative_to_their_size_and_rounding_next_to_zero_is_none() -> None:
     expected = np.array([1e6, 2.0, 0.0])
     assert difference(expected.copy(), expected, "regression") == 0
-    assert difference(expected + np.array([0, 2e-8, 0]), expected, "regression") == pytest.approx(1e-8)
-    assert difference(expected + np.array([0, 0, 1e-12]), expected, "regression") == pytest.approx(1e-12)
+    assert difference(expected + np.array([1e-2, 0, 0]), expected, "regression") == pytest.approx(1e-8)
+    assert difference(expected + np.array([0, 2e-8, 0]), expected, "regression") == pytest.approx(2e-12)
+    assert difference(expected + np.array([0, 0, 1e-6]), expected, "regression") == pytest.approx(1e-10)
     assert difference(expected * np.nan, expected, "regression") == np.inf
     assert difference(expected[:2], expected, "regression") == np.inf
     assert difference(np.array([1e-9]), np.zeros(1), "regression") == np.inf
