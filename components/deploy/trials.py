@@ -84,9 +84,6 @@ def with_shadow(spec: ModelSpec, now: bytes, version: str, storage_uri: str, evi
     predictor |= {"minReplicas": 1, "maxReplicas": 1}
     # A mirrored request has the live model's name in its path, and a mirror can't change paths.
     predictor["model"]["args"] = [f"--model_name={spec.name}"]
-    if spec.serving.runtime == "ostinato-mlflow":
-        ready = {"httpGet": {"path": f"/v2/models/{spec.name}/ready", "port": 8080}}
-        predictor["model"]["readinessProbe"] = {**ready, "periodSeconds": 2, "failureThreshold": 60}
     plain = from_bytes(without_shadow(now, spec.name))
     return to_bytes([*plain, shadow, _mirror_route(spec)])
 
