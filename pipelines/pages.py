@@ -47,6 +47,7 @@ def write_pages(
         evidence=evidence,
         version=_output(result, "register", "version"),
         commit=_output(result, "deploy", "commit"),
+        canary=_output(result, "deploy", "canary_percent"),
     )
     page.write_text(text, encoding="utf-8")
     return page

@@ -58,6 +58,8 @@ class Summary:
     """pass, reject, or empty where the run ended before it was judged."""
     version: str
     commit: str
+    canary_percent: int
+    """Of the requests, where the version went live as a canary; 0 for all of them."""
     folder: str
     page: str
     """The page to open; empty before evaluate."""
@@ -199,6 +201,7 @@ def finish(spec: ModelSpec, run: str, result: RunResult, verdict: Verdict | None
         decision=verdict.decision if verdict else "",
         version=_parameter(result, "register", "version"),
         commit=_parameter(result, "deploy", "commit"),
+        canary_percent=int(float(_parameter(result, "deploy", "canary_percent") or 0)),
         folder=str(result.run_dir),
         page=str(page),
         seconds=round(result.seconds, 3),

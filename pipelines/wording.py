@@ -30,7 +30,8 @@ def told(finished: "Finished") -> str:
         decision = "[bold green]pass[/]" if summary.decision == "pass" else "[bold red]reject[/]"
         parts.append(rendered(f"decision  {decision}"))
     if summary.version:
-        parts.append(f"version   {summary.version}\n")
+        share = f", a canary with {summary.canary_percent} % of the requests" if summary.canary_percent else ""
+        parts.append(f"version   {summary.version}{share}\n")
     if summary.commit:
         parts.append(f"commit    {summary.commit}\n")
     parts.append(f"report    {summary.page}\n")

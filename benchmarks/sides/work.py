@@ -90,6 +90,5 @@ def deploy(version: str, judged: str) -> str:
     from components.deploy.steps import deploy
 
     verdict = Path(judged, "verdict.json")
-    return deploy(
-        spec().canonical_json(), TRACKING_URI, MANIFESTS, version, spec().release.mode, "unknown", "by-hand", verdict
-    )
+    where = (TRACKING_URI, MANIFESTS, version, spec().release.mode)
+    return deploy(spec().canonical_json(), *where, "unknown", "by-hand", verdict).commit

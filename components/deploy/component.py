@@ -16,7 +16,7 @@ def deploy(
     run: str,
     verdict: dsl.Input[dsl.Artifact],
     artifacts_destination: str = "",
-) -> NamedTuple("Outputs", [("commit", str)]):  # pyright: ignore[reportInvalidTypeForm]
+) -> NamedTuple("Outputs", [("commit", str), ("canary_percent", int)]):  # pyright: ignore[reportInvalidTypeForm]
     """Commit the version's manifest, or propose it, and let the registry's aliases follow git."""
     from pathlib import Path
 
@@ -24,4 +24,5 @@ def deploy(
 
     where = (tracking_uri, manifests_remote)
     judged = Path(verdict.path)
-    return (deploy(spec, *where, version, release, code_version, run, judged, artifacts_destination),)
+    done = deploy(spec, *where, version, release, code_version, run, judged, artifacts_destination)
+    return done.commit, done.canary_percent

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from components.deploy.reconcile import reconcile
-from components.deploy.release import ReleaseMode, release
+from components.deploy.release import Release, ReleaseMode, release
 from components.evidence import Verdict
 from components.register.lookup import registry
 from components.register.steps import check_decision
@@ -21,8 +21,8 @@ def deploy(
     run: str,
     verdict: Path,
     artifacts_destination: str = "",
-) -> str:
-    """Release ``version`` as the spec's JSON says, then reconcile; returns the commit that holds its manifest.
+) -> Release:
+    """Release ``version`` as the spec's JSON says, then reconcile.
 
     ``release_mode`` is `direct` or `pull-request`. ``artifacts_destination`` is where an MLflow server that hands out
     files itself keeps them (gs://, s3:// or file:///), "" for other servers. Nothing changes if the manifest is live
@@ -51,7 +51,7 @@ def deploy(
         artifacts_destination=artifacts_destination,
     )
     reconcile(tracking_uri, manifests_remote, model.name)
-    return released.commit
+    return released
 
 
 def check_mode(text: str) -> ReleaseMode:

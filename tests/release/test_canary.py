@@ -181,7 +181,9 @@ def test_the_deploy_step_leaves_the_champion_as_it_is_and_a_rerun_gets_the_same_
     release(spec, place.tracking_uri, place.remote, "1", "direct")
     files = candidate(tmp_path / "two", 2, champion="1")
     for _ in range(2):
-        deploy(spec.canonical_json(), place.tracking_uri, place.remote, "2", "direct", "c0de", "run-2", files.verdict)
+        where = (place.tracking_uri, place.remote, "2", "direct")
+        done = deploy(spec.canonical_json(), *where, "c0de", "run-2", files.verdict)
+        assert (done.version, done.canary_percent) == ("2", 5)
         assert registry(place.tracking_uri).aliases(NAME)["champion"] == "1"
         rival = fetch_rival(NAME, place.remote, place.tracking_uri, files.model, tmp_path / f"rival-{_}")
         assert rival and rival.version == "1"

@@ -151,7 +151,7 @@ files = Candidate(*(Path(p) for p in {[str(p) for p in vars(files).values()]!r})
 spec = {model_spec().canonical_json()!r}
 version = register(spec, {place.tracking_uri!r}, "other-code", "other-run", files)
 where = ({place.tracking_uri!r}, {place.remote!r}, version)
-commit = deploy(spec, *where, "direct", "other-code", "other-run", files.verdict)
+commit = deploy(spec, *where, "direct", "other-code", "other-run", files.verdict).commit
 assert not {{"mlflow", "pandas", "polars", "kfp", "sqlalchemy"}} & sys.modules.keys()
 print(version, commit)
 """

@@ -174,8 +174,8 @@ def test_a_release_mode_that_does_not_exist_is_refused(place: Place, files: Cand
 def test_deploy_commits_once_and_the_aliases_follow(place: Place, tmp_path: Path) -> None:
     first, second = candidate(tmp_path / "1", 1), candidate(tmp_path / "3", 3, champion="1")
     deploy(SPEC, place.tracking_uri, place.remote, "1", "direct", "c", "run-1", first.verdict)
-    commit = deploy(SPEC, place.tracking_uri, place.remote, "3", "direct", "c", "run-3", second.verdict)
-    again = deploy(SPEC, place.tracking_uri, place.remote, "3", "direct", "new", "run-4", second.verdict)
+    commit = deploy(SPEC, place.tracking_uri, place.remote, "3", "direct", "c", "run-3", second.verdict).commit
+    again = deploy(SPEC, place.tracking_uri, place.remote, "3", "direct", "new", "run-4", second.verdict).commit
     assert commit == again == bare_git(place.manifests, "rev-parse", "main")
     assert registry(place.tracking_uri).aliases(NAME) == {"candidate": "3", "champion": "3", "previous": "1"}
     assert "Ostinato-Run: run-3\nOstinato-Code: c" in bare_git(place.manifests, "log", "-1", "--format=%B", "main")
