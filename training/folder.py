@@ -14,7 +14,7 @@ from types import ModuleType
 from training.errors import InputError, OstinatoError, did_you_mean
 from training.spec import ModelSpec, load_spec
 
-NAME = re.compile(r"[a-z]([-a-z0-9]{0,48}[a-z0-9])?")
+NAME = re.compile(r"[a-z]([-a-z0-9]{0,46}[a-z0-9])?")
 
 
 def workspace_root() -> Path:
@@ -37,7 +37,7 @@ def check_name(name: str) -> str:
     """The name itself. Raises InputError unless it is safe as a folder, a branch and a Kubernetes name."""
     if not NAME.fullmatch(name):
         raise InputError(
-            f"model name {name!r} is not allowed: use 1 to 50 lower-case letters, digits and hyphens, "
+            f"model name {name!r} is not allowed: use 1 to 48 lower-case letters, digits and hyphens, "
             "starting with a letter, such as demand-forecaster"
         )
     return name

@@ -66,7 +66,8 @@ __all__ = [
     "parse_spec",
 ]
 
-ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=50)]
+ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=48)]
+"""KServe labels pods with `isvc.NAME-predictor`, and a label has at most 63 characters."""
 
 
 class TrainingSpec(Section):

@@ -110,7 +110,7 @@ def test_a_spec_survives_its_canonical_text() -> None:
     assert ModelSpec.model_validate_json(spec.canonical_json()) == spec
 
 
-@pytest.mark.parametrize("name", ["../x", "a b", "A", "-a", "a-", "a_b", "", "a" * 51, "a;b", "a\nb", "a'b", "ä"])
+@pytest.mark.parametrize("name", ["../x", "a b", "A", "-a", "a-", "a_b", "", "a" * 49, "a;b", "a\nb", "a'b", "ä"])
 def test_a_name_that_is_unsafe_as_folder_branch_or_resource_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="is not allowed"):
         check_name(name)
