@@ -19,10 +19,11 @@ ATTEMPTS = 5
 """How often a write is tried when other writers make the same thing."""
 EXISTS, MISSING = "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"
 _CONFLICT = re.compile(r"IntegrityError|UNIQUE constraint|duplicate key|Duplicate entry|database is locked")
-_BOUNDED = {
+_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
@@ -47,9 +48,10 @@ def registry_errors(tracking_uri: str, fine: str = "") -> Iterator[None]:
 def mlflow_client(tracking_uri: str) -> "MlflowClient":
     """A client for the tracking URI, which also becomes MLflow's global one: its SQL store reads that itself.
 
-    Makes the SQLite store on first use. Retries and time-outs are bounded unless the user has set them.
+    Makes the SQLite store on first use. Retries and time-outs are bounded, and there are no progress bars, unless the
+    user has set that.
     """
-    for name, value in _BOUNDED.items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     import mlflow
 

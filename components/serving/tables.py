@@ -67,6 +67,8 @@ def _without_names(estimator: Any) -> Any:
     own = type(estimator).__module__.startswith("sklearn.") and not isinstance(estimator, FunctionTransformer)
     if not own or hasattr(estimator, "_sklearn_output_config"):  # a step that was told to make DataFrames
         return None
+    if any(hasattr(part, "feature_names_in_") for part in vars(estimator).values()):  # it asks others with the names
+        return None
     given = estimator.get_params(deep=False).keys()
     if INNER & given or estimator.get_params(deep=True).keys() != given:  # it may hand the DataFrame on
         return None

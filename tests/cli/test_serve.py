@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import OSTINATO, Finished, environment
+from conftest import OSTINATO, ROOT, Finished, environment
 from odd_servers import Answer, hangs_up, odd_server, says
 from servers import free_port
 
@@ -38,12 +39,26 @@ def test_the_live_model_answers_the_whole_test_set_as_it_did_offline(workspace: 
         wait_until_ready(f"http://127.0.0.1:{port}/v2/health/ready", server)
         told = ostinato("predict", MODEL, "rows.csv", "--url", f"http://127.0.0.1:{port}", "--json", expect=0)
         by_curl = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True).stdout
+        example = ostinato(
+            "predict", MODEL, str(ROOT / "app" / "example.csv"), "--url", f"http://127.0.0.1:{port}", "--json", expect=0
+        )
+        forecasts = subprocess.run(
+            [sys.executable, "-m", "app", "app/example.csv", "--url", f"http://127.0.0.1:{port}", "--model", MODEL],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=30) == 0
     answers = [row["prediction"] for row in json.loads(told.out)]
     offline = load_model(folder / "train" / "attempt-1" / "candidate").predict(test)
     np.testing.assert_allclose(answers, offline, rtol=1e-9)
     assert json.loads(by_curl)["outputs"][0]["name"] == "predict"
+    predicted = [row["prediction"] for row in json.loads(example.out)]
+    lines = forecasts.splitlines()[1:]
+    assert [float(line.split()[-1].replace(",", "")) for line in lines] == [round(one, 1) for one in predicted]
+    assert len(lines) == 24
 
 
 def wait_until_ready(url: str, server: subprocess.Popen[str], tries: int = 300) -> None:

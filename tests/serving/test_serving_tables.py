@@ -62,6 +62,13 @@ def test_a_matrix_gives_the_answers_of_a_dataframe_to_the_last_bit(rows: pd.Data
     assert asked_with_a_matrix >= 60
 
 
+def test_trees_with_categories_keep_the_names_for_the_encoder_inside(rows: pd.DataFrame) -> None:
+    model = HistGradientBoostingRegressor(categorical_features=["visits"], max_iter=5)
+    some = rows.assign(visits=rows["visits"] % 5)
+    _, table = table_maker(Predictor(model.fit(some, amounts(some)), list(rows), {}), COLUMNS)
+    assert table is not matrix
+
+
 @pytest.mark.parametrize(
     "model",
     [
