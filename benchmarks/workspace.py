@@ -8,15 +8,17 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
 from frameworks import ROOT
 from measure import timed
+
+from components.deploy.manifest import parse
 
 EARLIER = "2012-06-01"
 """The earlier run's rows end here."""
 AS_OF = "2019-08-01"
 """New data: seven years more, so that the candidate beats the champion by far."""
-MANIFEST = "main:models/demand-forecaster/inferenceservice.yaml"
+MODEL = "demand-forecaster"
+MANIFEST = f"main:models/{MODEL}/inferenceservice.yaml"
 
 
 class Workspace:
@@ -49,13 +51,12 @@ class Workspace:
 
         Of the whole model folder the bytes differ: MLflow notes which setuptools is installed.
         """
-        manifest = yaml.safe_load(self._git("show", MANIFEST))
-        live = manifest["metadata"]["annotations"]["ostinato.dev/model-version"]
-        folder = manifest["spec"]["predictor"]["model"]["storageUri"].removeprefix("file://")
+        live = parse(self._git("show", MANIFEST).encode(), MODEL, "")
+        folder = live.storage_uri.removeprefix("file://")
         weights = hashlib.sha256(Path(folder, "model.skops").read_bytes()).hexdigest()
         self._weights = self._weights or weights
-        if (live, weights) != (version, self._weights):
-            raise RuntimeError(f"version {live}, weights {weights} are live, not {version}, {self._weights}")
+        if (live.version, weights) != (version, self._weights):
+            raise RuntimeError(f"version {live.version}, weights {weights} are live, not {version}, {self._weights}")
 
     def clear(self) -> None:
         """As on a new machine: no registry, no repository, no package."""
