@@ -1,0 +1,63 @@
+"""What the commands share: the application, their common arguments, and where this workspace keeps things."""
+
+from typing import Annotated, Any
+
+import typer
+
+from training.errors import InputError
+from training.folder import model_names, workspace_root
+
+app = typer.Typer(
+    help="Continuous training: from new data to a served champion, exactly once, with the evidence.",
+    epilog="Exit codes: 0 done, 1 the run failed, 2 wrong input or configuration, 3 the gate said no.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+testset = typer.Typer(help="The fixed test set of a model.", no_args_is_help=True)
+app.add_typer(testset, name="testset")
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names for shell completion; none outside a workspace."""
+    try:
+        return [name for name in model_names(workspace_root()) if name.startswith(incomplete)]
+    except InputError:
+        return []
+
+
+Model = Annotated[str, typer.Argument(help="Name of the model.", autocompletion=complete_model)]
+AnyModel = Annotated[
+    str | None, typer.Argument(help="Name of the model; all unless given.", autocompletion=complete_model)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    pass
+
+
+def places():
+    """Where this workspace keeps things."""
+    from pipelines.settings import load_places
+
+    return load_places(workspace_root())
+
+
+def manifests(here: Any) -> str:
+    """The manifests remote, made first where it is the embedded one."""
+    from components.deploy.repository import ensure_local_repository
+
+    if here.embedded_manifests:
+        ensure_local_repository(here.local_manifests, here.root / "manifests")
+    return here.manifests_remote
+
+
+def one_of(*options: tuple[str, bool]) -> None:
+    """Raises InputError unless exactly one of the options was given."""
+    given = [name for name, is_given in options if is_given]
+    if len(given) != 1:
+        names = ", ".join(name for name, _ in options)
+        raise InputError(f"give exactly one of {names}; given: {' and '.join(given) or 'none'}")

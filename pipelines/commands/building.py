@@ -1,0 +1,153 @@
+"""Commands that build a version: a run, its package and page, and what a run starts from."""
+
+import json
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.base import AnyModel, AsJson, Model, app, places, testset
+from training.errors import InputError
+from training.folder import model_names, model_spec, workspace_root
+
+
+@app.command(epilog="Examples: ostinato run demand-forecaster; ostinato run demand-forecaster --param as_of=2018-06-01")
+def run(
+    model: Model,
+    data: Annotated[str | None, typer.Option(help="File, directory, glob or URI instead of the spec's source.")] = None,
+    until: Annotated[str, typer.Option(help="Last step: preprocess, train, evaluate, register or deploy.")] = "deploy",
+    param: Annotated[
+        list[str] | None, typer.Option(help="name=value: as_of (ISO date or time) or a hyperparameter. Repeatable.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Id of a run that did not finish: go on from there.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole pipeline here, from the same compiled package that the clusters get."""
+    from pipelines.progress import Progress
+    from pipelines.run import run_model
+    from pipelines.wording import told
+
+    with Progress(sys.stderr, model) as progress:
+        finished = run_model(
+            places(),
+            model,
+            data=data,
+            until=until,
+            parameters=parse_parameters(param or []),
+            release=release,
+            resume=resume,
+            on_event=progress.show,
+        )
+    if as_json:
+        document = asdict(finished.summary) | {"verdict": finished.verdict and finished.verdict.model_dump(mode="json")}
+        print(json.dumps(document, indent=2))
+    else:
+        print(told(finished))
+    if finished.refusal:
+        raise finished.refusal
+
+
+@app.command("compile", epilog="Example: ostinato compile demand-forecaster -o package.yaml")
+def compile_(
+    model: Model,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    until: Annotated[str, typer.Option(help="Last step of the package.")] = "deploy",
+) -> None:
+    """Write the model's pipeline package (kfp v2 IR). Equal input gives equal bytes."""
+    from pipelines.package import check_step, package_file
+
+    here = places()
+    spec = model_spec(here.root, model)
+    package = package_file(here.root, spec, image=here.image, until=check_step(until), cache=here.packages)
+    if not output.parent.is_dir():
+        raise InputError(f"--output {str(output)!r}: the folder {output.parent} does not exist")
+    shutil.copyfile(package, output)
+    print(f"wrote {output}")
+
+
+@app.command(epilog="Example: ostinato report; ostinato report demand-forecaster-20260101-120000-ab12")
+def report(
+    run: Annotated[str | None, typer.Argument(help="Id of a run; the newest unless given.")] = None,
+) -> None:
+    """Name the page of a run, and open it where there is a desktop."""
+    from pipelines.pages import PAGE
+    from pipelines.run import find_run
+
+    here = places()
+    page = here.runs / find_run(here, run) / PAGE
+    if not page.is_file():
+        raise InputError(f"{page} does not exist: that run was stopped; finish it with: ostinato run MODEL --resume ID")
+    print(page)
+    if sys.stdout.isatty():
+        typer.launch(str(page))
+
+
+@app.command(epilog="Example: ostinato validate demand-forecaster")
+def validate(model: AnyModel = None) -> None:
+    """Check spec, model code, data contract and manifest without running anything."""
+    from pipelines.validate import validate_model
+
+    here = places()
+    for name in [model] if model else model_names(here.root):
+        for line in validate_model(here, name):
+            print(f"{name}: {line}")
+
+
+@app.command(epilog="Example: ostinato schema > spec.schema.json")
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="The reference in words instead.")] = False,
+) -> None:
+    """Print the JSON Schema of spec.yaml."""
+    from training.reference import reference
+    from training.spec import json_schema
+
+    print(reference().rstrip("\n") if markdown else json.dumps(json_schema(), indent=2))
+
+
+@app.command(epilog="Example: ostinato new churn --task classification --data churn.csv --target left --key customer")
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the new model: lower-case letters, digits, hyphens.")],
+    task: Annotated[str, typer.Option(help="regression or classification.")],
+    data: Annotated[Path | None, typer.Option(help="Your CSV or Parquet file; else a small real data set.")] = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column that orders the rows: split by time.")] = None,
+    key: Annotated[str | None, typer.Option(help="Column that identifies a row: split by its hash.")] = None,
+) -> None:
+    """Make a new model folder that runs at once."""
+    from pipelines.new import check_task, create_model
+
+    folder = create_model(workspace_root(), name, check_task(task), data, target, time, key)
+    print(f"made {folder}\nnext: ostinato validate {name}, then ostinato run {name}")
+
+
+@testset.command("rotate", epilog="Example: ostinato testset rotate demand-forecaster")
+def rotate(
+    model: Model,
+    data: Annotated[str | None, typer.Option(help="File, directory, glob or URI instead of the spec's source.")] = None,
+    as_of: Annotated[str, typer.Option(help="ISO date or time: pin as if on that day.")] = "",
+) -> None:
+    """Pin today's test side as the fixed test set and write it into spec.yaml."""
+    from components.preprocess.rotate import rotate
+    from pipelines.run import data_uri
+
+    here = places()
+    done = rotate(here.root, model, data_uri(here, model_spec(here.root, model), data), as_of)
+    replaced = f", in place of the one of {done.replaced.pinned_on}" if done.replaced else ""
+    print(f"pinned {done.rows} test rows at {done.path}{replaced}\nsha256 {done.sha256}, written into spec.yaml")
+
+
+def parse_parameters(given: list[str]) -> dict[str, str]:
+    """``name=value`` pairs. Raises InputError for anything else, and for a name given twice."""
+    found: dict[str, str] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"--param {one!r} is not name=value; write for example --param as_of=2018-06-01")
+        if name in found:
+            raise InputError(f"--param {name} is given twice: {found[name]} and {value}")
+        found[name] = value
+    return found

@@ -1,0 +1,170 @@
+"""Commands that say or change what is live: each change is a commit, and the registry follows."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.commands.base import AnyModel, AsJson, Model, app, manifests, one_of, places
+from training.errors import InputError
+from training.folder import model_names, model_spec
+
+
+@app.command(epilog="Example: ostinato status --json")
+def status(model: AnyModel = None, as_json: AsJson = False) -> None:
+    """What is live by git, what the registry's aliases say, whether they agree, and what is proposed."""
+    from pipelines.status import model_status
+    from pipelines.wording import status_table
+
+    here = places()
+    names = [model] if model else model_names(here.root)
+    rows = [model_status(here, model_spec(here.root, name)) for name in names]
+    print(json.dumps([asdict(row) for row in rows], indent=2) if as_json else status_table(rows))
+
+
+@app.command(epilog="Examples: ostinato promote churn --version 3; ostinato promote churn --to production")
+def promote(
+    model: Model,
+    version: Annotated[str | None, typer.Option(help="Model version; the registry's candidate unless given.")] = None,
+    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    to: Annotated[str | None, typer.Option(help="production: copy there what is released, which staging runs.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Release a registered version that passed: a commit that names it, then reconcile. Or, with --to, bring what is
+    released to production."""
+    if to is not None:
+        if version is not None or release is not None:
+            raise InputError("--to copies what is released as it is; leave out --version and --release")
+        promote_to(model, to, as_json)
+        return
+    from components.deploy.reconcile import reconcile
+    from components.deploy.release import promote
+    from components.deploy.steps import check_mode
+
+    here = places()
+    spec = model_spec(here.root, model)
+    mode = check_mode(release) if release else None
+    done = promote(spec, here.tracking_uri, manifests(here), version, mode, here.artifacts_destination)
+    changes = reconcile(here.tracking_uri, here.manifests_remote, model)
+    tell_release(done, changes, as_json)
+
+
+def promote_to(model: str, environment: str, as_json: bool) -> None:
+    from components.deploy.environments import check_environment, promote_to_production
+    from pipelines.wording import promotion_line
+
+    check_environment(environment)
+    here = places()
+    model_spec(here.root, model)
+    done = promote_to_production(manifests(here), model)
+    print(json.dumps(asdict(done), indent=2) if as_json else promotion_line(done))
+
+
+@app.command(epilog="Example: ostinato rollback demand-forecaster")
+def rollback(model: Model, as_json: AsJson = False) -> None:
+    """Go back: end the canary if one runs, else git revert of the last release commit; then reconcile."""
+    from components.deploy.reconcile import reconcile
+    from components.deploy.rollback import rollback
+
+    here = places()
+    model_spec(here.root, model)
+    done = rollback(manifests(here), model)
+    changes = reconcile(here.tracking_uri, here.manifests_remote, model)
+    tell_release(done, changes, as_json)
+
+
+@app.command(
+    epilog="Examples: ostinato canary demand-forecaster --percent 10; ostinato canary demand-forecaster --finish"
+)
+def canary(
+    model: Model,
+    percent: Annotated[int | None, typer.Option(help="Start it, or change what it gets: 1 to 99.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="With --percent: the version; the running canary or the candidate unless given.")
+    ] = None,
+    finish: Annotated[bool, typer.Option("--finish", help="The canary becomes the live version.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="The canary goes away.")] = False,
+    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a new version a share of the requests first: a commit, then reconcile. The champion stays until --finish."""
+    from components.deploy.canary import finish_canary, start_canary
+    from components.deploy.reconcile import reconcile
+    from components.deploy.rollback import end_canary
+    from components.deploy.steps import check_mode
+
+    one_of(("--percent", percent is not None), ("--finish", finish), ("--abort", abort))
+    if version and percent is None:
+        raise InputError(f"--version {version} goes with --percent; --finish and --abort take the running canary")
+    here = places()
+    spec = model_spec(here.root, model)
+    mode = check_mode(release) if release else None
+    remote = manifests(here)
+    if percent is not None:
+        done = start_canary(spec, here.tracking_uri, remote, percent, version, mode, here.artifacts_destination)
+    elif finish:
+        done = finish_canary(spec, here.tracking_uri, remote, mode, here.artifacts_destination)
+    else:
+        done = end_canary(remote, model)
+    tell_release(done, reconcile(here.tracking_uri, remote, model), as_json)
+
+
+@app.command(
+    epilog="Examples: ostinato shadow demand-forecaster --version 4; ostinato shadow demand-forecaster --off; "
+    "ostinato shadow demand-forecaster --compare rows.csv --url http://live --shadow-url http://shadow"
+)
+def shadow(
+    model: Model,
+    version: Annotated[str | None, typer.Option(help="Mirror the live model's requests to this version.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Take the shadow away.")] = False,
+    compare: Annotated[Path | None, typer.Option(help="CSV, JSON or Parquet: ask both for these rows.")] = None,
+    url: Annotated[str | None, typer.Option(help="With --compare: where the live model is served.")] = None,
+    shadow_url: Annotated[str | None, typer.Option(help="With --compare: where the shadow is served.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a copy of every request to another version, and compare what the two answer. Callers notice nothing."""
+    from components.deploy.shadow import end_shadow, start_shadow
+
+    one_of(("--version", version is not None), ("--off", off), ("--compare", compare is not None))
+    here = places()
+    spec = model_spec(here.root, model)
+    if compare is not None:
+        tell_comparison(spec, compare, url, shadow_url, as_json)
+    elif version is not None:
+        done = start_shadow(spec, here.tracking_uri, manifests(here), version, here.artifacts_destination)
+        tell_release(done, [], as_json)
+    else:
+        tell_release(end_shadow(manifests(here), model), [], as_json)
+
+
+@app.command("reconcile", epilog="Example: ostinato reconcile")
+def reconcile_(as_json: AsJson = False) -> None:
+    """Make the registry's aliases follow the manifests repository. Run it as often as you like."""
+    from components.deploy.reconcile import reconcile
+    from pipelines.wording import alias_lines
+
+    here = places()
+    changes = reconcile(here.tracking_uri, manifests(here))
+    print(json.dumps([asdict(change) for change in changes], indent=2) if as_json else alias_lines(changes))
+
+
+def tell_comparison(spec: Any, rows: Path, url: str | None, shadow_url: str | None, as_json: bool) -> None:
+    from components.serving.compare import compare_served
+    from pipelines.predict import read_rows
+    from pipelines.wording import comparison_table
+
+    if not (url and shadow_url):
+        raise InputError("--compare needs both --url, of the live model, and --shadow-url")
+    found = compare_served(url, shadow_url, spec.name, read_rows(rows), spec.task, spec.serving.protocol)
+    print(json.dumps(asdict(found), indent=2) if as_json else comparison_table(found))
+
+
+def tell_release(done: Any, changes: list[Any], as_json: bool) -> None:
+    from pipelines.wording import alias_lines, release_line
+
+    if as_json:
+        print(json.dumps(asdict(done) | {"aliases": [asdict(change) for change in changes]}, indent=2))
+    else:
+        print(release_line(done) + "\n" + alias_lines(changes))

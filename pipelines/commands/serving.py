@@ -1,0 +1,74 @@
+"""Commands that serve a model, ask one, and compare what answers with what git names."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.base import AsJson, Model, app, manifests, places
+from training.folder import model_spec
+
+
+@app.command(epilog="Examples: ostinato serve demand-forecaster --port 8080; ostinato serve demand-forecaster --follow")
+def serve(
+    model: Model,
+    version: Annotated[
+        str | None, typer.Option(help="Version of the registry instead of what git says is live.")
+    ] = None,
+    candidate: Annotated[bool, typer.Option("--candidate", help="The registry's candidate instead.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8080,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="When git names another version, it takes over; no request fails.")
+    ] = False,
+) -> None:
+    """Serve the live model here, from the storage URI in its manifest, until Ctrl-C (Open Inference Protocol)."""
+    from pipelines.serve import serve_model
+
+    here = places()
+    manifests(here)
+    serve_model(here, model_spec(here.root, model), version, candidate, port, follow)
+
+
+@app.command(epilog="Example: ostinato predict demand-forecaster rows.csv --url http://127.0.0.1:8080")
+def predict(
+    model: Model,
+    rows: Annotated[Path, typer.Argument(help="CSV, JSON (a list of objects) or Parquet with the model's inputs.")],
+    url: Annotated[
+        str, typer.Option(help="Where it is served: any KServe URL that speaks V2.")
+    ] = "http://127.0.0.1:8080",
+    as_json: AsJson = False,
+) -> None:
+    """Ask a served model for predictions."""
+    from pipelines.predict import predict_rows
+
+    here = places()
+    found = predict_rows(url, model_spec(here.root, model), rows)
+    if as_json:
+        print(found.to_json(orient="records", date_format="iso", double_precision=15))
+    else:
+        print(found.to_string(index=False))
+
+
+@app.command(epilog="Example: ostinato verify demand-forecaster --url https://demand-forecaster.example.org --wait 300")
+def verify(
+    model: Model,
+    url: Annotated[str, typer.Option(help="Of the live endpoint.")],
+    version: Annotated[
+        str | None, typer.Option(help="Version of the registry instead of what git says is live.")
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to try again while a rollout goes on.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """After a deploy: the endpoint is the version that git names, and answers the test sample as it was judged.
+
+    Exit code 3 when not.
+    """
+    from pipelines.verify import verify_model
+    from pipelines.wording import verified_line
+
+    here = places()
+    manifests(here)
+    done = verify_model(here, model_spec(here.root, model), url, version, wait)
+    print(json.dumps(asdict(done), indent=2) if as_json else verified_line(done))
