@@ -80,11 +80,6 @@ def live(remote: str, name: str) -> LiveModel | None:
     return parse(content, name, snapshot.commit) if content is not None else None
 
 
-def live_models(remote: str) -> list[LiveModel]:
-    """What git says is live, all models, by name. Raises InputError for a broken manifest."""
-    return [parse(content, name, commit) for name, (content, commit) in live_manifests(remote).items()]
-
-
 def live_manifests(remote: str) -> dict[str, tuple[bytes, str]]:
     """Bytes of every model's manifest and the commit they were read from, by model name."""
     with open_repository(remote) as repository:

@@ -47,15 +47,6 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Change:
-    """What a transaction writes: one file, and the commit's message."""
-
-    path: str
-    content: bytes
-    message: str
-
-
-@dataclass(frozen=True)
 class Repository:
     """A scratch bare repository that talks to one remote."""
 

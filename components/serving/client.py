@@ -16,14 +16,6 @@ DTYPES = {"FP64": "float64", "FP32": "float32", "INT64": "int64", "INT32": "int3
 """NumPy's names of the protocol's datatypes."""
 
 
-def infer(url: str, model: str, rows: "pd.DataFrame") -> "np.ndarray":
-    """Predictions (n,) for rows (n, inputs): float64 of a regressor, class labels of a classifier.
-
-    url: where the server is, such as ``http://127.0.0.1:8080``. Raises what :class:`ServedModel` raises.
-    """
-    return ServedModel(url, model).infer(rows)
-
-
 class ServedModel:
     """A model behind a URL, on one connection that is kept; not for several threads at once.
 

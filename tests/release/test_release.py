@@ -8,7 +8,7 @@ import pytest
 from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
 
-from components.deploy.release import live, live_models, open_proposals, promote, release
+from components.deploy.release import live, live_manifests, open_proposals, promote, release
 from components.deploy.rollback import rollback
 from components.register.registry import mlflow_client
 from training.errors import GateRefused, InputError, OstinatoError
@@ -204,10 +204,10 @@ def test_a_version_that_was_merged_and_rolled_back_can_be_proposed_again(place: 
 
 
 def test_live_models_are_all_that_git_names(place: Place) -> None:
-    assert live_models(place.remote) == [] and live(place.remote, NAME) is None
+    assert live_manifests(place.remote) == {} and live(place.remote, NAME) is None
     place.release("1")
     release(model_spec("other-model", registry=NAME), place.tracking_uri, place.remote, "1", "direct")
-    assert [one.name for one in live_models(place.remote)] == [NAME, "other-model"]
+    assert list(live_manifests(place.remote)) == [NAME, "other-model"]
 
 
 def test_a_release_over_http_reads_and_writes_the_same(place: Place, git_server: Any) -> None:
