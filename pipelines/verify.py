@@ -38,8 +38,11 @@ def verify_model(places: Places, spec: ModelSpec, url: str, version: str | None 
 
     version: of the registry, instead of what git says is live. wait_s: seconds to try again while a rollout goes on.
     Raises GateRefused with the reason when the endpoint is not that version, or does not answer as it was judged;
-    InputError when nothing is live, or the version has no sample; OstinatoError when its evidence was changed.
+    InputError when nothing is live, a canary runs, or the version has no sample; OstinatoError when its evidence was
+    changed.
     """
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"--url {url!r} is no address; write one such as https://{spec.name}.example.org")
     found = version_to_verify(places, spec, version)
     sample = fetch_sample(places.tracking_uri, found)
     return _tried(lambda: ask(spec, url, found, sample), wait_s)
@@ -57,6 +60,12 @@ def version_to_verify(places: Places, spec: ModelSpec, version: str | None) -> M
     running = live(places.manifests_remote, spec.name)
     if running is None:
         raise InputError(f"{spec.name} is not live yet; release it with: ostinato run {spec.name}")
+    if running.canary:
+        raise InputError(
+            f"version {running.canary.version} of {spec.name} is a canary, so one address answers with two versions; "
+            f"name one with --version and the address of its own service, or end the canary first: "
+            f"ostinato canary {spec.name} --finish or --abort"
+        )
     found = reader.version(running.registered_model, running.version)
     if found is None or found.digest != running.digest:
         raise OstinatoError(

@@ -22,7 +22,8 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "training" / "demand_forecaster", root / "training" / "demand_forecaster")
     shutil.copytree(ROOT / "manifests", root / "manifests")
     spec = root / "training" / "demand_forecaster" / "spec.yaml"
-    spec.write_text(spec.read_text().replace("max_p99_ms: 1000", "max_p99_ms: 5000"))
+    loose = spec.read_text().replace("max_p99_ms: 1000", "max_p99_ms: 5000")
+    spec.write_text(loose.replace("max_replicas: 3", "max_replicas: 1"))  # a canary wants a fixed number
     for day in ("2011-12-01", "2012-06-01"):
         done = run_ostinato(root, "run", MODEL, "--param", f"as_of={day}")
         assert done.code == 0, done.err
@@ -85,6 +86,21 @@ def test_an_endpoint_that_nobody_answers_at_is_not_verified(verify: Callable[...
 def test_a_version_that_is_not_there_is_wrong_input(verify: Callable[..., Finished]) -> None:
     done = verify("--url", "http://127.0.0.1:1", "--version", "9")
     assert done.code == 2 and "has versions 1, 2" in done.err
+
+
+def test_what_is_no_address_is_wrong_input(verify: Callable[..., Finished]) -> None:
+    done = verify("--url", "nonsense")
+    assert done.code == 2 and "--url 'nonsense' is no address" in done.err
+
+
+def test_while_a_canary_runs_one_address_is_two_versions(released: Path, verify: Callable[..., Finished]) -> None:
+    started = run_ostinato(released, "canary", MODEL, "--percent", "10", "--version", "1")
+    assert started.code == 0, started.err
+    try:
+        done = verify("--url", "http://127.0.0.1:1")
+        assert done.code == 2 and "version 1 of demand-forecaster is a canary" in done.err
+    finally:
+        run_ostinato(released, "canary", MODEL, "--abort")
 
 
 def test_a_model_that_is_not_live_is_wrong_input(ostinato: Callable[..., Finished]) -> None:
