@@ -25,6 +25,21 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def wait_until_ready(url: str, server: subprocess.Popen[str], tries: int = 300) -> None:
+    """Return when the address answers. Fails the test if the server ends, or after about a minute."""
+    for _ in range(tries):
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            assert server.poll() is None, "the server ended"
+            try:
+                server.wait(0.2)
+            except subprocess.TimeoutExpired:
+                continue
+    pytest.fail(f"{url} was not ready")
+
+
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Tracking URI of a real MLflow server with a SQLite store; clients reach the artifacts themselves."""

@@ -12,6 +12,7 @@ import gc
 import os
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ DIGEST_VARIABLE = "OSTINATO_MODEL_DIGEST"
 """The environment variable that says which model folder may be served. Manifests set it."""
 MAX_BODY_BYTES = 64 * 2**20
 """Of a REST request. A gRPC message may have 8 MiB, the kserve package's bound."""
+LINK_S = 60.0
+"""How long files that are not there yet are waited for; loading has the rest of the startup probe's two minutes."""
 
 
 def main() -> int:
@@ -41,6 +44,8 @@ def main() -> int:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
     sys.argv = sys.argv[:1]  # the kserve package parses the command line too, when it is imported
     gc.disable()  # what is imported and loaded stays: collecting it again and again is a fifth of a cold start
+    if os.environ.get("MODEL_INIT_MODE") == "async":
+        await_files(given.model_dir)
     try:
         columns = read_signature(given.model_dir)
         digest = checked_digest(given.model_dir)
@@ -59,6 +64,16 @@ def main() -> int:
     gc.enable()
     server.start([model])
     return 0
+
+
+def await_files(model_dir: Path) -> None:
+    """Return when the files are there, or after LINK_S. With an image as storage KServe may start the server before it
+    links them, and says so by ``MODEL_INIT_MODE=async`` (modelcars; ``ModelInitModeEnv`` in its constants)."""
+    end = time.monotonic() + LINK_S
+    if not (model_dir / "MLmodel").is_file():
+        print(f"waiting for the model's files at {model_dir}", file=sys.stderr, flush=True)
+    while not (model_dir / "MLmodel").is_file() and time.monotonic() < end:
+        time.sleep(0.1)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pandas as pd
 import pytest
 from conftest import OSTINATO, ROOT, Finished, environment
 from odd_servers import Answer, hangs_up, odd_server, says
-from servers import free_port
+from servers import free_port, wait_until_ready
 
 from components.train.model_folder import load_model
 
@@ -59,20 +58,6 @@ def test_the_live_model_answers_the_whole_test_set_as_it_did_offline(workspace: 
     lines = forecasts.splitlines()[1:]
     assert [float(line.split()[-1].replace(",", "")) for line in lines] == [round(one, 1) for one in predicted]
     assert len(lines) == 24
-
-
-def wait_until_ready(url: str, server: subprocess.Popen[str], tries: int = 300) -> None:
-    for _ in range(tries):
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            assert server.poll() is None, "the server ended"
-            try:
-                server.wait(0.2)
-            except subprocess.TimeoutExpired:
-                continue
-    pytest.fail(f"{url} was not ready")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cli.test_serve import wait_until_ready
 from conftest import OSTINATO, ROOT, Finished, environment, run_ostinato
-from servers import free_port
+from servers import free_port, wait_until_ready
 
 MODEL = "demand-forecaster"
 

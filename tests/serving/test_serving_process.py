@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from servers import free_port, wait_until_ready
 
 from components.serving.process import Served, serving
 from components.serving.server import DIGEST_VARIABLE
@@ -183,3 +184,19 @@ def test_importing_the_proof_does_not_import_kserve_or_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_files_that_are_linked_while_the_server_starts_are_waited_for(regressor: Path, tmp_path: Path) -> None:
+    port, link = free_port(), tmp_path / "models"
+    command = [sys.executable, "-m", "components.serving.server", "--model_dir", str(link), "--model_name", "amount"]
+    with subprocess.Popen(
+        [*command, "--http_port", str(port), "--stop_with_stdin"],
+        env={**os.environ, "MODEL_INIT_MODE": "async"},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stderr and server.stderr.readline() == f"waiting for the model's files at {link}\n"
+        link.symlink_to(regressor)
+        wait_until_ready(f"http://127.0.0.1:{port}/v2/models/amount/ready", server)
+        server.kill()
