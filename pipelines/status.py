@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.deploy.environments import in_production
 from components.deploy.release import Proposal, live, open_proposals
 from components.register.lookup import CANDIDATE, CHAMPION, PREVIOUS, registry
 from pipelines.settings import Places
@@ -24,6 +25,8 @@ class ModelStatus:
     canary_percent: int
     shadow: str
     """Version that gets a copy of the requests."""
+    production: str
+    """Version that was promoted to production; "" where there is one environment only."""
     candidate: str
     champion: str
     previous: str
@@ -34,9 +37,10 @@ class ModelStatus:
 
 def model_status(places: Places, spec: ModelSpec) -> ModelStatus:
     """Read git and the registry; nothing is written, nothing is made."""
-    running, proposals = None, []
+    running, proposals, production = None, [], ""
     if not places.embedded_manifests or places.local_manifests.exists():
         running = live(places.manifests_remote, spec.name)
+        production = in_production(places.manifests_remote, spec.name)
         proposals = [one for one in open_proposals(places.manifests_remote) if one.model == spec.name]
     aliases = {}
     if not places.embedded_registry or Path(places.database).exists():
@@ -51,6 +55,7 @@ def model_status(places: Places, spec: ModelSpec) -> ModelStatus:
         canary=running.canary.version if running and running.canary else "",
         canary_percent=running.canary.percent if running and running.canary else 0,
         shadow=running.shadow.version if running and running.shadow else "",
+        production=production,
         candidate=aliases.get(CANDIDATE, ""),
         champion=told[0],
         previous=told[1],

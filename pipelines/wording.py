@@ -86,6 +86,9 @@ def status_table(rows: "Sequence[ModelStatus]") -> str:
     for row in rows:
         if row.live:
             lines.append(f"{row.model}: {row.storage_uri} (manifests {row.commit[:12]})")
+        if row.production:
+            behind = "" if row.production == row.live else f"; ostinato promote {row.model} --to production"
+            lines.append(f"{row.model}: version {row.production} is in production{behind}")
         if row.canary:
             gets = f"version {row.canary} is a canary and gets {row.canary_percent} % of the requests"
             lines.append(f"{row.model}: {gets}; ostinato canary {row.model} --finish or --abort")

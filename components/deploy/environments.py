@@ -64,6 +64,15 @@ def check_environment(text: str) -> str:
     return text
 
 
+def in_production(manifests_remote: str, name: str) -> str:
+    """The version that was promoted last, "" if none was. Raises InputError for a broken manifest."""
+    path = f"environments/{PRODUCTION}/{name}/inferenceservice.yaml"
+    with open_repository(manifests_remote) as repository:
+        snapshot = repository.snapshot()
+        content = snapshot.read(path).get(path)
+    return parse(content, name, snapshot.commit).version if content is not None else ""
+
+
 def promote_to_production(manifests_remote: str, name: str) -> Promotion:
     """Copy the model's released manifest, byte for byte, to where production reads it, in one commit.
 

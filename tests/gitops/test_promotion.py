@@ -260,6 +260,18 @@ def test_the_command_promotes_and_says_so(live_forecaster: Place, ostinato: Any)
     }
 
 
+def test_status_says_what_production_runs_and_that_it_is_behind(live_forecaster: Place, ostinato: Any) -> None:
+    where = {"OSTINATO_MANIFESTS_REMOTE": live_forecaster.remote}
+    assert json.loads(ostinato("status", "demand-forecaster", "--json", expect=0, **where).out)[0]["production"] == ""
+    ostinato("promote", "demand-forecaster", "--to", "production", expect=0, **where)
+    line = "demand-forecaster: version 1 is in production"
+    assert f"{line}\n" in ostinato("status", "demand-forecaster", expect=0, **where).out
+    spec = model_spec("demand-forecaster", registry=NAME)
+    release(spec, live_forecaster.tracking_uri, live_forecaster.remote, "2", "direct")
+    told = ostinato("status", "demand-forecaster", expect=0, **where).out
+    assert f"{line}; ostinato promote demand-forecaster --to production" in told
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
