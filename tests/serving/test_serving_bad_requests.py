@@ -16,7 +16,7 @@ import requests
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 from serving.shops import COLUMNS, body_of, shop_rows
 
-from components.serving.client import ServedModel, infer
+from components.serving.client import ServedModel
 from components.serving.process import Served
 from training.errors import InputError, OstinatoError
 
@@ -222,7 +222,7 @@ def mutated(chance: random.Random) -> bytes:
 def test_three_hundred_mutated_requests_leave_the_server_answering(
     amount_server: Served, test_rows: pd.DataFrame
 ) -> None:
-    before = infer(amount_server.url, "amount", test_rows)
+    before = ServedModel(amount_server.url, "amount").infer(test_rows)
     chance, session, refused = random.Random(20), requests.Session(), 0
     for case in range(FUZZ_CASES):
         content = mutated(chance)
@@ -238,19 +238,19 @@ def test_three_hundred_mutated_requests_leave_the_server_answering(
     assert FUZZ_CASES / 2 < refused < FUZZ_CASES
     assert session.get(f"{amount_server.url}/v2/health/live").json() == {"live": True}
     assert session.get(f"{amount_server.url}/v2/models/amount/ready").status_code == 200
-    np.testing.assert_array_equal(infer(amount_server.url, "amount", test_rows), before)
+    np.testing.assert_array_equal(ServedModel(amount_server.url, "amount").infer(test_rows), before)
 
 
 def test_the_client_names_a_column_that_the_rows_lack(amount_server: Served) -> None:
     with pytest.raises(InputError, match=r"lack the column 'price' .*Did you mean 'prices'"):
-        infer(amount_server.url, "amount", shop_rows(1).rename(columns={"price": "prices"}))
+        ServedModel(amount_server.url, "amount").infer(shop_rows(1).rename(columns={"price": "prices"}))
 
 
 def test_the_client_passes_on_the_servers_own_words(amount_server: Served) -> None:
     with pytest.raises(OstinatoError, match=r"answered 400: column 'price' is missing \(null or NaN\) in row 0"):
-        infer(amount_server.url, "amount", shop_rows(1).assign(price=np.nan))
+        ServedModel(amount_server.url, "amount").infer(shop_rows(1).assign(price=np.nan))
     with pytest.raises(OstinatoError, match="answered 404"):
-        infer(amount_server.url, "other", shop_rows(1))
+        ServedModel(amount_server.url, "other").infer(shop_rows(1))
 
 
 def test_the_client_says_when_nobody_answers_in_time_or_at_all(amount_server: Served) -> None:
@@ -259,7 +259,7 @@ def test_the_client_says_when_nobody_answers_in_time_or_at_all(amount_server: Se
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         with pytest.raises(OstinatoError, match="nobody answers at http://127"):
-            infer(f"http://127.0.0.1:{deaf.getsockname()[1]}", "amount", shop_rows(1))
+            ServedModel(f"http://127.0.0.1:{deaf.getsockname()[1]}", "amount").infer(shop_rows(1))
         deaf.listen()
         with pytest.raises(OstinatoError, match=r"did not answer within 0\.2 s"):
             ServedModel(f"http://127.0.0.1:{deaf.getsockname()[1]}", "amount", timeout_s=0.2)

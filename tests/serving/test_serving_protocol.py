@@ -16,7 +16,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from kserve.protocol.infer_type import RequestedOutput
 from serving.shops import COLUMNS, amounts, body_of, fit_and_save, shop_rows
 
-from components.serving.client import ServedModel, infer
+from components.serving.client import ServedModel
 from components.serving.model import FolderModel
 from components.serving.process import Served
 from components.serving.signature import read_signature
@@ -46,7 +46,7 @@ def grpc_infer(served: Served, rows: pd.DataFrame, binary: bool, output: str) ->
 def test_the_client_gets_the_offline_numbers_of_a_whole_test_set(
     amount_server: Served, regressor: Path, test_rows: pd.DataFrame
 ) -> None:
-    found = infer(amount_server.url, "amount", test_rows)
+    found = ServedModel(amount_server.url, "amount").infer(test_rows)
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found, load_model(regressor).predict(test_rows))
 
