@@ -1,6 +1,5 @@
 """The checks of the served model: that it answers as it was judged, how fast, how soon, and how large it is."""
 
-import math
 from typing import Literal
 
 from components.evaluate.wording import percent, short
@@ -20,7 +19,7 @@ def judge_servable(served: ServingProof, task: Task) -> CheckResult:
     return CheckResult(
         name="served as judged",
         kind="servable",
-        observed=worst if worst is not None and math.isfinite(worst) else None,
+        observed=worst,
         bound=bound,
         comparison="<=",
         unit="",
@@ -39,8 +38,7 @@ def _agreement(worst: float, bound: float, task: Task) -> str:
         return "exactly as it was judged"
     if worst <= bound:
         return f"as it was judged: the largest relative difference is {short(worst)}, at most {bound:g} is allowed"
-    size = f"differs by {short(worst)} of its value" if math.isfinite(worst) else "is no number, or is missing"
-    return f"otherwise than it was judged: an answer {size}; at most {bound:g} is allowed"
+    return f"otherwise than it was judged: one differs by {short(worst)} of its value; at most {bound:g} is allowed"
 
 
 def judge_latency(check: LatencyCheck, served: ServingProof) -> CheckResult:

@@ -1,5 +1,6 @@
 """Proof that a model is served as it was judged: the runtime answers rows, and agrees with the offline predictions."""
 
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,8 +43,14 @@ def prove(folder: Path, sample: Sample, serving_spec: ServingSpec, concurrencies
             latency = tuple(time_requests(served.url, sample.model, protocol, rows, many) for many in concurrencies)
     except OstinatoError as error:
         return ServingProof(**common, ran="", worst_difference=None, failure=str(error))
+    if not math.isfinite(worst):
+        common |= {"failure": "it answers with too few values, or with one that is no finite number"}
     return ServingProof(
-        **common, ran=served.ran, worst_difference=worst, cold_start_s=served.cold_start_s, latency=latency
+        **common,
+        ran=served.ran,
+        worst_difference=worst if math.isfinite(worst) else None,
+        cold_start_s=served.cold_start_s,
+        latency=latency,
     )
 
 

@@ -43,6 +43,34 @@ def test_the_candidate_is_served_and_answers_files_of_every_kind_and_the_printed
         assert json.loads(answered)["outputs"][0]["shape"] == [1]
 
 
+OWN_RUNTIME = """
+platform-own:
+  about: The project's server under another name, as a platform would build it.
+  formats: {mlflow: [skops]}
+  protocols: [v2]
+  loading_runs_code: false
+  start:
+    command: ["{python}", -m, components.serving.server, "--model_dir={model_dir}", "--model_name={model_name}",
+              "--http_port={http_port}"]
+  sources: [this test]
+"""
+
+
+def test_the_runtime_that_the_manifest_names_is_the_one_that_is_run(shop: Shop, tmp_path: Path) -> None:
+    (shop.root / "serving-runtimes.yaml").write_text(OWN_RUNTIME)
+    spec = shop.root / "training" / MODEL / "spec.yaml"
+    spec.write_text(spec.read_text().replace('"runtime":"ostinato-mlflow"', '"runtime":"platform-own"'))
+    with following(shop, tmp_path / "log", "--candidate") as served:
+        assert f"{MODEL} version 2 on {served.url}, by platform-own, " in served.said
+        curl = next(line for line in served.said.splitlines() if line.startswith("curl "))
+        answered = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True).stdout
+        assert json.loads(answered)["outputs"][0]["shape"] == [1]
+    assert shop.ostinato("promote", MODEL, "--version", "2").returncode == 0
+    done = shop.ostinato("serve", MODEL, "--follow")
+    assert done.returncode == 2
+    assert "--follow needs the runtime ostinato-mlflow; shop is served by platform-own" in done.stderr
+
+
 def test_a_port_that_is_taken_is_named(shop: Shop) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

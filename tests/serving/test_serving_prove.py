@@ -1,5 +1,6 @@
 """The proof: equal answers are told from others, and what can't be served is evidence, not a crash."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -36,6 +37,14 @@ def test_a_model_that_is_served_as_it_was_judged_is_proven(classifier: Path, tes
 def test_a_model_that_answers_otherwise_than_it_was_judged_is_not(regressor: Path, test_rows: pd.DataFrame) -> None:
     proof = prove(regressor, sample_of(regressor, "amount", test_rows, 1 + 1e-6), ServingSpec(), [1])
     assert proof.worst_difference == pytest.approx(1e-6, rel=1e-3) and not proof.failure
+
+
+def test_an_answer_that_can_not_be_compared_is_a_failure_that_json_can_say(
+    regressor: Path, test_rows: pd.DataFrame
+) -> None:
+    proof = prove(regressor, sample_of(regressor, "amount", test_rows, np.inf), ServingSpec(), [1])
+    assert proof.worst_difference is None and "no finite number" in proof.failure
+    json.dumps(proof.model_dump(mode="json"), allow_nan=False)
 
 
 def test_a_model_that_can_not_be_served_is_told_with_the_reason(
