@@ -2,6 +2,7 @@
 # They need Python 3.11 or newer, git and the package registries.
 PYTHON ?= python3
 UV := 0.13.9
+TORCH := 2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -10,12 +11,16 @@ unexport PYTHONDONTWRITEBYTECODE
 # Where pip is told to look for wheels, uv looks too.
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 
-.PHONY: run test setup tools check fix lock golden docs bench clean
+.PHONY: run run-llm test setup llm tools check fix lock golden docs bench clean
 
 run: setup
 	$(BIN)/ostinato run demand-forecaster
 
-test: setup tools check
+# The same for a language model, in minutes on two cores.
+run-llm: llm
+	$(BIN)/ostinato run llm-qa
+
+test: setup llm tools check
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 setup: $(VENV)/.ready
@@ -26,6 +31,14 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	touch $@
+
+llm: $(VENV)/.llm
+
+# torch is not in the lock, since which build fits depends on the machine: UV_TORCH_BACKEND=auto looks at its GPU.
+$(VENV)/.llm: $(VENV)/.ready requirements-llm.lock
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --no-deps --require-hashes -r requirements-llm.lock
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode "torch==$(TORCH)"
 	touch $@
 
 # Debian's docker-registry, unpacked and not installed, for the tests with images; they skip where it can't be had.
@@ -47,6 +60,7 @@ fix: setup
 # The lock holds names, versions and hashes only: no address of a registry.
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra llm --group models --overrides requirements-llm.overrides --no-emit-package torch --no-emit-package llm --no-emit-package llama-cpp-python --no-emit-package sentence-transformers -c requirements.lock -o requirements-llm.lock pyproject.toml
 
 golden: setup
 	$(BIN)/python -m pytest -q tests --update-golden

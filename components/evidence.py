@@ -21,7 +21,12 @@ REFUSED_FILE = "refused.parquet"
 
 
 class Document(Section):
-    """A frozen document with one file form."""
+    """A frozen document with one file form. Its digest does not see a field that has its default, so that a document of
+    before there was the field keeps its own."""
+
+    def canonical_json(self) -> str:
+        fields = self.model_dump(mode="json", exclude_defaults=True)
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     def write(self, path: Path) -> None:
         """Write as indented, key-sorted JSON with a final newline."""
@@ -107,14 +112,18 @@ class Contender(Frozen):
 class CheckResult(Frozen):
     name: str
     """Short and unique in the verdict, such as `mae against champion`."""
-    kind: Literal["absolute", "champion", "baseline", "slice", "drift", "latency", "cold_start", "size", "servable"]
+    kind: (
+        Literal["absolute", "champion", "baseline", "slice", "drift", "latency", "cold_start", "size", "servable"]
+        | (Literal["format", "forbidden", "length", "refusals", "first_token", "throughput", "judge"])
+    )
     metric: str = ""
     observed: float | None
     """What was compared: for checks against another, the interval's unfavourable end."""
     bound: float | None
     comparison: Literal["<=", ">="]
     unit: str = ""
-    status: Literal["passed", "failed", "not applicable"]
+    status: Literal["passed", "failed", "undecided", "not applicable"]
+    """`undecided`: who should have judged could not; a required check then refuses as one that failed."""
     required: bool
     reason: str
     """One sentence for a person: what was observed, against what."""
@@ -150,6 +159,26 @@ class Latency(Frozen):
     """Requests that were timed."""
 
 
+class Behaviour(Frozen):
+    """One thing that the protocol promises of a language model's server, tried."""
+
+    name: str
+    """Such as `streaming` or `stop`."""
+    held: bool
+    reason: str
+    """What was asked and what came."""
+
+
+class Streaming(Frozen):
+    """Of streamed answers, one request at a time."""
+
+    first_token_p50_ms: float
+    first_token_p99_ms: float
+    tokens_per_s: float
+    """Of all answers together, first tokens included."""
+    calls: int
+
+
 class ServingProof(Frozen):
     """What the runtime did with the candidate, in a fresh process, as KServe would start it."""
 
@@ -157,12 +186,12 @@ class ServingProof(Frozen):
     """As the spec names it."""
     ran: str
     """What ran here, with its versions."""
-    protocol: Literal["v1", "v2"]
+    protocol: Literal["v1", "v2", "openai"]
     rows: int
     """Of the seeded sample of the test rows that it answered."""
     worst_difference: float | None
-    """Numbers: the largest relative difference from the offline predictions. Classes: the share of rows with another
-    class. None where there was no answer to compare."""
+    """Numbers: the largest relative difference from the offline predictions. Classes and texts: the share of rows with
+    another one. None where there was no answer to compare."""
     tolerance: float
     """Largest difference that is allowed; 0 for classes."""
     sample_digest: str = ""
@@ -170,10 +199,62 @@ class ServingProof(Frozen):
     cold_start_s: float | None = None
     """From the start of the process to its first inference answered."""
     latency: tuple[Latency, ...] = ()
+    behaviours: tuple[Behaviour, ...] = ()
+    """Of the OpenAI protocol; each must hold."""
+    streaming: Streaming | None = None
+    """Of a language model."""
     size_bytes: int
     """Of the model folder."""
     failure: str = ""
     """Why it could not be served; empty if it was."""
+
+
+class AnswerRow(Frozen):
+    """One fixed question, what should have been said, and what everyone said."""
+
+    id: str
+    question: str
+    """The last user message."""
+    reference: str
+    candidate: str
+    champion: str | None = None
+    baseline: str | None = None
+    scores: dict[str, float]
+    """The candidate's metrics of this row alone."""
+
+
+class JudgeReport(Frozen):
+    """What a language model said about candidate and another, question by question, in both orders."""
+
+    url: str
+    model: str
+    against: Literal["champion", "baseline"]
+    questions: int
+    wins: int
+    losses: int
+    ties: int
+    """Equal by the judge's word, or another answer in the other order."""
+    swayed: int
+    """Of the ties: the answer changed with the order."""
+    unanswered: int
+    """Questions without a usable answer."""
+    calls: int
+    """That were made now."""
+    cached: int
+    """That were answered by content from before."""
+    agreement: float | None = None
+    """Share of the labelled pairs where it says what people said; None without labels."""
+    labelled: int = 0
+    labelled_by: str = ""
+    """Who made the labels, as their file says."""
+    failure: str = ""
+    """Why it can't be believed; empty if it can."""
+
+    @property
+    def win_rate(self) -> float | None:
+        """Wins and half of the ties, of the questions that it answered."""
+        answered = self.wins + self.losses + self.ties
+        return (self.wins + self.ties / 2) / answered if answered else None
 
 
 class Verdict(Document):
@@ -200,6 +281,10 @@ class Verdict(Document):
     drift: tuple[DriftResult, ...] = ()
     served: ServingProof | None = None
     """None in verdicts of before there was a proof."""
+    answers: tuple[AnswerRow, ...] = ()
+    """Of a language model: every question, or a seeded sample of 200."""
+    judges: tuple[JudgeReport, ...] = ()
+    """One for each opponent that a check names."""
     data_fingerprint: str
     test_from: datetime | None = None
     test_to: datetime | None = None
@@ -214,5 +299,5 @@ class Verdict(Document):
 
     @property
     def refusals(self) -> tuple[CheckResult, ...]:
-        """The required checks that failed."""
-        return tuple(check for check in self.checks if check.required and check.status == "failed")
+        """The required checks that failed, or that nobody could decide."""
+        return tuple(check for check in self.checks if check.required and check.status in ("failed", "undecided"))

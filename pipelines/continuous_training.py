@@ -29,7 +29,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
     steps' containers run. until: the last step. export: what train writes for the serving runtime besides the
     MLflow folder.
     """
-    data_spec, task = spec.data.canonical_json(), spec.task
+    data_spec, task, base = spec.data.canonical_json(), spec.task, spec.training.base_model
 
     def wanted(step: str) -> bool:
         return STEPS.index(step) <= STEPS.index(until)
@@ -83,6 +83,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             data_spec=data_spec,
             quality_spec=spec.quality.canonical_json(),
             serving_spec=spec.serving.proven_json(),
+            base_model=base.canonical_json() if base else "",
             champion_version=live.outputs["version"],
             spec_digest=spec.digest(),
             code=code["evaluate"],

@@ -75,6 +75,8 @@ class TestSet(Section):
 class DataSpec(Section):
     """Where the rows come from, what they must look like, and how they are split."""
 
+    kind: Literal["table"] = "table"
+    """Rows and columns; a language model has `conversations`, see [ConversationSpec](#conversationspec)."""
     source: str
     """A CSV or Parquet file, directory or glob: relative to the model's folder, or a local, `gs://`, `s3://`,
     `https://` or `bigquery://project.dataset.table` URI."""

@@ -107,7 +107,7 @@ def code_digest(*folders: Path) -> str:
     for folder in folders:
         files = [folder] if folder.is_file() else sorted(folder.rglob("*"))
         for path in files:
-            if path.suffix in (".py", ".j2"):
+            if path.suffix in (".py", ".j2", ".md"):
                 name = path.relative_to(folder).as_posix() if path != folder else path.name
                 digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return "sha256:" + digest.hexdigest()

@@ -4,9 +4,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from training.generation_spec import BaseModelSpec, Decoding, JudgeSpec
 from training.section import Section, Share
+from training.text_checks import (
+    FirstTokenCheck,
+    ForbiddenCheck,
+    FormatCheck,
+    JudgeCheck,
+    LengthCheck,
+    RefusalCheck,
+    ThroughputCheck,
+)
 
-Task = Literal["regression", "classification"]
+Task = Literal["regression", "classification", "generation"]
 
 
 class AbsoluteCheck(Section):
@@ -100,28 +110,51 @@ class SizeCheck(Section):
 
 class ServableCheck(Section):
     """The runtime loads the model in a fresh process and answers a seeded sample of the test rows as it did offline.
+    A language model answers over the OpenAI protocol, whose behaviours are checked too.
 
     Every verdict has this check, and it is always required; name it to change its numbers.
     """
 
     kind: Literal["servable"]
-    rows: Annotated[int, Field(ge=1, le=10_000)] = 500
-    """Size of the sample; fewer where there are fewer test rows."""
+    rows: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Size of the sample, fewer where there are fewer test rows; 500 unless given, for a language model 16."""
     tolerance: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Largest relative difference of a served number from the offline one; 1e-9 unless given, 1e-4 where the runtime
-    gets an ONNX export, whose sums have 32 bits. Classes must be equal."""
+    gets an ONNX export, whose sums have 32 bits. Classes must be equal. For a language model the share of questions
+    that may be answered in other words, 0.25 unless given: another batch size or kernel rounds otherwise, and one
+    token that flips changes the rest."""
 
     def tolerance_for(self, model_format: str) -> float:
         """The stated tolerance, or the default of a model format (``serving.model_format``)."""
         if self.tolerance is not None:
             return self.tolerance
-        return 1e-4 if model_format == "onnx" else 1e-9
+        return {"onnx": 1e-4, "huggingface": 0.25, "vllm": 0.25}.get(model_format, 1e-9)
+
+    def rows_for(self, task: Task) -> int:
+        """Size of the sample, by the task unless it is stated."""
+        return self.rows or (16 if task == "generation" else 500)
 
 
 Check = Annotated[
-    AbsoluteCheck | RelativeCheck | SliceCheck | DriftCheck | LatencyCheck | ColdStartCheck | SizeCheck | ServableCheck,
+    AbsoluteCheck
+    | RelativeCheck
+    | SliceCheck
+    | DriftCheck
+    | LatencyCheck
+    | ColdStartCheck
+    | SizeCheck
+    | ServableCheck
+    | FormatCheck
+    | ForbiddenCheck
+    | LengthCheck
+    | RefusalCheck
+    | FirstTokenCheck
+    | ThroughputCheck
+    | JudgeCheck,
     Field(discriminator="kind"),
 ]
+OF_TABLES = (DriftCheck, LatencyCheck)
+OF_TEXT = (FormatCheck, ForbiddenCheck, LengthCheck, RefusalCheck, FirstTokenCheck, ThroughputCheck, JudgeCheck)
 
 METRICS: dict[Task, dict[str, Literal["lower", "higher"]]] = {
     "regression": {"mae": "lower", "rmse": "lower", "r2": "higher", "bias": "lower", "mape": "lower"},
@@ -135,16 +168,25 @@ METRICS: dict[Task, dict[str, Literal["lower", "higher"]]] = {
         "log_loss": "lower",
         "brier": "lower",
     },
+    "generation": {
+        "exact_match": "higher",
+        "normalized_match": "higher",
+        "token_f1": "higher",
+        "rouge_l": "higher",
+        "similarity": "higher",
+        "perplexity": "lower",
+    },
 }
-"""The metrics of each task and which direction is better. `bias` is judged by its absolute value."""
+"""The metrics of each task and which direction is better. `bias` is judged by its absolute value. `perplexity` is of
+the test rows' own answers; `similarity` needs `quality.similarity`."""
 
 
 class Baseline(Section):
     """What anyone could do without a model; it has its own row in the verdict."""
 
-    kind: Literal["column", "mean", "majority"]
+    kind: Literal["column", "mean", "majority", "base_model"]
     """`column`: predict the value of a column (seasonal naive is a lag of the target); `mean` and `majority`: of the
-    training rows' target."""
+    training rows' target; `base_model`: a language model's base, not fine-tuned, with the candidate's prompt."""
     column: str | None = None
     name: str = ""
     """How the verdict calls it, such as `seasonal naive`."""
@@ -167,6 +209,12 @@ class QualitySpec(Section):
     """Level of the bootstrap intervals."""
     sample_rows: Annotated[int, Field(ge=100, le=100_000)] = 5_000
     """Cap of the seeded sample that the Evidently report sees; headline metrics always use every row."""
+    decoding: Decoding = Decoding()
+    """Of a language model."""
+    similarity: BaseModelSpec | None = None
+    """The sentence encoder behind the metric `similarity`."""
+    judge: JudgeSpec | None = None
+    """The language model behind a check of kind `judge`."""
 
     @property
     def servable(self) -> ServableCheck:

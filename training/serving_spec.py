@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from training.generation_spec import EngineSpec
 from training.resources import Resources
 from training.section import Section
 
@@ -114,12 +115,18 @@ class Gateway(Section):
 class ServingSpec(Section):
     """How KServe serves the model."""
 
+    resource: Literal["InferenceService", "LLMInferenceService"] = "InferenceService"
+    """Of KServe's two resources; the second is for language models, and runs vLLM."""
     runtime: ObjectName = "ostinato-mlflow"
     """Name of the ServingRuntime; always written into the manifest. `components/serving/runtimes.yaml` says which
     formats and versions each one loads; one that can't load the model is refused before training."""
     model_format: str = "mlflow"
-    """Name of the format as the runtime supports it: `mlflow`, or `onnx` for Triton."""
-    protocol: Literal["v1", "v2"] = "v2"
+    """Name of the format as the runtime supports it: `mlflow`; `onnx` for Triton; `huggingface` or `vllm` for a
+    language model."""
+    protocol: Literal["v1", "v2", "openai"] = "v2"
+    """The Open Inference Protocol, its older form, or OpenAI's for a language model."""
+    engine: EngineSpec = EngineSpec()
+    """Of a language model."""
     deployment_mode: Literal["Standard", "Knative"] = "Standard"
     """KServe fixes it for the life of a service."""
     kserve: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+$")] = "0.21"
@@ -163,8 +170,8 @@ class ServingSpec(Section):
 
     def proven_json(self) -> str:
         """The fields that decide how the model answers: what evaluate's proof depends on, as canonical JSON."""
-        fields = {"runtime": self.runtime, "model_format": self.model_format, "protocol": self.protocol}
-        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        names = {"runtime", "model_format", "protocol", "engine"}
+        return json.dumps(self.model_dump(mode="json", include=names), sort_keys=True, separators=(",", ":"))
 
     @model_validator(mode="after")
     def _scaling_fits_the_mode(self) -> Self:

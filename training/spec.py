@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 
 from training.data_spec import Column, DataSpec, KeySplit, TestSet, TimeSplit
 from training.errors import InputError, did_you_mean
+from training.generation_spec import BaseModelSpec, ConversationSpec, Decoding, EngineSpec, JudgeSpec
 from training.quality_spec import (
     METRICS,
+    OF_TABLES,
+    OF_TEXT,
     AbsoluteCheck,
     Baseline,
     Check,
@@ -31,22 +34,42 @@ from training.quality_spec import (
 from training.resources import Accelerator, Resources
 from training.section import Frozen, Section, parse_duration
 from training.serving_spec import Scaling, ServingSpec
+from training.text_checks import (
+    FirstTokenCheck,
+    ForbiddenCheck,
+    FormatCheck,
+    JudgeCheck,
+    LengthCheck,
+    RefusalCheck,
+    ThroughputCheck,
+)
 
 __all__ = [
     "METRICS",
     "AbsoluteCheck",
     "Accelerator",
+    "BaseModelSpec",
     "Baseline",
     "Check",
     "ColdStartCheck",
     "Column",
+    "ConversationSpec",
     "DataSpec",
+    "Decoding",
     "DriftCheck",
+    "EngineSpec",
+    "FirstTokenCheck",
+    "ForbiddenCheck",
+    "FormatCheck",
     "Frozen",
+    "JudgeCheck",
+    "JudgeSpec",
     "KeySplit",
     "LatencyCheck",
+    "LengthCheck",
     "ModelSpec",
     "QualitySpec",
+    "RefusalCheck",
     "RelativeCheck",
     "ReleaseSpec",
     "Resources",
@@ -58,6 +81,7 @@ __all__ = [
     "SliceCheck",
     "Task",
     "TestSet",
+    "ThroughputCheck",
     "TimeSplit",
     "TrainingSpec",
     "json_schema",
@@ -78,6 +102,15 @@ class TrainingSpec(Section):
     hyperparameters: dict[str, bool | int | float | str | None] = {}
     """Checked against the folder's `Hyperparameters` class; `--param name=value` overrides one."""
     seed: int = 0
+    base_model: BaseModelSpec | None = None
+    """What a language model starts from."""
+    system_prompt: Annotated[str, Field(pattern=r"^(prompts/[A-Za-z0-9][-A-Za-z0-9_./]*\.md)?$")] = ""
+    """A file in the model's folder, such as `prompts/system.md`. It is written into the chat template, so that every
+    runtime gives it to the model where a caller sends no system message; the training conversations get it too."""
+    adapter: Literal["merged", "separate"] = "merged"
+    """LoRA weights are added to the base model's, or served beside them."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Machines that train together, each with `resources`; more than one on a cluster only."""
     resources: Resources = Resources()
     trusted_types: tuple[str, ...] = ()
     """Types that skops may construct when it loads the weights, besides the ones that it trusts by itself."""
@@ -90,6 +123,12 @@ class ReleaseSpec(Section):
     """`direct` commits to the live branch; `pull-request` pushes a release branch for a reviewer to merge."""
 
 
+def _kind_of_data(value: Any) -> str:
+    """A table unless `kind` says otherwise, also where it says something unknown: the error then names the field."""
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return "conversations" if kind == "conversations" else "table"
+
+
 class ModelSpec(Section):
     """Everything that a model's owner decides."""
 
@@ -100,7 +139,11 @@ class ModelSpec(Section):
     """What it predicts and for whom; opens the model card."""
     owner: str = ""
     """Who answers for it: a team or an address."""
-    data: DataSpec
+    data: Annotated[
+        Annotated[DataSpec, Tag("table")] | Annotated[ConversationSpec, Tag("conversations")],
+        Discriminator(_kind_of_data),
+    ]
+    """A table, or `kind: conversations` for a language model."""
     training: TrainingSpec = TrainingSpec()
     quality: QualitySpec
     registry: Annotated[str, Field(pattern=r"^([A-Za-z0-9][-A-Za-z0-9_. ]*)?$", max_length=200)] = ""
@@ -125,9 +168,56 @@ class ModelSpec(Section):
             if metric not in known:
                 raise ValueError(f"{field} is {metric!r}, no metric of {self.task}. {did_you_mean(metric, known)}")
         baseline = self.quality.baseline
-        if baseline and {"mean": "regression", "majority": "classification"}.get(baseline.kind, self.task) != self.task:
+        if baseline and self.task not in BASELINES[baseline.kind]:
             raise ValueError(f"quality.baseline.kind is {baseline.kind!r}, which does not fit {self.task}")
+        unfit = OF_TABLES if self.task == "generation" else OF_TEXT
+        for i, check in enumerate(self.quality.checks):
+            if isinstance(check, unfit):
+                raise ValueError(f"quality.checks.{i} is of kind {check.kind}, which does not fit {self.task}")
         return self
+
+    @model_validator(mode="after")
+    def _is_whole_for_its_task(self) -> Self:
+        talks = self.task == "generation"
+        if talks != isinstance(self.data, ConversationSpec):
+            fit = "conversations" if talks else "table"
+            raise ValueError(f"data.kind is {self.data.kind!r}, and the task {self.task} needs {fit}")
+        if talks != (self.training.base_model is not None):
+            raise ValueError(
+                "training.base_model is missing; name the model that is fine-tuned"
+                if talks
+                else f"training.base_model is for task: generation, and the task is {self.task}"
+            )
+        if talks != (self.serving.protocol == "openai"):
+            raise ValueError(
+                f"serving.protocol is {self.serving.protocol!r}; write "
+                + ("openai for a language model" if talks else f"v2 or v1, the task is {self.task}")
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _judge_is_there(self) -> Self:
+        judging = [check for check in self.quality.checks if isinstance(check, JudgeCheck)]
+        if judging and self.quality.judge is None:
+            raise ValueError("a check of kind judge needs quality.judge: url, model, rubric")
+        for check in judging:
+            if check.against == "baseline" and self.quality.baseline is None:
+                raise ValueError("a judge's check is against the baseline, but quality.baseline is missing")
+            if check.min_agreement is not None and not (self.quality.judge and self.quality.judge.labels):
+                raise ValueError("min_agreement needs quality.judge.labels: pairs that people have compared")
+        metrics = [getattr(check, "metric", "") for check in self.quality.checks]
+        if "similarity" in (self.quality.metric, *metrics) and self.quality.similarity is None:
+            raise ValueError("the metric similarity needs quality.similarity: the sentence encoder")
+        return self
+
+
+BASELINES: dict[str, tuple[Task, ...]] = {
+    "column": ("regression", "classification"),
+    "mean": ("regression",),
+    "majority": ("classification",),
+    "base_model": ("generation",),
+}
+"""Which tasks each kind of baseline is for."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -164,13 +254,16 @@ def load_spec(path: Path) -> ModelSpec:
     return parse_spec(text, str(path))
 
 
-KINDS = ("absolute", "champion", "baseline", "slice", "drift", "latency", "cold_start", "size", "servable")
+KINDS = (
+    *("absolute", "champion", "baseline", "slice", "drift", "latency", "cold_start", "size", "servable"),
+    *("format", "forbidden", "length", "refusals", "first_token", "throughput", "judge"),
+)
 """Of checks."""
 
 
 def _explain(problem: Any) -> str:
     """One line for one pydantic problem: the field, what is wrong with the value, the fix."""
-    tags = {"time", "key", *KINDS}
+    tags = {"time", "key", "table", "conversations", *KINDS}
     path = [part for i, part in enumerate(problem["loc"]) if not (i and part in tags and _is_tag(problem["loc"], i))]
     where = ".".join(str(part) for part in path) or "spec"
     if problem["type"] == "extra_forbidden":
@@ -185,7 +278,7 @@ def _explain(problem: Any) -> str:
 
 def _is_tag(loc: tuple[Any, ...], i: int) -> bool:
     """Whether ``loc[i]`` is the union tag that pydantic puts after a discriminated field."""
-    return loc[i - 1] == "split" or (i >= 2 and loc[i - 2] == "checks")
+    return loc[i - 1] in ("split", "data") or (i >= 2 and loc[i - 2] == "checks")
 
 
 def _fields_at(path: list[Any]) -> set[str]:

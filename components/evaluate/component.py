@@ -12,6 +12,7 @@ def evaluate(
     data_spec: str,
     quality_spec: str,
     serving_spec: str,
+    base_model: str,
     champion_version: str,
     spec_digest: str,
     code: str,

@@ -94,7 +94,7 @@ def evaluate(
     evidence = gather_evidence(contract, quality, answers, drift)
     serving = ServingSpec.model_validate_json(serving_spec)
     tolerance = quality.servable.tolerance_for(serving.model_format)
-    sample = draw_sample(model, data, quality.servable.rows, tolerance, answers)
+    sample = draw_sample(model, data, quality.servable.rows_for(answers.actual.task), tolerance, answers)
     sample.write(sample_file)
     served = prove(candidate, sample, serving, concurrencies(quality))
     checks = judge(quality, evidence, served)

@@ -11,7 +11,7 @@ from components.preprocess.sources import is_local, local_path, store
 from components.preprocess.steps import prepare
 from training.errors import InputError
 from training.folder import model_folder, model_spec
-from training.spec import TestSet, parse_spec
+from training.spec import ConversationSpec, DataSpec, TestSet, parse_spec
 
 DEFAULT_PATH: str = TestSet.model_fields["path"].default
 
@@ -37,6 +37,8 @@ def rotate(root: Path, model: str, data_uri: str = "", as_of: str = "") -> Rotat
     """
     folder = model_folder(root, model)
     spec = model_spec(root, model)
+    if isinstance(spec.data, ConversationSpec):
+        raise InputError(f"{model} has conversations; its fixed questions are a file of their own, data.test")
     testset = spec.data.testset
     uri = testset.path if testset else DEFAULT_PATH
     today = datetime.now(UTC).date()
@@ -46,7 +48,8 @@ def rotate(root: Path, model: str, data_uri: str = "", as_of: str = "") -> Rotat
         part = prepare(model, folder, unpinned.canonical_json(), data_uri, "", as_of, out).test
         text = (folder / "spec.yaml").read_bytes().decode()
         edited = with_pin(text, part.sha256, today, str(folder / "spec.yaml"))
-        pinned = parse_spec(edited, str(folder / "spec.yaml")).data.testset
+        data = parse_spec(edited, str(folder / "spec.yaml")).data
+        pinned = data.testset if isinstance(data, DataSpec) else None
         if pinned is None or (pinned.sha256, pinned.pinned_on, pinned.path) != (part.sha256, today, uri):
             raise InputError(f"{folder / 'spec.yaml'}: the pin could not be written; set data.testset by hand")
         store(out / TEST_FILE, uri, folder)

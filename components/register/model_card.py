@@ -1,7 +1,7 @@
 """The model card: the description of a registered version, as Markdown."""
 
 from components.evidence import DataCard, Measure, Verdict
-from training.spec import ModelSpec
+from training.spec import ConversationSpec, ModelSpec
 
 LONGEST = 5000
 """What MLflow's database keeps of a description."""
@@ -71,13 +71,14 @@ def _limits(spec: ModelSpec, verdict: Verdict, card: DataCard) -> list[str]:
     inputs = [f"`{column.name}`" for column in card.columns if column.role == "input"]
     worse = [f"{one.column} = {one.value}" for one in verdict.slices if one.worse]
     drifted = [one.column for one in verdict.drift if one.drifted]
-    target = spec.data.columns[spec.data.target]
-    unit = f" in {target.unit}" if target.unit else ""
-    lines = [
-        "## Limits",
-        f"Predicts `{spec.data.target}`{unit} from {', '.join(inputs) or 'no inputs'}. "
-        "Known to hold only for inputs like the rows above.",
-    ]
+    if isinstance(spec.data, ConversationSpec):
+        what = "Answers in text; what it says may be wrong, and it does not know that. Judged only on"
+        lines = ["## Limits", f"{what} questions like the rows above."]
+    else:
+        target = spec.data.columns[spec.data.target]
+        unit = f" in {target.unit}" if target.unit else ""
+        what = f"Predicts `{spec.data.target}`{unit} from {', '.join(inputs) or 'no inputs'}."
+        lines = ["## Limits", f"{what} Known to hold only for inputs like the rows above."]
     if worse:
         lines.append(f"Worse than the champion where {', '.join(worse)}.")
     if drifted:

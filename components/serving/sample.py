@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from components.evidence import Document
 from components.serving.client import json_values
-from training.spec import Task
+from training.spec import Decoding, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,9 +29,11 @@ class Sample(Document):
     columns: dict[str, tuple[JsonValue, ...]]
     """Inputs by name, one value a row as JSON has them: null where one is missing, moments as ISO 8601 text."""
     expected: tuple[JsonValue, ...]
-    """The offline predictions, one a row: numbers, or class labels."""
+    """The offline predictions, one a row: numbers, class labels, or texts."""
     tolerance: float
     """Largest :func:`difference` that is allowed: 0 for classes."""
+    decoding: Decoding | None = None
+    """How the texts of a language model were made."""
 
     @property
     def rows(self) -> "pd.DataFrame":

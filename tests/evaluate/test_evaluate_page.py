@@ -140,6 +140,7 @@ def test_the_component_hands_kfp_the_decision_metrics_curves_and_files(cancer):
         data_spec=cancer.contract.canonical_json(),
         quality_spec=QualitySpec.model_validate(quality).canonical_json(),
         serving_spec=ServingSpec().proven_json(),
+        base_model="",
         champion_version="7",
         spec_digest="sha256:spec",
         code="sha256:code",

@@ -59,7 +59,7 @@ def test_a_good_spec_is_read_with_its_defaults() -> None:
         ("name", "a name", "name: String should match pattern"),
         ("name", "$(reboot)", "(got '$(reboot)')"),
         ("name", "a: b", "name: String should match pattern"),
-        ("task", "regresion", "task: Input should be 'regression' or 'classification' (got 'regresion')"),
+        ("task", "regresion", "task: Input should be 'regression', 'classification' or 'generation' (got 'regresion')"),
         ("description", None, "description: missing"),
         ("data.target", "lat", "target is 'lat', which is not in columns. Did you mean 'late'?"),
         ("data.max_refused", 2, "data.max_refused: Input should be less than or equal to 1 (got 2)"),
