@@ -54,8 +54,8 @@ def check_data(places: Places, spec: ModelSpec) -> str:
 
 def check_manifest(spec: ModelSpec) -> str:
     nothing = Evidence(NO_DIGEST, NO_DIGEST, NO_DIGEST, "unknown", spec.digest())
-    manifest = render(spec, "1", "file:///models/m-0/artifacts", "", nothing)
+    manifest = render(spec, "1", "s3://models/m-0/artifacts", "", nothing)
     parse(manifest, spec.name, "")
     if spec.serving.canary:
-        with_canary(spec, manifest, "2", "file:///models/m-1/artifacts", nothing, spec.serving.canary.percent)
-    return f"its InferenceService renders ({len(manifest)} bytes, runtime {spec.serving.runtime})"
+        with_canary(spec, manifest, "2", "s3://models/m-1/artifacts", nothing, spec.serving.canary.percent)
+    return f"its {spec.serving.resource} renders ({len(manifest)} bytes, runtime {spec.serving.runtime})"

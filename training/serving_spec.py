@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from training.generation_spec import EngineSpec
+from training.language_serving import check_language_serving
 from training.resources import Resources
 from training.section import Section
 
@@ -174,6 +175,11 @@ class ServingSpec(Section):
         return json.dumps(self.model_dump(mode="json", include=names), sort_keys=True, separators=(",", ":"))
 
     @model_validator(mode="after")
+    def _fits_a_language_model(self) -> Self:
+        check_language_serving(self)
+        return self
+
+    @model_validator(mode="after")
     def _scaling_fits_the_mode(self) -> Self:
         scaling, knative = self.scaling, self.deployment_mode == "Knative"
         keda = scaling.autoscaler == "keda"
@@ -215,11 +221,9 @@ class ServingSpec(Section):
     @model_validator(mode="after")
     def _batcher_sees_the_requests(self) -> Self:
         # pkg/batcher/handler.go of KServe looks at paths that end in `:predict` and passes everything else on.
-        if self.batching and self.protocol == "v2":
-            raise ValueError(
-                "batching: KServe's batcher knows protocol v1 only and would batch nothing; use protocol: v1, or leave "
-                "batching out"
-            )
+        if self.batching and self.protocol != "v1":
+            fix = "leave batching out" if self.protocol == "openai" else "use protocol: v1, or leave batching out"
+            raise ValueError(f"batching: KServe's batcher knows protocol v1 only and would batch nothing; {fix}")
         return self
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, mode
 from training.data_spec import Column, DataSpec, KeySplit, TestSet, TimeSplit
 from training.errors import InputError, did_you_mean
 from training.generation_spec import BaseModelSpec, ConversationSpec, Decoding, EngineSpec, JudgeSpec
+from training.language_serving import check_adapter_is_served
 from training.quality_spec import (
     METRICS,
     OF_TABLES,
@@ -94,6 +95,9 @@ ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_le
 """KServe labels pods with `isvc.NAME-predictor`, and a label has at most 63 characters."""
 
 
+DEFAULT_LORA_RANK = 16
+
+
 class TrainingSpec(Section):
     """How the model is fitted."""
 
@@ -114,6 +118,12 @@ class TrainingSpec(Section):
     resources: Resources = Resources()
     trusted_types: tuple[str, ...] = ()
     """Types that skops may construct when it loads the weights, besides the ones that it trusts by itself."""
+
+    @property
+    def lora_rank(self) -> int:
+        """Of a LoRA adapter, by the hyperparameter of that name; what a fine-tuning takes unless it is given."""
+        rank = self.hyperparameters.get("lora_rank", DEFAULT_LORA_RANK)
+        return rank if isinstance(rank, int) else DEFAULT_LORA_RANK
 
 
 class ReleaseSpec(Section):
@@ -193,6 +203,18 @@ class ModelSpec(Section):
                 f"serving.protocol is {self.serving.protocol!r}; write "
                 + ("openai for a language model" if talks else f"v2 or v1, the task is {self.task}")
             )
+        return self
+
+    @model_validator(mode="after")
+    def _adapter_is_served(self) -> Self:
+        if self.training.adapter == "separate":
+            method = self.training.hyperparameters.get("method", "lora")
+            if method != "lora":
+                raise ValueError(
+                    f"training.adapter: separate serves the weights of method: lora, and the method is {method!r}; "
+                    "leave adapter out"
+                )
+            check_adapter_is_served(self.serving, self.training.lora_rank)
         return self
 
     @model_validator(mode="after")

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from components.deploy.documents import from_bytes, of_kind
-from components.deploy.manifest import LiveModel, manifest_path, parse
+from components.deploy.documents import from_bytes
+from components.deploy.manifest import LiveModel, manifest_path, parse, service_of
 from components.deploy.repository import LIVE_BRANCH, Snapshot, open_repository, transact
 from training.errors import InputError, OstinatoError
 
@@ -17,6 +17,9 @@ patches:
     patch: |
       - {op: add, path: /spec/predictor/minReplicas, value: 1}
       - {op: add, path: /spec/predictor/maxReplicas, value: 1}
+  - target: {kind: LLMInferenceService}
+    patch: |
+      - {op: add, path: /spec/replicas, value: 1}
   # The hostname that applications call is production's.
   - target: {kind: HTTPRoute}
     patch: |
@@ -102,7 +105,7 @@ def promote_to_production(manifests_remote: str, name: str) -> Promotion:
             at.update(version=model.version, commit=snapshot.commit)
             wanted = {target: content}
             if kustomization not in files:
-                service = of_kind(from_bytes(content), "InferenceService", name)
+                service = service_of(from_bytes(content), name)
                 assert service, "parse has found it"
                 wanted[kustomization] = _kustomization(service["metadata"].get("namespace", ""))
             if all(files.get(path) == one for path, one in wanted.items()):

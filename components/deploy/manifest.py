@@ -9,14 +9,19 @@ import yaml
 from components.deploy.documents import Document, from_bytes, of_kind
 from training.errors import InputError
 from training.folder import check_name
+from training.language_serving import VLLMSERVER
 
 PREFIX = "ostinato.dev/"
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 STABLE_URI = f"{PREFIX}stable-storage-uri"
 """Annotation: where the live version's files are while `spec.predictor` of a Knative service is the canary."""
+LLM_KIND = "LLMInferenceService"
+SERVICE_KINDS = ("InferenceService", LLM_KIND)
+"""Of KServe's resources: a manifest has one of one kind that is named like the model."""
 _ANNOTATIONS = ("metadata", "annotations")
 _MODEL = ("spec", "predictor", "model")
 _MODEL_URI = (*_MODEL, "storageUri")
+_LLM_URI = ("spec", "model", "uri")
 
 
 def manifest_path(name: str) -> str:
@@ -64,8 +69,9 @@ class LiveModel:
     registered_model: str
     storage_uri: str
     runtime: str
+    """Name of the ServingRuntime; of an LLMInferenceService, which has none, the one that its gate ran."""
     protocol: str
-    """Of the predictor: `v1` or `v2`."""
+    """That callers speak: `v1`, `v2` or `openai`."""
     digest: str
     data_fingerprint: str
     verdict_digest: str
@@ -91,6 +97,12 @@ def check_storage_uri(uri: str) -> str:
     }
     fix = fixes.get(scheme, "use file:///, s3://, gs:// or oci://…@sha256:…")
     raise InputError(f"storage URI {uri!r} can't be served: {fix}")
+
+
+def service_of(documents: list[Document], name: str) -> Document | None:
+    """The service that is named like the model, of either kind; None without one."""
+    found = (of_kind(documents, kind, name) for kind in SERVICE_KINDS)
+    return next((one for one in found if one is not None), None)
 
 
 def fact_annotations(facts: dict[str, str]) -> dict[str, str]:
@@ -120,7 +132,8 @@ class _Reader:
 
     def live(self) -> LiveModel:
         canary = self._canary()
-        uri_at = (*_ANNOTATIONS, STABLE_URI) if self._is_knative_canary() else _MODEL_URI
+        is_llm = self.service["kind"] == LLM_KIND
+        uri_at = (*_ANNOTATIONS, STABLE_URI) if self._is_knative_canary() else _LLM_URI if is_llm else _MODEL_URI
         previous = _at(self.service, *_ANNOTATIONS, f"{PREFIX}previous-version") or ""
         self._check_number(f"{PREFIX}previous-version", previous or "1")
         return LiveModel(
@@ -129,8 +142,9 @@ class _Reader:
             previous_version=previous,
             registered_model=self._fact("registered-model"),
             storage_uri=self._uri(self.service, *uri_at),
-            runtime=self._text(self.service, *_MODEL, "runtime"),
-            protocol=self._text(self.service, *_MODEL, "protocolVersion"),
+            runtime=VLLMSERVER if is_llm else self._text(self.service, *_MODEL, "runtime"),
+            protocol=_at(self.service, *_ANNOTATIONS, f"{PREFIX}protocol")
+            or self._text(self.service, *_MODEL, "protocolVersion"),
             digest=self._fact("model-digest"),
             data_fingerprint=self._fact("data-fingerprint"),
             verdict_digest=self._fact("verdict-digest"),
@@ -142,11 +156,11 @@ class _Reader:
         )
 
     def _service(self) -> Document:
-        """The InferenceService that is named like the model."""
-        found = of_kind(self.documents, "InferenceService", self.name)
+        """The service that is named like the model."""
+        found = service_of(self.documents, self.name)
         if found is not None:
             return found
-        others = [one for one in self.documents if one.get("kind") == "InferenceService"]
+        others = [one for one in self.documents if one.get("kind") in SERVICE_KINDS]
         if not others:
             raise self._broken("it holds no InferenceService")
         other = self._text(others[0], "metadata", "name")

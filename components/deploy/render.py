@@ -4,11 +4,18 @@ Each function gives plain mappings in the order in which they are written. Names
 (`serving.kserve.io/v1beta1`); a comment says where one is not told by the CRD alone.
 """
 
-from typing import Any
-
 from components.deploy.documents import Document, to_bytes
-from components.deploy.manifest import DEPLOYMENT_MODE, Evidence, check_storage_uri, fact_annotations
+from components.deploy.language_server import LOADING_S, PROGRESS_DEADLINE, arguments, environment, ports_and_probes
+from components.deploy.llm_service import llm_inference_service
+from components.deploy.manifest import (
+    DEPLOYMENT_MODE,
+    Evidence,
+    check_storage_uri,
+    fact_annotations,
+)
+from components.deploy.pods import environment_entries, placement
 from components.deploy.quantities import canonical_quantity, quantities
+from training.language_serving import VLLMSERVER
 from training.serving_spec import Scaling, ServingSpec
 from training.spec import ModelSpec
 
@@ -17,6 +24,8 @@ MODEL_DIGEST_ENV = "OSTINATO_MODEL_DIGEST"
 """Names the digest of the folder that the server is to load; it refuses another."""
 OUR_RUNTIMES = ("ostinato-mlflow",)
 """They write nothing outside /tmp. KServe's stock images are not made for a read-only root file system."""
+RUN_AS_ROOT = (VLLMSERVER,)
+"""vLLM's own image has no other user, and the kubelet would not start it."""
 TMP_SIZE = "64Mi"
 
 
@@ -26,8 +35,28 @@ def render(spec: ModelSpec, version: str, storage_uri: str, previous_version: st
     ``previous_version`` is "" for a first release. Raises InputError for a storage URI that can move or can't be
     fetched by KServe.
     """
-    service = inference_service(spec, spec.name, version, storage_uri, previous_version, evidence)
+    if spec.serving.resource == "LLMInferenceService":
+        facts = annotated_facts(spec, version, previous_version, evidence)
+        service = llm_inference_service(spec, storage_uri, facts)
+    else:
+        service = inference_service(spec, spec.name, version, storage_uri, previous_version, evidence)
     return to_bytes([service_account(spec), service])
+
+
+def annotated_facts(spec: ModelSpec, version: str, previous_version: str, evidence: Evidence) -> dict[str, str]:
+    """What leads from the running service back to what it was made from, as annotations."""
+    facts = {
+        "registered-model": spec.registered_name,
+        "model-version": version,
+        "previous-version": previous_version,
+        "model-digest": evidence.digest,
+        "data-fingerprint": evidence.data_fingerprint,
+        "verdict-digest": evidence.verdict_digest,
+        "code-version": evidence.code_version,
+        "spec-digest": evidence.spec_digest,
+        "protocol": "openai" if spec.serving.protocol == "openai" else "",  # KServe has no word for it
+    }
+    return fact_annotations(facts)
 
 
 def service_account(spec: ModelSpec) -> Document:
@@ -47,22 +76,14 @@ def inference_service(
     spec: ModelSpec, name: str, version: str, storage_uri: str, previous_version: str, evidence: Evidence
 ) -> Document:
     """The InferenceService ``name`` that runs a version as the spec says."""
-    facts = {
-        "registered-model": spec.registered_name,
-        "model-version": version,
-        "previous-version": previous_version,
-        "model-digest": evidence.digest,
-        "data-fingerprint": evidence.data_fingerprint,
-        "verdict-digest": evidence.verdict_digest,
-        "code-version": evidence.code_version,
-        "spec-digest": evidence.spec_digest,
-    }
     serving = spec.serving
     model = container(spec, storage_uri, evidence.digest)
     annotations = {DEPLOYMENT_MODE: serving.deployment_mode}
     if serving.scaling.autoscaler == "keda":
         annotations[AUTOSCALER] = "keda"
-    annotations |= fact_annotations(facts)
+    if serving.deployment_mode == "Knative" and serving.protocol == "openai":
+        annotations[PROGRESS_DEADLINE] = f"{LOADING_S}s"
+    annotations |= annotated_facts(spec, version, previous_version, evidence)
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -111,13 +132,8 @@ def pod(spec: ModelSpec) -> Document:
     if serving.deployment_mode == "Standard":
         # Knative refuses a pod's security context unless the feature kubernetes.podspec-securitycontext is on
         # (knative.dev/docs/serving/configuration/feature-flags); its container says so instead.
-        fields["securityContext"] = _non_root()
-    if serving.image_pull_secrets:
-        fields["imagePullSecrets"] = [{"name": name} for name in serving.image_pull_secrets]
-    if serving.node_selector:
-        fields["nodeSelector"] = dict(sorted(serving.node_selector.items()))
-    if serving.tolerations:
-        fields["tolerations"] = [_toleration(one.key, one.value, one.effect) for one in serving.tolerations]
+        fields["securityContext"] = _confined(serving)
+    fields |= placement(serving)
     if serving.timeout_s:
         fields["timeout"] = serving.timeout_s
     if serving.payload_log:
@@ -131,34 +147,34 @@ def pod(spec: ModelSpec) -> Document:
     return fields
 
 
-def _toleration(key: str, value: str, effect: str) -> Document:
-    how = {"operator": "Equal", "value": value} if value else {"operator": "Exists"}
-    return {"key": key, **how, "effect": effect}
-
-
-def _non_root() -> Document:
-    return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+def _confined(serving: ServingSpec) -> Document:
+    user = {} if serving.runtime in RUN_AS_ROOT else {"runAsNonRoot": True}
+    return {**user, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def container(spec: ModelSpec, storage_uri: str, digest: str) -> Document:
     """The model: which runtime loads which files, with what, and what it may do."""
     serving = spec.serving
     ours, knative = serving.runtime in OUR_RUNTIMES, serving.deployment_mode == "Knative"
+    talks = serving.protocol == "openai"
     resources = quantities(serving.resources)
     fields: Document = {
         "modelFormat": {"name": serving.model_format},
         "runtime": serving.runtime,
-        "protocolVersion": serving.protocol,
+        # KServe refuses a word that the runtime does not list; those that speak OpenAI's protocol list v2.
+        "protocolVersion": "v2" if talks else serving.protocol,
         "storageUri": check_storage_uri(storage_uri),
         "resources": {"requests": resources, "limits": dict(resources)},
     }
-    env: list[dict[str, Any]] = [{"name": MODEL_DIGEST_ENV, "value": digest}] if ours else []
-    for name, key in sorted(serving.secret_env.items()):
-        env.append({"name": name, "valueFrom": {"secretKeyRef": {"name": key.secret, "key": key.key}}})
-    if env:
+    if talks:
+        fields |= ports_and_probes(spec)
+        if told := arguments(spec):
+            fields["args"] = told
+    variables = {MODEL_DIGEST_ENV: digest} if ours else environment(spec) if talks else {}
+    if env := environment_entries(serving, variables):
         fields["env"] = env
     fields["securityContext"] = {
-        **(_non_root() if knative else {}),
+        **(_confined(serving) if knative else {}),
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
         **({"readOnlyRootFilesystem": True} if ours else {}),

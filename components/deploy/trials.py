@@ -18,6 +18,7 @@ from components.deploy.manifest import (
 )
 from components.deploy.render import AUTOSCALER, container, inference_service, pod, scaling, service_account
 from training.errors import InputError
+from training.language_serving import HUGGINGFACESERVER, VLLMSERVER
 from training.spec import ModelSpec
 
 LONGEST_LABEL = 63
@@ -25,6 +26,8 @@ PREDICTOR_PORT = 80
 """Of KServe's Service `<name>-predictor` in Standard mode (CommonDefaultHttpPort, service_reconciler.go)."""
 TOLD_ITS_NAME_BY_ARGUMENT = ("ostinato-mlflow", "kserve-sklearnserver")
 """Runtimes whose server takes `--model_name`; the last one given counts."""
+OPENAI_ROUTES = {HUGGINGFACESERVER: "/openai/v1", VLLMSERVER: "/v1"}
+"""Where a runtime has OpenAI's paths; it takes its name by argument as well."""
 
 
 def with_canary(spec: ModelSpec, now: bytes, version: str, storage_uri: str, evidence: Evidence, percent: int) -> bytes:
@@ -34,8 +37,7 @@ def with_canary(spec: ModelSpec, now: bytes, version: str, storage_uri: str, evi
     long for the Service that it makes.
     """
     documents = from_bytes(now)
-    service = of_kind(documents, "InferenceService", spec.name)
-    assert service is not None, "parsed before"
+    service = _live_service(documents, spec.name, "canary")
     serving, annotations = spec.serving, service["metadata"]["annotations"]
     mode = annotations.get(DEPLOYMENT_MODE)
     if mode != serving.deployment_mode:
@@ -74,6 +76,7 @@ def with_shadow(spec: ModelSpec, now: bytes, version: str, storage_uri: str, evi
     Raises InputError with the fix where the spec lacks a gateway, or mirroring can't work.
     """
     _check_can_mirror(spec)
+    _live_service(from_bytes(now), spec.name, "shadow")
     name = shadow_name(spec.name)
     _check_length(name, "shadow")
     shadow = inference_service(spec, name, version, storage_uri, "", evidence)
@@ -82,8 +85,9 @@ def with_shadow(spec: ModelSpec, now: bytes, version: str, storage_uri: str, evi
     for field in ("autoScaling", "scaleMetric", "scaleTarget", "logger"):
         predictor.pop(field, None)
     predictor |= {"minReplicas": 1, "maxReplicas": 1}
-    # A mirrored request has the live model's name in its path, and a mirror can't change paths.
-    predictor["model"]["args"] = [f"--model_name={spec.name}"]
+    if spec.serving.protocol != "openai":  # a language model's server is told the live one's name by its spec
+        # A mirrored request has the live model's name in its path, and a mirror can't change paths.
+        predictor["model"]["args"] = [f"--model_name={spec.name}"]
     plain = from_bytes(without_shadow(now, spec.name))
     return to_bytes([*plain, shadow, _mirror_route(spec)])
 
@@ -106,9 +110,14 @@ def shadow_documents(content: bytes, name: str) -> list[Document]:
 
 
 def keep_shadow(content: bytes, now: bytes, name: str) -> bytes:
-    """A new manifest with the shadow that ``now`` has, unless the shadow is the version that is live in the new one."""
+    """A new manifest with the shadow that ``now`` has.
+
+    Not if the shadow is the version that is live in the new one, or the new one has no predictor to be mirrored.
+    """
     shadow = parse(now, name, "").shadow
     if shadow is None or shadow.version == parse(content, name, "").version:
+        return content
+    if of_kind(from_bytes(content), "InferenceService", name) is None:
         return content
     return to_bytes([*from_bytes(content), *shadow_documents(now, name)])
 
@@ -135,14 +144,29 @@ def settled(content: bytes, name: str) -> bytes | None:
     plain = without_shadow(content, name)
     documents = from_bytes(plain)
     service = of_kind(documents, "InferenceService", name)
-    assert service is not None, "parsed above"
-    if service["spec"]["predictor"].pop("canaryTrafficPercent", None) is None:
+    if service is None or service["spec"]["predictor"].pop("canaryTrafficPercent", None) is None:
         return plain
     return to_bytes(documents)
 
 
+def _live_service(documents: list[Document], name: str, trial: str) -> Document:
+    """The live InferenceService. Raises InputError if the model is live as the other kind."""
+    service = of_kind(documents, "InferenceService", name)
+    if service is None:
+        raise InputError(
+            f"{name} is live as an LLMInferenceService, which can't have a {trial} beside it; release the version to "
+            f"all requests with: ostinato promote {name}"
+        )
+    return service
+
+
 def _check_can_mirror(spec: ModelSpec) -> None:
     serving = spec.serving
+    if serving.resource == "LLMInferenceService":
+        raise InputError(
+            f"{spec.name} can't have a shadow with serving.resource: LLMInferenceService, whose route belongs to "
+            "KServe; use resource: InferenceService"
+        )
     if serving.gateway is None:
         raise InputError(
             f"{spec.name} can't have a shadow: requests are mirrored by the gateway that they come through; name it in "
@@ -153,10 +177,11 @@ def _check_can_mirror(spec: ModelSpec) -> None:
             f"{spec.name} can't have a shadow in deployment_mode: Knative, which routes by host name: a mirrored "
             "request keeps the live model's and would not come to the shadow; use deployment_mode: Standard"
         )
-    if serving.runtime not in TOLD_ITS_NAME_BY_ARGUMENT:
+    told = tuple(OPENAI_ROUTES) if serving.protocol == "openai" else TOLD_ITS_NAME_BY_ARGUMENT
+    if serving.runtime not in told:
         raise InputError(
             f"{spec.name} can't have a shadow on runtime {serving.runtime}: mirrored requests name the live model, and "
-            f"only {' and '.join(TOLD_ITS_NAME_BY_ARGUMENT)} can be told to answer to that name"
+            f"only {' and '.join(told)} can be told to answer to that name"
         )
 
 
@@ -183,10 +208,9 @@ def _mirror_route(spec: ModelSpec) -> Document:
     """
     serving, gateway = spec.serving, spec.serving.gateway
     assert gateway is not None, "checked before"
-    path = f"/v2/models/{spec.name}/infer" if serving.protocol == "v2" else f"/v1/models/{spec.name}:predict"
     parent = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway.name}
     rule: Document = {
-        "matches": [{"path": {"type": "Exact", "value": path}}],
+        "matches": [{"path": {"type": "Exact", "value": path}} for path in _mirrored_paths(spec)],
         "filters": [{"type": "RequestMirror", "requestMirror": {"backendRef": _backend(shadow_name(spec.name))}}],
         "backendRefs": [{**_backend(spec.name), "weight": 1}],
     }
@@ -202,6 +226,14 @@ def _mirror_route(spec: ModelSpec) -> Document:
             "rules": [rule],
         },
     }
+
+
+def _mirrored_paths(spec: ModelSpec) -> list[str]:
+    serving = spec.serving
+    if serving.protocol == "openai":
+        root = OPENAI_ROUTES[serving.runtime]
+        return [f"{root}/chat/completions", f"{root}/completions"]
+    return [f"/v2/models/{spec.name}/infer" if serving.protocol == "v2" else f"/v1/models/{spec.name}:predict"]
 
 
 def _backend(service: str) -> Document:
