@@ -48,8 +48,8 @@ def check_adapter_is_served(serving: "ServingSpec", rank: int) -> None:
         )
     if rank > VLLM_RANKS[-1]:
         raise ValueError(
-            f"training.hyperparameters.lora_rank: {rank}, and vLLM serves adapters up to {VLLM_RANKS[-1]}; lower it, or "
-            "write adapter: merged"
+            f"training.hyperparameters.lora_rank: {rank}, and vLLM serves adapters up to {VLLM_RANKS[-1]}; lower it, "
+            "or write adapter: merged"
         )
 
 

@@ -15,6 +15,7 @@ PROGRESS_DEADLINE = "serving.knative.dev/progress-deadline"
 """Annotation: Knative gives a revision up that is not ready after ten minutes unless it says more."""
 LOADING_S = 1200
 """Seconds that loading may take: what KServe's own runtime for vLLM gives its start."""
+PROBED_EVERY_S = 10
 OFFLINE = {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
 """Everything comes from the storage URI: the server asks no hub, and reports its use to nobody."""
 
@@ -77,9 +78,12 @@ def ports_and_probes(spec: ModelSpec) -> Document:
         return {"ports": [{"containerPort": VLLM_PORT, "protocol": "TCP"}]}
     if spec.serving.runtime != HUGGINGFACESERVER:
         return {}
-    asked = {"path": f"/v2/models/{served_name(spec)}/ready", "port": 8080}
-    ready = {"httpGet": asked, "periodSeconds": 10, "timeoutSeconds": 5}
-    probes: Document = {"readinessProbe": {**ready, "failureThreshold": 3}}
+    probes: Document = {"readinessProbe": _ready(spec, failures=3)}
     if spec.serving.deployment_mode == "Standard":  # Knative starts by the readiness probe, within its deadline
-        probes["startupProbe"] = {**ready, "failureThreshold": LOADING_S // 10}
+        probes["startupProbe"] = _ready(spec, failures=LOADING_S // PROBED_EVERY_S)
     return probes
+
+
+def _ready(spec: ModelSpec, failures: int) -> Document:
+    asked = {"path": f"/v2/models/{served_name(spec)}/ready", "port": 8080}
+    return {"httpGet": asked, "periodSeconds": PROBED_EVERY_S, "timeoutSeconds": 5, "failureThreshold": failures}

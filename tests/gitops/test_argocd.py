@@ -64,6 +64,7 @@ def test_the_project_allows_what_is_reconciled_and_nothing_more(released: Path) 
     allowed = {(one["group"], one["kind"]) for one in project["namespaceResourceWhitelist"]}
     assert allowed == {
         ("serving.kserve.io", "InferenceService"),
+        ("serving.kserve.io", "LLMInferenceService"),
         ("serving.kserve.io", "ServingRuntime"),
         ("", "ServiceAccount"),
         ("gateway.networking.k8s.io", "HTTPRoute"),

@@ -1,4 +1,4 @@
-"""How Argo CD judges an InferenceService: the real script in Lua 5.1, with the libraries that Argo CD gives it."""
+"""How Argo CD judges KServe's services: the real scripts in Lua 5.1, with the libraries that Argo CD gives them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,15 +8,14 @@ from gitops.tree import SEED, built, only
 
 lua51 = pytest.importorskip("lupa.lua51", reason="lupa is not installed; it runs the Lua of Argo CD's health check")
 
-KEY = "resource.customizations.health.serving.kserve.io_InferenceService"
+KEY = "resource.customizations.health.serving.kserve.io_"
 Health = Callable[[dict[str, Any]], tuple[str, str]]
 UNAVAILABLE = {"reason": "MinimumReplicasUnavailable", "message": "Deployment does not have minimum availability."}
 
 
-@pytest.fixture
-def health() -> Health:
-    """Status and message for an InferenceService."""
-    script = only(built(SEED / "argocd"), "ConfigMap")["data"][KEY]
+def judge_of(kind: str) -> Health:
+    """What the script for a kind says of an object: status and message."""
+    script = only(built(SEED / "argocd"), "ConfigMap")["data"][KEY + kind]
 
     def ask(service: dict[str, Any]) -> tuple[str, str]:
         lua = lua51.LuaRuntime(register_builtins=False, unpack_returned_tuples=True)
@@ -28,6 +27,16 @@ def health() -> Health:
         return found.status, found.message
 
     return ask
+
+
+@pytest.fixture(scope="module")
+def health() -> Health:
+    return judge_of("InferenceService")
+
+
+@pytest.fixture(scope="module")
+def llm_health() -> Health:
+    return judge_of("LLMInferenceService")
 
 
 def service(transition: str = "", active: str = "", failure: dict[str, Any] | None = None, **conditions: Any) -> dict:
@@ -133,3 +142,56 @@ def test_an_old_failure_is_no_reason_for_a_new_one(health: Health) -> None:
 def test_a_stopped_service_is_suspended(health: Health) -> None:
     one = service("", "", Stopped="True", PredictorReady="False", Ready="False")
     assert health(one)[0] == "Suspended"
+
+
+def llm_service(ready: str = "", **conditions: str | tuple[str, str, str]) -> dict[str, Any]:
+    """An LLMInferenceService whose conditions have a status, or status, reason and message."""
+    listed = [{"type": "Ready", "status": ready}] if ready else []
+    for kind, given in conditions.items():
+        fields = ("status", "reason", "message")
+        listed.append({"type": kind, **dict(zip(fields, (given,) if isinstance(given, str) else given, strict=False))})
+    return {"metadata": {"generation": 2}, "status": {"conditions": listed}}
+
+
+NO_POD = ("False", *UNAVAILABLE.values())
+
+
+@pytest.mark.parametrize("status", [{}, {"status": {}}, {"status": {"conditions": []}}])
+def test_a_language_model_that_kserve_has_not_seen_is_progressing(llm_health: Health, status: dict[str, Any]) -> None:
+    assert llm_health(status) == ("Progressing", "KServe has not looked at it yet.")
+
+
+def test_a_language_model_that_is_ready_is_healthy(llm_health: Health) -> None:
+    one = llm_service("True", PresetsCombined="True", WorkloadsReady="True", RouterReady="True")
+    assert llm_health(one) == ("Healthy", "The model is loaded and serves.")
+
+
+def test_a_language_model_that_loads_for_minutes_is_progressing_and_not_broken(llm_health: Health) -> None:
+    one = llm_service("False", MainWorkloadReady=NO_POD, WorkloadsReady=NO_POD, RouterReady="Unknown")
+    status, message = llm_health(one)
+    assert status == "Progressing"
+    assert "MainWorkloadReady: Deployment does not have minimum availability." in message
+    assert llm_health(llm_service("Unknown", WorkloadsReady=("Unknown", "WorkloadNotReady", "Rolling.")))[0] == status
+
+
+@pytest.mark.parametrize(
+    ("kind", "condition"),
+    [
+        ("RouterReady", ("False", "HTTPRoutesNotReady", "no gateway")),
+        ("PresetsCombined", ("False", "CombineBaseError", "no preset")),
+        ("MainWorkloadReady", ("False", "ReconcileError", "unsupported schema in model URI")),
+    ],
+)
+def test_a_language_model_that_time_does_not_mend_is_degraded_with_the_reason(
+    llm_health: Health, kind: str, condition: tuple[str, str, str]
+) -> None:
+    one = llm_service("False", WorkloadsReady=NO_POD, **{kind: condition})
+    assert llm_health(one) == ("Degraded", f"Nothing serves. {kind}: {condition[2]}")
+
+
+def test_a_language_model_that_is_not_ready_for_no_reason_is_degraded(llm_health: Health) -> None:
+    assert llm_health(llm_service("False")) == ("Degraded", "Nothing serves. no reason is given")
+
+
+def test_a_stopped_language_model_is_suspended(llm_health: Health) -> None:
+    assert llm_health(llm_service("False", MainWorkloadReady=("False", "Stopped", "")))[0] == "Suspended"

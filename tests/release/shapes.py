@@ -16,8 +16,9 @@ from training.spec import ModelSpec, load_spec
 
 PAGE = ROOT / "docs" / "serving.md"
 NAME = "demand-forecaster"
+LLM = "llm-qa"
 STORE = "s3://models/1/models"
-_BLOCK = re.compile(r"(?:<!-- (whole|release|canary|shadow) -->\n)?```yaml\n(.*?)```\n", re.DOTALL)
+_BLOCK = re.compile(r"(?:<!-- (whole|release|canary|shadow)( llm-qa)? -->\n)?```yaml\n(.*?)```\n", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,17 @@ class Shape:
     title: str
     kind: str
     """`whole` and `release`: version 3 after 2. `canary` and `shadow`: version 4 beside that."""
-    serving: dict[str, Any]
+    model: str
+    """Its name: the page shows the manifests of two models."""
+    says: dict[str, Any]
+    """What the spec has in this section, besides what the model's first one has."""
     shown: str
 
     def spec(self, **overrides: Any) -> ModelSpec:
-        raw = load_spec(ROOT / "training" / "demand_forecaster" / "spec.yaml").model_dump()
-        return ModelSpec.model_validate({**raw, "serving": {**self.serving, **overrides}})
+        raw = _first_spec(self.model)
+        for section, fields in {**self.says, "serving": {**self.says.get("serving", {}), **overrides}}.items():
+            raw[section] = {**raw[section], **fields} if isinstance(fields, dict) else fields
+        return ModelSpec.model_validate(raw)
 
     def rendered(self, **overrides: Any) -> bytes:
         """The whole file."""
@@ -44,12 +50,16 @@ class Shape:
             return with_shadow(spec, stable, "4", f"{STORE}/m-4/artifacts", evidence("4"))
         return stable
 
+    @property
+    def marker(self) -> str:
+        return self.kind if self.model == NAME else f"{self.kind} {self.model}"
+
     def excerpt(self) -> str:
         """What the page shows: the file, or what it has that the plain one has not."""
         content = self.rendered()
         if self.kind == "whole":
             return content.decode()
-        plain = from_bytes(Shape("", "release", {}, "").rendered())
+        plain = from_bytes(Shape("", "release", self.model, {}, "").rendered())
         parts = [_apart(one, of_kind(plain, one["kind"], one["metadata"]["name"])) for one in from_bytes(content)]
         return "---\n".join(yaml.safe_dump(one, sort_keys=False, width=10_000) for one in parts if one)
 
@@ -67,9 +77,17 @@ def shapes() -> list[Shape]:
     for section in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]:
         blocks = _BLOCK.findall(section)
         if blocks:
-            (_, spec), (kind, shown) = blocks
-            found.append(Shape(section.partition("\n")[0], kind, yaml.safe_load(spec)["serving"], shown))
+            (_, _, spec), (kind, model, shown) = blocks
+            title = section.partition("\n")[0]
+            found.append(Shape(title, kind, model.strip() or NAME, yaml.safe_load(spec), shown))
     return found
+
+
+def _first_spec(model: str) -> dict[str, Any]:
+    """The spec that the model's first section shows; the page says of the table's model only how it is served."""
+    if model == NAME:
+        return {**load_spec(ROOT / "training" / "demand_forecaster" / "spec.yaml").model_dump(), "serving": {}}
+    return dict(next(one.says for one in shapes() if one.kind == "whole" and one.model == model))
 
 
 def write_page() -> None:
@@ -77,7 +95,7 @@ def write_page() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for shape in shapes():
         before, title, after = text.partition(f"\n## {shape.title}\n")
-        old, new = (f"<!-- {shape.kind} -->\n```yaml\n{one}```" for one in (shape.shown, shape.excerpt()))
+        old, new = (f"<!-- {shape.marker} -->\n```yaml\n{one}```" for one in (shape.shown, shape.excerpt()))
         text = before + title + after.replace(old, new, 1)
     PAGE.write_text(text, encoding="utf-8")
 

@@ -12,7 +12,7 @@ import pytest
 from contracts import crd_validator
 from jsonschema import Draft202012Validator
 from release.kubernetes_schemas import HTTP_ROUTE, SERVICE_ACCOUNT
-from release.shapes import NAME, Shape, shapes, write_page
+from release.shapes import LLM, NAME, Shape, shapes, write_page
 
 from components.deploy.documents import from_bytes, to_bytes
 from components.deploy.manifest import parse
@@ -26,7 +26,9 @@ each_shape = pytest.mark.parametrize("shape", SHAPES, ids=[one.title.replace(" "
 
 
 def test_the_page_has_an_example_of_every_shape() -> None:
-    assert [one.kind for one in SHAPES] == ["whole", *["release"] * 7, "canary", "canary", "shadow"]
+    tables = [one.kind for one in SHAPES if one.model == NAME]
+    assert tables == ["whole", *["release"] * 7, "canary", "canary", "shadow"]
+    assert [one.kind for one in SHAPES if one.model == LLM] == ["whole", *["release"] * 5]
 
 
 def test_the_page_shows_what_is_rendered(request: pytest.FixtureRequest) -> None:
@@ -39,7 +41,12 @@ def test_the_page_shows_what_is_rendered(request: pytest.FixtureRequest) -> None
 
 @pytest.fixture(scope="module")
 def validators() -> dict[str, Draft202012Validator]:
-    return {"InferenceService": crd_validator("inferenceservices", "v1beta1"), **WRITTEN_HERE}
+    llm = crd_validator("llminferenceservices", "v1alpha2")
+    return {
+        "InferenceService": crd_validator("inferenceservices", "v1beta1"),
+        "LLMInferenceService": llm,
+        **WRITTEN_HERE,
+    }
 
 
 @each_shape
@@ -70,7 +77,7 @@ def test_a_file_that_is_read_and_written_again_keeps_its_bytes(shape: Shape) -> 
 
 @each_shape
 def test_whatever_runs_beside_it_the_file_says_what_is_live(shape: Shape) -> None:
-    found = parse(shape.rendered(), NAME, "c0ffee")
+    found = parse(shape.rendered(), shape.model, "c0ffee")
     assert (found.version, found.storage_uri) == ("3", "s3://models/1/models/m-3/artifacts")
     trial = found.canary or found.shadow
     assert (trial is not None) == (shape.kind in ("canary", "shadow"))
@@ -83,8 +90,10 @@ def test_whatever_runs_beside_it_the_file_says_what_is_live(shape: Shape) -> Non
 def test_a_real_api_server_takes_every_shape(shape: Shape, tmp_path: Path) -> None:
     kubectl = _kubectl()
     kinds = subprocess.run([*kubectl, "api-resources", "-o", "name"], capture_output=True, text=True).stdout.split()
-    for kind in ("inferenceservices.serving.kserve.io", "httproutes.gateway.networking.k8s.io"):
-        if kind not in kinds and not (kind.startswith("httproutes") and shape.kind != "shadow"):
+    groups = {"HTTPRoute": "gateway.networking.k8s.io", "ServiceAccount": ""}
+    for kind in {one["kind"] for one in from_bytes(shape.rendered())}:
+        group = groups.get(kind, "serving.kserve.io")
+        if f"{kind.lower()}s.{group}".rstrip(".") not in kinds:
             pytest.skip(f"the API server does not know {kind}")
     file = tmp_path / "manifest.yaml"
     file.write_bytes(shape.rendered(namespace="default"))  # a dry run needs a namespace that exists
