@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.serving.client import ServedModel
-from training.errors import OstinatoError
+from training.errors import InputError, OstinatoError
 from training.spec import Task
 
 if TYPE_CHECKING:
@@ -56,6 +56,15 @@ class ClassComparison:
     """Share of the rows with the same class."""
     confusion: dict[str, dict[str, int]]
     """Rows by the live model's class, then the shadow's."""
+
+
+def check_comparable(name: str, task: Task) -> None:
+    """Raises InputError for answers that are neither numbers nor classes."""
+    if task == "generation":
+        raise InputError(
+            f"--compare knows numbers and classes, and {name} answers with text; texts are compared by the verdict, on "
+            "the test questions and by the judge of quality.judge"
+        )
 
 
 def compare_served(

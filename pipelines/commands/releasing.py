@@ -151,10 +151,11 @@ def reconcile_(as_json: AsJson = False) -> None:
 
 
 def tell_comparison(spec: Any, rows: Path, url: str | None, shadow_url: str | None, as_json: bool) -> None:
-    from components.serving.compare import compare_served
+    from components.serving.compare import check_comparable, compare_served
     from pipelines.predict import read_rows
     from pipelines.wording import comparison_table
 
+    check_comparable(spec.name, spec.task)
     if not (url and shadow_url):
         raise InputError("--compare needs both --url, of the live model, and --shadow-url")
     found = compare_served(url, shadow_url, spec.name, read_rows(rows), spec.task, spec.serving.protocol)

@@ -39,6 +39,22 @@ def model_spec(name: str = "bike-demand", **overrides: Any) -> ModelSpec:
     return ModelSpec.model_validate({**raw, **overrides})
 
 
+def language_spec(name: str = "llm-qa", training: dict[str, Any] | None = None, **serving: Any) -> ModelSpec:
+    """A language model's spec; ``serving`` goes over what huggingfaceserver needs."""
+    runtime = {"runtime": "kserve-huggingfaceserver", "model_format": "huggingface", "protocol": "openai"}
+    return ModelSpec.model_validate(
+        {
+            "name": name,
+            "task": "generation",
+            "description": "Answers questions about the product.",
+            "data": {"kind": "conversations", "source": "qa.jsonl", "split": {"by": "key", "test": 0.1}},
+            "training": {"base_model": {"source": "./base"}, **(training or {})},
+            "quality": {"metric": "token_f1", "checks": [{"kind": "absolute", "metric": "token_f1", "min": 0.5}]},
+            "serving": {**runtime, **serving},
+        }
+    )
+
+
 def candidate(
     folder: Path, weight: int = 1, decision: str = "pass", model: str = "bike-demand", champion: str = ""
 ) -> Candidate:
@@ -69,6 +85,22 @@ def candidate(
     files.report.write_text(f"<html>report {weight}</html>")
     files.evidently.write_text("<html>evidently</html>")
     files.sample.write_text(f'{{"weight": {weight}}}')
+    return files
+
+
+def language_candidate(folder: Path, weight: int = 1) -> Candidate:
+    """A candidate of ``language_spec`` in Hugging Face's layout, with weights that no engine would take."""
+    files = candidate(folder, weight, model="llm-qa")
+    (files.model / "model.skops").unlink()
+    (files.model / "MLmodel").write_text("flavors:\n  transformers:\n    task: text-generation\n")
+    (files.model / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    (files.model / "tokenizer_config.json").write_text("{}")
+    (files.model / "chat_template.jinja").write_text("{{ messages }}")
+    (files.model / "model.safetensors").write_bytes(f"weights {weight}".encode() * 2000)
+    judged = verdict(files, weight, "pass", "llm-qa")
+    measured = judged.contenders[0].model_copy(update={"metrics": {"token_f1": Measure(value=0.7)}})
+    about = {"task": "generation", "metric": "token_f1", "direction": "higher", "contenders": (measured,)}
+    judged.model_copy(update=about).write(files.verdict)
     return files
 
 
