@@ -5,20 +5,34 @@ from decimal import ROUND_CEILING, Decimal
 
 from training.spec import Resources
 
+DECIMAL = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E")
+BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+
 
 def canonical_quantity(text: str) -> str:
     """A quantity in Kubernetes' canonical form (apimachinery's resource.Quantity): 1.5 is 1500m, 1024Mi is 1Gi."""
+    number, suffix = _parsed(text)
+    if suffix in BINARY[1:]:
+        number *= 1024 ** BINARY.index(suffix)
+        if number >= 1024:
+            return _largest_suffix(int(number.to_integral_value(ROUND_CEILING)), 1024, BINARY)
+        suffix = ""
+    nano = number * Decimal(1000) ** DECIMAL.index(suffix)
+    return _largest_suffix(int(nano.to_integral_value(ROUND_CEILING)), 1000, DECIMAL)
+
+
+def amount(text: str) -> Decimal:
+    """A quantity as a number of cores or bytes."""
+    number, suffix = _parsed(text)
+    if suffix in BINARY[1:]:
+        return number * 1024 ** BINARY.index(suffix)
+    return number * Decimal(1000) ** (DECIMAL.index(suffix) - DECIMAL.index(""))
+
+
+def _parsed(text: str) -> tuple[Decimal, str]:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(n|u|m|k|Ki|[MGTPE]i?)?", text)
     assert match, text
-    decimal, binary = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
-    number, suffix = Decimal(match[1]), match[2] or ""
-    if suffix in binary[1:]:
-        number *= 1024 ** binary.index(suffix)
-        if number >= 1024:
-            return _largest_suffix(int(number.to_integral_value(ROUND_CEILING)), 1024, binary)
-        suffix = ""
-    nano = number * Decimal(1000) ** decimal.index(suffix)
-    return _largest_suffix(int(nano.to_integral_value(ROUND_CEILING)), 1000, decimal)
+    return Decimal(match[1]), match[2] or ""
 
 
 def quantities(resources: Resources) -> dict[str, str]:

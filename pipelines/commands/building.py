@@ -51,21 +51,42 @@ def run(
         raise finished.refusal
 
 
-@app.command("compile", epilog="Example: ostinato compile demand-forecaster -o package.yaml")
+@app.command(
+    "compile",
+    epilog="Examples: ostinato compile demand-forecaster -o package.yaml; ostinato compile llm-qa --training-job "
+    "kubeflow --data s3://runs/1/data --out s3://runs/1/model -o job.yaml",
+)
 def compile_(
     model: Model,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
     until: Annotated[str, typer.Option(help="Last step of the package.")] = "deploy",
+    training_job: Annotated[
+        str | None, typer.Option(help="kubeflow or vertex: the train step alone, on training.workers machines.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="With --training-job: URI of what preprocess wrote.")] = None,
+    out: Annotated[str | None, typer.Option(help="With --training-job: URI for the model folder.")] = None,
+    machine_type: Annotated[
+        str | None, typer.Option(help="With --training-job vertex: instead of the smallest that fits.")
+    ] = None,
 ) -> None:
     """Write the model's pipeline package (kfp v2 IR). Equal input gives equal bytes."""
     from pipelines.package import check_step, package_file
 
     here = places()
     spec = model_spec(here.root, model)
-    package = package_file(here.root, spec, image=here.image, until=check_step(until), cache=here.packages)
     if not output.parent.is_dir():
         raise InputError(f"--output {str(output)!r}: the folder {output.parent} does not exist")
-    shutil.copyfile(package, output)
+    if training_job is not None:
+        from pipelines.backends.training_job import job_text
+
+        if until != "deploy":
+            raise InputError("--until is of a package, and --training-job is the train step alone; leave one out")
+        output.write_text(job_text(spec, training_job, here.image, data, out, machine_type), encoding="utf-8")
+    elif data or out or machine_type:
+        raise InputError("--data, --out and --machine-type go with --training-job")
+    else:
+        package = package_file(here.root, spec, image=here.image, until=check_step(until), cache=here.packages)
+        shutil.copyfile(package, output)
     print(f"wrote {output}")
 
 
