@@ -1,6 +1,5 @@
 """A step's folders that live elsewhere: fetched before it runs, put back after."""
 
-import shutil
 from pathlib import Path
 
 from components.stores.fetch import download_folder
@@ -34,9 +33,6 @@ def upload_folder(folder: Path, uri: str) -> None:
 
     Raises OstinatoError for a store that can't be written.
     """
-    if "://" not in uri:
-        shutil.copytree(folder, uri, dirs_exist_ok=True)
-        return
     try:
         from fsspec.core import url_to_fs
 

@@ -125,6 +125,17 @@ def test_a_folder_goes_to_a_store_and_comes_back_whole(tmp_path: Path) -> None:
         assert model_digest(fetched(uri, tmp_path / f"back-{uri[:4].strip('/')}")) == model_digest(folder)
 
 
+def test_whoever_finds_the_file_mlmodel_finds_the_rest_as_well(tmp_path: Path) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    for name in ("A", "MLmodel", "zz"):
+        (tmp_path / name).write_text(name)
+    upload_folder(tmp_path, "memory://order/model")
+    store = MemoryFileSystem()
+    written = {file: store.created(file) for file in store.find("/order/model")}
+    assert len(written) == 3 and max(written, key=lambda file: written[file]).endswith("/MLmodel")
+
+
 def test_a_store_that_can_not_be_reached_is_named(tmp_path: Path) -> None:
     with pytest.raises(OstinatoError, match=r"nostore://a/b can't be written"):
         upload_folder(tmp_path, "nostore://a/b")
