@@ -101,7 +101,7 @@ def run_model(
     uri = data_uri(places, spec, data)
     arguments = {
         "data_uri": uri,
-        "data_snapshot": snapshot(uri, model_folder(places.root, name)),
+        "data_snapshot": snapshot(uri, model_folder(places.root, name), spec.data),
         "as_of": as_of,
         "tracking_uri": places.tracking_uri,
         "manifests_remote": places.manifests_remote,

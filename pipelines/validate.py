@@ -3,6 +3,7 @@
 from components.deploy.manifest import Evidence, parse
 from components.deploy.render import render
 from components.deploy.trials import with_canary
+from components.preprocess.conversations import glance
 from components.preprocess.scan import scan
 from components.preprocess.sources import resolve
 from components.serving.runtimes import check_runtime_here
@@ -40,15 +41,17 @@ def check_code(places: Places, spec: ModelSpec) -> str:
 
 
 def check_data(places: Places, spec: ModelSpec) -> str:
-    """The header only: the rows are checked by the preprocess step."""
+    """Of a table the header only, of conversations the first rows: the rest is checked by the preprocess step."""
     import tempfile
     from pathlib import Path
 
-    source = resolve(spec.data.source, model_folder(places.root, spec.name))
-    if isinstance(spec.data, ConversationSpec):
-        return f"{spec.data.source} is there"
+    folder = model_folder(places.root, spec.name)
     with tempfile.TemporaryDirectory() as scratch:
-        scan(source, spec.data, Path(scratch))
+        if isinstance(spec.data, ConversationSpec):
+            good, rows = glance(spec.data, folder, Path(scratch))
+            sources = " and ".join(uri for uri in (spec.data.source, spec.data.test) if uri)
+            return f"{sources}: {good} of the first {rows} conversations are in order"
+        scan(resolve(spec.data.source, folder), spec.data, Path(scratch))
     return f"{spec.data.source} has every column of the contract"
 
 

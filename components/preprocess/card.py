@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.evidence import TEST_FILE, TRAIN_FILE, ColumnCard, DataCard, Part
+from components.preprocess.messages import MESSAGES
 from components.preprocess.sources import file_sha256
 from training.errors import InputError
-from training.spec import DataSpec
+from training.spec import ConversationSpec, DataSpec
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def describe(folder: Path, spec: DataSpec, **known: Any) -> DataCard:
+def describe(folder: Path, spec: DataSpec | ConversationSpec, **known: Any) -> DataCard:
     """The card of train.parquet and test.parquet; ``known`` are the fields that the files do not tell.
+
+    Of conversations `messages` is the target, since the answers are in it.
 
     The fingerprint is the SHA-256 of the text ``train.parquet <sha256>\\ntest.parquet <sha256>\\n``. Raises
     InputError if a side is empty.
@@ -25,7 +28,8 @@ def describe(folder: Path, spec: DataSpec, **known: Any) -> DataCard:
     files = [folder / TRAIN_FILE, folder / TEST_FILE]
     with ThreadPoolExecutor(len(files)) as beside:
         digests = list(beside.map(file_sha256, files))
-    facts = [_facts(file, spec.time) for file in files]
+    time = spec.time if isinstance(spec, DataSpec) else None
+    facts = [_facts(file, time) for file in files]
     for file, fact in zip(files, facts, strict=True):
         if not fact["rows"]:
             raise InputError(f"the {file.stem} side has no rows; data.split ({known['split']}) does not fit the data")
@@ -54,7 +58,8 @@ def _facts(file: Path, time: str | None) -> dict[str, Any]:
 
 
 def _nulls(file: Path) -> dict[str, int]:
-    """Nulls by column: from the file's footer, or by counting where a writer left them out of it."""
+    """Nulls by column: from the file's footer, or by counting where it has them for the leaves of a nested column only,
+    or a writer left them out of it."""
     import polars as pl
     import pyarrow.parquet as pq
 
@@ -62,23 +67,31 @@ def _nulls(file: Path) -> dict[str, int]:
     chunks = [
         footer.row_group(group).column(i) for group in range(footer.num_row_groups) for i in range(footer.num_columns)
     ]
-    if not all(chunk.statistics is not None and chunk.statistics.has_null_count for chunk in chunks):
+    schema = pl.read_parquet_schema(file)
+    nested = any(dtype.is_nested() for dtype in schema.values())
+    if nested or not all(chunk.statistics is not None and chunk.statistics.has_null_count for chunk in chunks):
         return pl.scan_parquet(file).null_count().collect(engine="streaming").row(0, named=True)
-    nulls = dict.fromkeys(pl.read_parquet_schema(file), 0)
+    nulls = dict.fromkeys(schema, 0)
     for chunk in chunks:
         nulls[chunk.path_in_schema] += chunk.statistics.null_count
     return nulls
 
 
-def _columns(schema: "dict[str, pl.DataType]", nulls: dict[str, int], spec: DataSpec) -> tuple[ColumnCard, ...]:
-    roles = {spec.key: "key", spec.time: "time", spec.target: "target"}
+def _columns(
+    schema: "dict[str, pl.DataType]", nulls: dict[str, int], spec: DataSpec | ConversationSpec
+) -> tuple[ColumnCard, ...]:
+    if isinstance(spec, DataSpec):
+        roles = {spec.key: "key", spec.time: "time", spec.target: "target"}
+        units = {name: column.unit for name, column in spec.columns.items()}
+    else:
+        roles, units = {spec.key: "key", MESSAGES: "target"}, {}
     return tuple(
         ColumnCard.model_validate(
             {
                 "name": name,
                 "dtype": str(dtype),
                 "role": roles.get(name, "input"),
-                "unit": spec.columns[name].unit if name in spec.columns else "",
+                "unit": units.get(name, ""),
                 "nulls": nulls[name],
             }
         )

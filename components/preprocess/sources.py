@@ -1,6 +1,6 @@
 """Where rows come from: a URI becomes a list of files with one format and one identity.
 
-Local paths (files, directories, globs), `gs://`, `s3://`, `https://` and `bigquery://project.dataset.table`.
+Local paths (files, directories, globs), `gs://`, `s3://`, `https://` and, for tables, `bigquery://project.dataset.table`.
 Importing this module is cheap: nothing here needs Polars.
 """
 
@@ -10,7 +10,7 @@ import http.client
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,14 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from training.errors import InputError, OstinatoError
+from training.spec import ConversationSpec, DataSpec
 
-Format = Literal["csv", "parquet"]
+Format = Literal["csv", "parquet", "jsonl"]
+Formats = dict[str, Format]
+"""What can be read: the ending of a file, and what it says."""
 
-_FORMATS: dict[str, Format] = {".csv": "csv", ".parquet": "parquet"}
+TABLES: Formats = {".csv": "csv", ".parquet": "parquet"}
+CONVERSATIONS: Formats = {".jsonl": "jsonl", ".parquet": "parquet"}
 STORES = {"gs": "gcs", "s3": "s3"}
 """Schemes of object stores, and the extra of this package that each needs."""
 _HTTP = ("http", "https")
@@ -40,7 +44,7 @@ class Source:
     def snapshot(self) -> str:
         """Identity of the content: see :func:`snapshot`."""
         if self.scheme == "file":
-            return _together([file_sha256(path) for path in self.files])
+            return together([file_sha256(path) for path in self.files])
         return self.stamp()
 
     def stamp(self) -> str:
@@ -55,38 +59,48 @@ class Source:
         if self.scheme in _HTTP:
             return _http_tag(self.uri)
         with _asking(self.uri) as system:
-            return _together([_object_tag(system.info(path), path) for path in self.files])
+            return together([_object_tag(system.info(path), path) for path in self.files])
 
 
-def snapshot(uri: str, folder: Path) -> str:
-    """Identity of the content behind a URI; relative paths start at ``folder``, the model's folder.
+def snapshot(uri: str, folder: Path, spec: DataSpec | ConversationSpec | None = None) -> str:
+    """Identity of the content behind a URI, which takes the place of ``spec.source``; relative paths start at
+    ``folder``, the model's folder.
 
     For one local file ``sha256:`` and the SHA-256 of its bytes, for several ``sha256:`` over the lines
     ``<hex digest>\\n`` of the files sorted by path. For remote files the store's generation, ETag or
-    modification time; nothing is downloaded. Raises InputError as :func:`resolve` does.
+    modification time; nothing is downloaded. For conversations with fixed questions ``sha256:`` over two such
+    lines, of the source and of `data.test`. Raises InputError as :func:`resolve` does.
     """
-    return resolve(uri, folder).snapshot()
+    return together([source.snapshot() for source in resolve_all(uri, folder, spec)])
 
 
-def resolve(uri: str, folder: Path) -> Source:
+def resolve_all(uri: str, folder: Path, spec: DataSpec | ConversationSpec | None) -> tuple[Source, ...]:
+    """The source, from ``uri`` in the place of ``spec.source``, and after it that of the fixed questions, if any."""
+    if not isinstance(spec, ConversationSpec):
+        return (resolve(uri, folder),)
+    return tuple(resolve(one, folder, CONVERSATIONS) for one in (uri, spec.test) if one is not None)
+
+
+def resolve(uri: str, folder: Path, formats: Formats = TABLES) -> Source:
     """Find the files behind a URI; relative paths start at ``folder``.
 
     Raises InputError if there is none, if they are of mixed or unknown formats, or if the extra that the
     scheme needs is not installed.
     """
     scheme = urlsplit(uri).scheme
-    if scheme == "bigquery":
+    if scheme == "bigquery" and formats is TABLES:
         return Source(uri, scheme, (uri.removeprefix("bigquery://"),), "parquet")
     if scheme in _HTTP:
-        return Source(uri, scheme, (uri,), _format(uri, [urlsplit(uri).path]))
+        return Source(uri, scheme, (uri,), _format(uri, [urlsplit(uri).path], formats))
     if scheme in STORES:
-        files = _remote_files(uri)
-        return Source(uri, scheme, tuple(files), _format(uri, files))
+        files = _remote_files(uri, formats)
+        return Source(uri, scheme, tuple(files), _format(uri, files, formats))
     if scheme not in ("", "file"):
-        raise InputError(f"data source {uri!r}: unknown scheme; use a path, gs://, s3://, https:// or bigquery://")
+        known = "gs://, s3://, https:// or bigquery://" if formats is TABLES else "gs://, s3:// or https://"
+        raise InputError(f"data source {uri!r}: unknown scheme; use a path, {known}")
     path = local_path(uri, folder)
-    files = _local_files(path)
-    return Source(str(path), "file", tuple(files), _format(str(path), files))
+    files = _local_files(path, formats)
+    return Source(str(path), "file", tuple(files), _format(str(path), files, formats))
 
 
 def local_path(uri: str, folder: Path) -> Path:
@@ -128,13 +142,14 @@ def store(file: Path, uri: str, folder: Path) -> None:
     beside.replace(path)
 
 
-def _local_files(path: Path) -> list[str]:
+def _local_files(path: Path, formats: Formats) -> list[str]:
     if path.is_file():
         return [str(path)]
     if path.is_dir():
-        found = sorted(str(file) for file in path.rglob("*") if _is_data(file.relative_to(path)) and file.is_file())
+        files = (file for file in path.rglob("*") if _is_data(file.relative_to(path), formats))
+        found = sorted(str(file) for file in files if file.is_file())
         if not found:
-            raise InputError(f"the directory {path} holds no .csv or .parquet file")
+            raise InputError(f"the directory {path} holds no {' or '.join(formats)} file")
         return found
     if glob.has_magic(str(path)):
         found = sorted(file for file in glob.glob(str(path), recursive=True) if Path(file).is_file())
@@ -144,7 +159,7 @@ def _local_files(path: Path) -> list[str]:
     raise InputError(f"{path} does not exist; set data.source in spec.yaml, or give --data")
 
 
-def _remote_files(uri: str) -> list[str]:
+def _remote_files(uri: str, formats: Formats) -> list[str]:
     """Full URIs of the objects behind a `gs://` or `s3://` URI: an object, a prefix or a glob."""
     with _asking(uri) as system:
         if glob.has_magic(uri):
@@ -152,24 +167,25 @@ def _remote_files(uri: str) -> list[str]:
         elif system.isfile(uri):
             found = [uri]
         else:
-            found = [path for path in system.find(uri) if _is_data(Path(path))]
+            found = [path for path in system.find(uri) if _is_data(Path(path), formats)]
         if not found:
             raise InputError(f"there is no file at {uri}")
         return sorted(system.unstrip_protocol(path) for path in found)
 
 
-def _is_data(path: Path) -> bool:
-    return path.suffix in _FORMATS and not any(part.startswith((".", "_")) for part in path.parts)
+def _is_data(path: Path, formats: Formats) -> bool:
+    return path.suffix in formats and not any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _format(uri: str, files: list[str]) -> Format:
+def _format(uri: str, files: list[str], formats: Formats) -> Format:
     suffixes = sorted({Path(file).suffix for file in files})
-    unknown = [suffix for suffix in suffixes if suffix not in _FORMATS]
+    unknown = [suffix for suffix in suffixes if suffix not in formats]
+    known = " and ".join(formats)
     if unknown:
-        raise InputError(f"{uri}: a file ends with {unknown[0] or 'no suffix'!r}; .csv and .parquet can be read")
+        raise InputError(f"{uri}: a file ends with {unknown[0] or 'no suffix'!r}; {known} can be read")
     if len(suffixes) > 1:
-        raise InputError(f"{uri} holds .csv and .parquet files; name one kind, such as {uri.rstrip('/')}/*.parquet")
-    return _FORMATS[suffixes[0]]
+        raise InputError(f"{uri} holds {known} files; name one kind, such as {uri.rstrip('/')}/*.parquet")
+    return formats[suffixes[0]]
 
 
 @contextmanager
@@ -225,7 +241,7 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _together(tags: list[str]) -> str:
+def together(tags: Sequence[str]) -> str:
     """One tag is itself, a plain digest gets its prefix; several are hashed, a line each."""
     if len(tags) > 1:
         return "sha256:" + hashlib.sha256("".join(f"{tag}\n" for tag in tags).encode()).hexdigest()

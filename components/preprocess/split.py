@@ -60,7 +60,12 @@ def on_test_side(spec: DataSpec, share: float) -> "pl.Expr":
     """Whether the row's hash is below ``share`` of the range: a larger share only moves rows from train to test."""
     import polars as pl
 
-    return identity(spec) < pl.lit(min(int(share * 2**64), 2**64 - 1), pl.UInt64)
+    return identity(spec) < pl.lit(below(share), pl.UInt64)
+
+
+def below(share: float) -> int:
+    """The bound of a 64-bit hash that a share of all values is below."""
+    return min(int(share * 2**64), 2**64 - 1)
 
 
 def identity(spec: DataSpec) -> "pl.Expr":

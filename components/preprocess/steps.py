@@ -1,5 +1,6 @@
 """preprocess: rows from a source, checked against the contract and split into train and test."""
 
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,17 +10,18 @@ from components.evidence import DATA_CARD_FILE, REFUSED_FILE, TEST_FILE, DataCar
 from components.preprocess.card import describe
 from components.preprocess.checks import check_gaps, check_hook, check_refused
 from components.preprocess.contract import conform, kept, refused, rules
+from components.preprocess.conversations import fill_conversations
 from components.preprocess.hook import MODULE, blamed, find, with_features
 from components.preprocess.order import in_order
 from components.preprocess.scan import reading, scan, staged
-from components.preprocess.sources import Source, resolve
+from components.preprocess.sources import Source, resolve_all, together
 from components.preprocess.split import sides
 from components.preprocess.survey import before, survey
 from components.preprocess.testset import check_columns, pinned, without_pinned
 from components.preprocess.write import sinks, write, write_counted
 from training.errors import InputError
 from training.folder import model_folder, workspace_root
-from training.spec import DataSpec
+from training.spec import ConversationSpec, DataSpec
 
 
 def preprocess(model: str, data_spec: str, data_uri: str, data_snapshot: str, as_of: str, out: Path) -> DataCard:
@@ -28,6 +30,9 @@ def preprocess(model: str, data_spec: str, data_uri: str, data_snapshot: str, as
     ``out`` appears whole or not at all. Rows are ordered by time where there is a time column, else as in the
     source; columns as in ``data_spec``. Equal input gives equal bytes. The rows are streamed, so memory stays
     bounded however many there are.
+
+    Conversations, `kind: conversations`, are held in memory and go another way: see
+    :mod:`components.preprocess.conversations`.
 
     ``data_uri`` replaces the spec's source; ``data_snapshot``, if not empty, is what
     :func:`components.preprocess.sources.snapshot` said about it earlier, and must still hold; only rows before
@@ -40,25 +45,34 @@ def prepare(
     model: str, folder: Path, data_spec: str, data_uri: str, data_snapshot: str, as_of: str, out: Path
 ) -> DataCard:
     """:func:`preprocess` for a model in a given folder."""
-    spec = DataSpec.model_validate_json(data_spec)
+    spec = _parsed(data_spec)
     given = data_uri or spec.source
-    source = resolve(given, folder)
-    with reading(source.uri):
+    sources = resolve_all(given, folder, spec)
+    with reading(" and ".join(source.uri for source in sources)):
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
             scratch = Path(name)
             ready = scratch / "ready"
             ready.mkdir()
             with ThreadPoolExecutor(1) as beside:
-                stamp, snapshot = source.stamp(), beside.submit(source.snapshot)
-                card = _fill(model, spec, folder, source, as_of, scratch, ready)
-            _check_unchanged(source, stamp, snapshot.result(), data_snapshot)
-            card = card.model_copy(update={"source": given, "snapshot": snapshot.result()})
+                stamps, snapshots = _stamps(sources), beside.submit(lambda: [source.snapshot() for source in sources])
+                if isinstance(spec, DataSpec):
+                    card = _fill(model, spec, folder, sources[0], as_of, scratch, ready)
+                else:
+                    card = fill_conversations(model, spec, folder, sources, as_of, scratch, ready)
+            snapshot = together(snapshots.result())
+            _check_unchanged(sources, stamps, snapshot, data_snapshot)
+            card = card.model_copy(update={"source": given, "snapshot": snapshot})
             card.write(ready / DATA_CARD_FILE)
             if out.exists():
                 out.rename(scratch / "replaced")
             ready.rename(out)
     return card
+
+
+def _parsed(data_spec: str) -> DataSpec | ConversationSpec:
+    kind = ConversationSpec if json.loads(data_spec).get("kind") == "conversations" else DataSpec
+    return kind.model_validate_json(data_spec)
 
 
 def _fill(model: str, spec: DataSpec, folder: Path, source: Source, as_of: str, scratch: Path, ready: Path) -> DataCard:
@@ -105,8 +119,14 @@ def _fill(model: str, spec: DataSpec, folder: Path, source: Source, as_of: str, 
     )
 
 
-def _check_unchanged(source: Source, stamp: str, snapshot: str, expected: str) -> None:
-    if source.stamp() != stamp:
-        raise InputError(f"{source.uri} changed while it was read; run again when nothing writes to it")
+def _stamps(sources: tuple[Source, ...]) -> list[str]:
+    return [source.stamp() for source in sources]
+
+
+def _check_unchanged(sources: tuple[Source, ...], stamps: list[str], snapshot: str, expected: str) -> None:
+    for source, stamp in zip(sources, stamps, strict=True):
+        if source.stamp() != stamp:
+            raise InputError(f"{source.uri} changed while it was read; run again when nothing writes to it")
     if expected and snapshot != expected:
-        raise InputError(f"{source.uri} changed since the run began (it was {expected}, is {snapshot}); run again")
+        uris = " or ".join(source.uri for source in sources)
+        raise InputError(f"{uris} changed since the run began (it was {expected}, is {snapshot}); run again")

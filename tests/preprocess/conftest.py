@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import yaml
 from preprocess.shop import Model
+from preprocess.talks import Talks, rows
 
 
 @pytest.fixture
@@ -37,3 +38,14 @@ def spoil() -> Callable[..., pl.DataFrame]:
         )
 
     return replaced
+
+
+@pytest.fixture
+def talks(tmp_path: Path) -> Talks:
+    """A model with forty conversations and ten fixed questions, none like another."""
+    folder = tmp_path / "workspace" / "training" / "talks"
+    folder.mkdir(parents=True)
+    made = Talks(folder, tmp_path / "steps" / "data")
+    made.save(rows(40))
+    made.save(rows(10, first=100), "questions.jsonl")
+    return made
