@@ -17,8 +17,7 @@ def preprocess(
         model: Name of the model; its folder may define a `features` hook.
         data_spec: Canonical JSON of the spec's data section.
         data_uri: Where the rows are; empty for the spec's own source.
-        data_snapshot: What the caller found at the source, and at the fixed questions of conversations; the run stops
-            if it has changed. Empty for no check.
+        data_snapshot: What the caller found at the source; the run stops if it has changed. Empty for no check.
         as_of: ISO date or time; only earlier rows are seen. Empty for all rows.
         code: Digest of the code behind this step; a part of the cache key.
         data: Folder with train.parquet, test.parquet, refused.parquet (if rows were refused) and data.json.
