@@ -26,7 +26,8 @@ class ConversationSpec(Section):
     split: KeySplit | None = None
     """A stable hash decides the side of a conversation. Exactly one of `test` and `split`."""
     key: str | None = None
-    """A column; conversations with equal values stay on one side of the split. Without one each is its own key."""
+    """A column; conversations with equal values stay on one side of the split, so with `test` a training row whose value
+    a test row has is refused. Without one the questions are the key."""
     labels: tuple[str, ...] = ()
     """Further text columns that are kept, such as a topic, for checks by slice."""
     max_turns: Annotated[int, Field(ge=2)] = 32
@@ -34,8 +35,9 @@ class ConversationSpec(Section):
     max_chars: Annotated[int, Field(ge=1)] = 32_000
     """Characters of all messages of a conversation; a longer one is refused."""
     near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """Jaccard similarity of the words of two conversations' questions from which they count as the same: such a
-    training row is refused when a test row has it, and a second one of the same side is dropped."""
+    """Jaccard similarity of two conversations' questions from which they count as the same: of their words, or of runs
+    of three words where both have 20 or more. A training row that is as near to a test row is refused, and so is a
+    second row of the same side with the same answers."""
     max_refused: Share = 0.01
     """Largest share of conversations that may be refused before the run stops."""
 
