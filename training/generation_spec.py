@@ -26,8 +26,8 @@ class ConversationSpec(Section):
     split: KeySplit | None = None
     """A stable hash decides the side of a conversation. Exactly one of `test` and `split`."""
     key: str | None = None
-    """A column; conversations with equal values stay on one side of the split, so with `test` a training row whose value
-    a test row has is refused. Without one the questions are the key."""
+    """A column; conversations with equal values stay on one side of the split, so with `test` a training row whose
+    value a test row has is refused. Without one the questions are the key."""
     labels: tuple[str, ...] = ()
     """Further text columns that are kept, such as a topic, for checks by slice."""
     max_turns: Annotated[int, Field(ge=2)] = 32
