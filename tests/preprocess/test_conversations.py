@@ -78,6 +78,13 @@ def test_the_files_of_a_folder_or_a_glob_are_read_in_order_of_their_names(talks:
     assert talks.train["messages"].to_list() == [row["messages"] for row in rows(40)]
 
 
+def test_the_rows_of_several_files_are_counted_through(talks: Talks) -> None:
+    talks.save(rows(20), "many/a.jsonl")
+    talks.save([talk(20), say("unanswered")], "many/b.jsonl")
+    talks.run(source="many", max_refused=0.1)
+    assert talks.refused.select("_row", "_place").row(0) == (22, "b.jsonl, line 2")
+
+
 def test_byte_order_mark_windows_lines_and_empty_lines_are_no_matter(talks: Talks) -> None:
     first = talks.run()
     text = "\ufeff\r\n" + jsonl(rows(40)).replace("\n", "\r\n\r\n")

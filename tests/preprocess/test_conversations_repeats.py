@@ -57,7 +57,8 @@ def test_a_like_question_with_another_answer_is_kept(talks: Talks) -> None:
 def test_the_same_question_under_another_instruction_is_no_repetition_and_no_conflict(talks: Talks) -> None:
     pair = ("user", "Where?"), ("assistant", "There.")
     other = ("user", "Where?"), ("assistant", "L\u00e0.")
-    talks.save([*rows(5), turns(("system", "English"), *pair), turns(("system", "French"), *other)])
+    told = (("English", pair), ("English, kindly", pair), ("French", other))
+    talks.save([*rows(5), *(turns(("system", said), *asked) for said, asked in told)])
     card = talks.run()
     assert (card.refused, card.warnings) == (0, ())
 
