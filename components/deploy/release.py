@@ -6,7 +6,7 @@ from functools import partial
 from typing import Literal
 
 from components.deploy.environments import first_release_files
-from components.deploy.history import blob_of, file_history
+from components.deploy.history import MODEL, VERSION, blob_of, file_history, release_commits
 from components.deploy.manifest import Evidence, LiveModel, manifest_path, parse
 from components.deploy.render import render
 from components.deploy.repository import LIVE_BRANCH, Repository, Snapshot, open_repository, transact
@@ -186,6 +186,7 @@ def propose_or_commit(
             now = snapshot.read(path).get(path)
             running = parse(now, spec.name, snapshot.commit) if now is not None else None
             _check_rival(running, wanted, spec.name)
+            _check_order(repository, snapshot.commit, running, wanted, spec.name)
             content = _render_on(spec, wanted, now, running)
             made[:] = [parse(content, spec.name, snapshot.commit)]
             if content == now:
@@ -231,6 +232,25 @@ def _check_rival(running: LiveModel | None, wanted: Wanted, name: str) -> None:
         raise OstinatoError(
             f"version {version} of {name} is the canary no more: another commit came between, so nothing was "
             f"committed; see `ostinato status {name}`"
+        )
+
+
+def _check_order(repository: Repository, tip: str, running: LiveModel | None, wanted: Wanted, name: str) -> None:
+    """Raises GateRefused if a run would bring back a version that was live, or a canary, and was taken away since.
+
+    A run that was late, or one on the same data and code after a rollback, ends with that very version. Only a person
+    brings it back, by name.
+    """
+    version = wanted.version.version
+    serving = {running.version, running.canary.version if running.canary else ""} if running else set()
+    if wanted.judged_against is None or version in serving:
+        return
+    repository.fetch_commits()
+    gone = release_commits(repository, tip, name).get(version)
+    if gone:
+        raise GateRefused(
+            f"version {version} of {name} was released by commit {gone[:12]} and taken back since; a run does not "
+            f"bring it back. If it is to go live again: ostinato promote {name} --version {version}"
         )
 
 
@@ -298,8 +318,8 @@ def _message(name: str, version: ModelVersion, first: bool, percent: int, traile
     if percent:
         subject = f"Canary of {name} v{version.version} with {percent} %"
     lines = {
-        "Ostinato-Model": name,
-        "Ostinato-Version": version.version,
+        MODEL: name,
+        VERSION: version.version,
         **trailers,
         "Ostinato-Verdict": version.tags[VERDICT_DIGEST_TAG],
     }

@@ -74,6 +74,12 @@ class Repository:
         """The branch as it is now. Raises InputError if it does not exist."""
         return Snapshot(self, self.fetch(branch, history=history)[branch])
 
+    def fetch_commits(self, branch: str = LIVE_BRANCH) -> None:
+        """Bring every commit of the branch here, without folders and contents, so that messages can be read."""
+        if self.partial and (self.git_dir / "shallow").is_file():
+            refspec = f"+refs/heads/{branch}:refs/heads/{branch}"
+            self.git("fetch", "--quiet", "--no-tags", "--unshallow", "--filter=tree:0", "origin", refspec)
+
     def blobs(self, names: set[str]) -> dict[str, bytes]:
         """Contents by object name, fetched in one go where they are not here."""
         wanted = sorted(names)
