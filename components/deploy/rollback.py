@@ -25,14 +25,17 @@ _Target = Callable[[Repository, Snapshot, bytes], tuple[bytes, str]]
 """From what is live to the bytes to commit, and the commit's message."""
 
 
-def rollback(manifests_remote: str, name: str) -> Release:
+def rollback(manifests_remote: str, name: str, to: str | None = None) -> Release:
     """End the canary if one runs; else revert the commit that first brought in what is live for the model.
 
-    The old bytes of its manifest come back, without any trial, so the registry's aliases can follow. Raises InputError
-    if nothing is live, or nothing was live before it; OstinatoError if another release of the model lands meanwhile.
+    The old bytes of its manifest come back, without any trial, so the registry's aliases can follow. to: a version
+    that was live before, however many releases ago. Raises InputError if nothing is live, nothing was live before it,
+    or ``to`` never was; OstinatoError if another release of the model lands meanwhile.
     """
 
     def target(repository: Repository, snapshot: Snapshot, now: bytes) -> tuple[bytes, str]:
+        if to is not None:
+            return _back_to(repository, snapshot, now, name, to)
         if _canary_of(now, name):
             return _before_canary(repository, snapshot, name), _abort_message(parse(now, name, snapshot.commit))
         states = _states(repository, snapshot, name)
@@ -47,6 +50,29 @@ def rollback(manifests_remote: str, name: str) -> Release:
         return before, _revert_message(repository, culprit, parse(before, name, culprit))
 
     return _go_back(manifests_remote, name, target)
+
+
+def _back_to(repository: Repository, snapshot: Snapshot, now: bytes, name: str, to: str) -> tuple[bytes, str]:
+    """The bytes of the last time that a version was live, and a message with the trailers."""
+    states = [(one, found) for one in _states(repository, snapshot, name) if (found := _version_of(one, name))]
+    past = [one for one, found in states if found == to]
+    if not past:
+        known = ", ".join(dict.fromkeys(found for _, found in states))
+        raise InputError(f"--to {to}: version {to} of {name} was never live; these were: {known}")
+    content = past[-1].content
+    if content == _settled_or_raw(now, name):
+        return now, ""
+    old = parse(content, name, past[-1].commit)
+    subject = f"Roll back {name} to v{to}"
+    return content, f"{subject}\n\nAs committed by {past[-1].commit}.\n\n{_trailers(old)}"
+
+
+def _version_of(state: _State, name: str) -> str:
+    """ "" for a file that was not there, or that is broken."""
+    try:
+        return parse(state.content, name, state.commit).version if state.content else ""
+    except InputError:
+        return ""
 
 
 def end_canary(manifests_remote: str, name: str) -> Release:
@@ -145,5 +171,8 @@ def _revert_message(repository: Repository, culprit: str, old: LiveModel) -> str
     )
     others = parents.split()
     merge = f", reversing\nchanges made to {others[0]}" if len(others) > 1 else ""
-    trailers = f"Ostinato-Model: {old.name}\nOstinato-Version: {old.version}\nOstinato-Verdict: {old.verdict_digest}\n"
-    return f'Revert "{subject}"\n\nThis reverts commit {culprit}{merge}.\n\n{trailers}'
+    return f'Revert "{subject}"\n\nThis reverts commit {culprit}{merge}.\n\n{_trailers(old)}'
+
+
+def _trailers(old: LiveModel) -> str:
+    return f"Ostinato-Model: {old.name}\nOstinato-Version: {old.version}\nOstinato-Verdict: {old.verdict_digest}\n"

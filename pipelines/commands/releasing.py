@@ -1,6 +1,7 @@
 """Commands that say or change what is live: each change is a commit, and the registry follows."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.commands.base import AnyModel, AsJson, Model, app, manifests, one_of, places
-from training.errors import InputError
+from training.errors import InputError, OstinatoError
 from training.folder import model_names, model_spec
 
 
@@ -62,16 +63,28 @@ def promote_to(model: str, environment: str, as_json: bool) -> None:
     print(json.dumps(asdict(done), indent=2) if as_json else promotion_line(done))
 
 
-@app.command(epilog="Example: ostinato rollback demand-forecaster")
-def rollback(model: Model, as_json: AsJson = False) -> None:
-    """Go back: end the canary if one runs, else git revert of the last release commit; then reconcile."""
+@app.command(epilog="Examples: ostinato rollback demand-forecaster; ostinato rollback demand-forecaster --to 3")
+def rollback(
+    model: Model,
+    to: Annotated[str | None, typer.Option("--to", help="A version that was live before, however long ago.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go back: end the canary if one runs, else git revert of the last release commit; then reconcile.
+
+    Works without the registry: its aliases then follow with the next reconcile.
+    """
     from components.deploy.reconcile import reconcile
     from components.deploy.rollback import rollback
 
     here = places()
     model_spec(here.root, model)
-    done = rollback(manifests(here), model)
-    changes = reconcile(here.tracking_uri, here.manifests_remote, model)
+    done = rollback(manifests(here), model, to)
+    changes = []
+    try:
+        changes = reconcile(here.tracking_uri, here.manifests_remote, model)
+    except OstinatoError as error:
+        late = "the rollback is done, and the registry's aliases follow later, with: ostinato reconcile"
+        print(f"{late} ({error})", file=sys.stderr)
     tell_release(done, changes, as_json)
 
 

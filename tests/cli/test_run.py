@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import OSTINATO, ROOT, Finished, environment
+from servers import free_port
 
 from components.evidence import Verdict
 
@@ -133,6 +134,23 @@ def test_promote_and_rollback_move_git_and_the_aliases_together(ready: Path, ost
     again = status(ostinato)
     assert (again["live"], again["champion"], again["previous"], again["agree"]) == ("2", "2", "1", True)
     assert len(releases(ready)) == 4 and releases(ready)[2].startswith("Revert ")
+
+
+def test_after_a_rollback_the_next_run_on_the_same_data_does_not_bring_the_version_back(
+    ready: Path, ostinato: Run
+) -> None:
+    ostinato("run", MODEL, *EARLY, expect=0)
+    ostinato("run", MODEL, "--param", "as_of=2012-06-01", expect=0)
+    down = ostinato("rollback", MODEL, "--to", "1", expect=0, OSTINATO_TRACKING_URI=f"http://127.0.0.1:{free_port()}")
+    assert "version 1 is on main" in down.out
+    assert "aliases follow later, with: ostinato reconcile" in down.err
+    late = status(ostinato)
+    assert (late["live"], late["champion"], late["agree"]) == ("1", "2", False)
+    ostinato("reconcile", expect=0)
+    assert status(ostinato)["agree"]
+    again = ostinato("run", MODEL, "--param", "as_of=2012-06-01", expect=3)
+    assert f"ostinato promote {MODEL} --version 2" in again.err
+    assert status(ostinato)["live"] == "1"
 
 
 def start(workspace: Path, *arguments: str, **extra: str) -> subprocess.Popen[str]:

@@ -120,6 +120,38 @@ def test_a_version_released_again_after_a_rollback_has_the_same_bytes_and_rolls_
     assert rollback(place.remote, NAME).version == "1"
 
 
+def test_rollback_to_a_version_restores_the_bytes_of_its_last_time_however_long_ago(place: Place) -> None:
+    for version in ("1", "2", "3"):
+        place.release(version)
+    first = show(place, f"main~2:{FILE}")
+    back = rollback(place.remote, NAME, to="1")
+    assert (back.version, back.changed, show(place)) == ("1", True, first)
+    trailers = bare_git(place.manifests, "log", "-1", "--format=%(trailers:key=Ostinato-Version,valueonly)", "main")
+    assert trailers.strip() == "1"
+    again = rollback(place.remote, NAME, to="1")
+    assert (again.changed, again.commit) == (False, back.commit)
+    assert rollback(place.remote, NAME, to="3").version == "3", "the way back of the way back"
+
+
+@pytest.mark.parametrize("version", ["3", "9", "latest"])
+def test_rollback_to_what_was_never_live_names_what_was(place: Place, version: str) -> None:
+    place.release("1")
+    place.release("2")
+    with pytest.raises(InputError, match=f"--to {version}: .* was never live; these were: 1, 2"):
+        rollback(place.remote, NAME, to=version)
+
+
+def test_rollback_to_a_version_takes_a_broken_file_and_a_canary_away(place: Place) -> None:
+    place.release("1")
+    place.release("2")
+    place.commit(FILE, b"kind: Broken\n")
+    assert rollback(place.remote, NAME, to="1").version == "1"
+    release(model_spec(serving={"canary": {"percent": 5}}), place.tracking_uri, place.remote, "3", "direct")
+    back = rollback(place.remote, NAME, to="1")
+    now = live(place.remote, NAME)
+    assert back.changed and now and (now.version, now.canary) == ("1", None)
+
+
 def test_rollback_touches_only_its_own_model(place: Place) -> None:
     place.release("1")
     place.release("2")
