@@ -1,7 +1,7 @@
 """The smallest machine type of Google Cloud that has what a training asks for.
 
-From cloud.google.com/vertex-ai/docs/training/configure-compute and cloud.google.com/compute/docs/gpus, read in
-2026-11. Types of one row differ in size; each is (name, vCPUs, GiB).
+As cloud.google.com/vertex-ai/docs/training/configure-compute and cloud.google.com/compute/docs/gpus list them;
+compare before relying on a size. Types of one row differ in size; each is (name, vCPUs, GiB).
 """
 
 from decimal import Decimal
