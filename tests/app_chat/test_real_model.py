@@ -1,0 +1,93 @@
+"""The chat with a real language model behind a real server: a tiny untrained one, so that what it says has no sense."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from chatting import WAIT_S, chat_process, messages, read_events
+from servers import free_port, wait_until_healthy
+from tiny_models import tiny_model
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytest.importorskip("torch", reason="the llm extra is not installed: make llm")
+TOKENS = 12
+
+
+@contextmanager
+def serving(folder: Path, log: Path) -> Iterator[tuple[str, str]]:
+    """transformers' own server; gives its OpenAI base URL and the model's name there."""
+    port = free_port()
+    command = [Path(sys.executable).parent / "transformers", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_HOME": str(log.parent / "hub")}
+    with log.open("wb") as out:
+        server = subprocess.Popen([*command, "--device", "cpu", folder], env=env, stdout=out, stderr=out)
+        try:
+            wait_until_healthy(f"http://127.0.0.1:{port}/health", server, log)
+            yield f"http://127.0.0.1:{port}/v1", str(folder)
+        finally:
+            server.terminate()
+            server.wait(WAIT_S)
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    home = tmp_path_factory.mktemp("language-model")
+    model = tiny_model(home / "tiny", ["What is it? It is a model.", "Why? So that it can be served."], seed=3)
+    with serving(model, home / "log") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def chat(endpoint: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    base_url, model = endpoint
+    log = tmp_path_factory.mktemp("chat") / "log"
+    with chat_process(log, CHAT_BASE_URL=base_url, CHAT_MODEL=model, CHAT_MAX_TOKENS=str(TOKENS)) as url:
+        yield url
+
+
+def direct(endpoint: tuple[str, str], *said: str) -> str:
+    """The answer without the chat between, not streamed."""
+    base_url, model = endpoint
+    body = {"model": model, "messages": messages(*said), "max_tokens": TOKENS}
+    response = requests.post(f"{base_url}/chat/completions", json=body, timeout=WAIT_S)
+    return response.json()["choices"][0]["message"]["content"]
+
+
+def test_the_service_is_ready(chat: str) -> None:
+    assert requests.get(f"{chat}/readyz", timeout=WAIT_S).json()["status"] == "ready"
+
+
+def test_the_streamed_answer_is_the_models_own(chat: str, endpoint: tuple[str, str]) -> None:
+    said = ("What is it?", "A model.", "Why?")
+    response = requests.post(f"{chat}/api/chat", json={"messages": messages(*said)}, timeout=WAIT_S)
+    events = read_events(response.text)
+    pieces = [data["text"] for name, data in events if name == "text"]
+    assert len(pieces) > 1
+    assert "".join(pieces) == direct(endpoint, *said)
+    assert events[-1] == ("end", {"model": endpoint[1], "cut": True})
+
+
+def test_a_browser_shows_the_models_answers_one_after_the_other(
+    chat: str, endpoint: tuple[str, str], page: "Page"
+) -> None:
+    page.goto(chat)
+    answers: list[str] = []
+    for text in ("What is it?", "Why?"):
+        said = [one for pair in zip(("What is it?", "Why?"), answers, strict=False) for one in pair]
+        answers.append(direct(endpoint, *said, text))
+        page.get_by_label("Your question").fill(text)
+        page.keyboard.press("Enter")
+        page.locator("article.model").nth(len(answers) - 1).wait_for()
+        page.locator(".coming").wait_for(state="detached")
+    assert page.get_by_role("alert").count() == 0
+    assert [" ".join(one.split()) for one in page.locator("article.model .text").all_text_contents()] == [
+        " ".join(one.split()) for one in answers
+    ]
