@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
 
@@ -43,7 +44,7 @@ def serve(settings: Settings) -> None:
         raise WrongSettings(
             f"CHAT_PORT={settings.port} can't be had ({os.strerror(error.errno or 0)}); give another"
         ) from error
-    with listener:
+    with listener, suppress(KeyboardInterrupt):  # uvicorn has ended in order, and raises its signal again
         print(f"chat with {settings.model} on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=STOP_S)).run(sockets=[listener])
 

@@ -179,7 +179,7 @@ def test_html_in_an_answer_or_in_a_question_is_text(chat: Chat, page: "Page") ->
 
 def test_code_in_backticks_is_shown_as_code(chat: Chat, page: "Page") -> None:
     chat.answered_by(
-        answers("Type `make", " run`:\n```sh\nmake run\n  # `all` of it\n``", "`\nDone, 2 ` left.\n```\nopen")
+        answers("Type `make", " run`:\n\n```sh\nmake run\n  # `all` of it\n``", "`\nDone, 2 ` left.\n```\nopen")
     )
     ask(page, "How?")
     shown(page, 2)
@@ -188,6 +188,8 @@ def test_code_in_backticks_is_shown_as_code(chat: Chat, page: "Page") -> None:
     assert answer.locator("pre code").all_inner_texts() == ["make run\n  # `all` of it", "open"]
     assert "Done, 2 ` left." in answer.inner_text()
     assert "```" not in answer.inner_text()
+    assert answer.evaluate("e => e.firstChild.textContent") == "Type "
+    assert answer.evaluate("e => e.childNodes[2].textContent") == ":", "no empty line between a text and its code"
 
 
 def test_enter_sends_and_shift_enter_starts_a_line(chat: Chat, page: "Page") -> None:
@@ -237,7 +239,8 @@ def test_everything_fits_a_telephone(chat: Chat, page: "Page") -> None:
     chat.answered_by(answers("A " + "long" * 60 + " word, and code:\n```\n" + "wide = " * 40 + "\n```"))
     ask(page, "https://" + "x" * 120)
     shown(page, 2)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for part in ("html", "main"):
+        assert page.locator(part).evaluate("e => e.scrollWidth") <= 390
     for place in (question(page), *(page.get_by_role("button", name=name) for name in ("Send", "New conversation"))):
         box = place.bounding_box()
         assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] + box["height"] <= 844

@@ -53,12 +53,13 @@ def chat(endpoint: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         yield url
 
 
-def direct(endpoint: tuple[str, str], *said: str) -> str:
-    """The answer without the chat between, not streamed."""
+def direct(endpoint: tuple[str, str], *said: str) -> tuple[str, str]:
+    """The answer without the chat between, not streamed, and the model that it says it is of."""
     base_url, model = endpoint
     body = {"model": model, "messages": messages(*said), "max_tokens": TOKENS}
     response = requests.post(f"{base_url}/chat/completions", json=body, timeout=WAIT_S)
-    return response.json()["choices"][0]["message"]["content"]
+    answer = response.json()
+    return answer["choices"][0]["message"]["content"], answer["model"]
 
 
 def test_the_service_is_ready(chat: str) -> None:
@@ -71,8 +72,9 @@ def test_the_streamed_answer_is_the_models_own(chat: str, endpoint: tuple[str, s
     events = read_events(response.text)
     pieces = [data["text"] for name, data in events if name == "text"]
     assert len(pieces) > 1
-    assert "".join(pieces) == direct(endpoint, *said)
-    assert events[-1] == ("end", {"model": endpoint[1], "cut": True})
+    text, model = direct(endpoint, *said)
+    assert "".join(pieces) == text
+    assert events[-1] == ("end", {"model": model, "cut": True})
 
 
 def test_a_browser_shows_the_models_answers_one_after_the_other(
@@ -82,7 +84,7 @@ def test_a_browser_shows_the_models_answers_one_after_the_other(
     answers: list[str] = []
     for text in ("What is it?", "Why?"):
         said = [one for pair in zip(("What is it?", "Why?"), answers, strict=False) for one in pair]
-        answers.append(direct(endpoint, *said, text))
+        answers.append(direct(endpoint, *said, text)[0])
         page.get_by_label("Your question").fill(text)
         page.keyboard.press("Enter")
         page.locator("article.model").nth(len(answers) - 1).wait_for()

@@ -1,15 +1,32 @@
 """What the service takes, what a platform may ask it, and how it is set up."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
-from chatting import LISTED, MODEL, WAIT_S, Chat, answers, chat_process, chatting, messages, refuses
+from chatting import (
+    LISTED,
+    MODEL,
+    WAIT_S,
+    Chat,
+    Waits,
+    answers,
+    chat_process,
+    chatting,
+    chunk,
+    messages,
+    refuses,
+    streams,
+)
 from conftest import ROOT
+from following import wait_until
 from odd_servers import Answer, odd_server, says
 
 
@@ -134,6 +151,29 @@ def test_the_command_is_set_up_by_its_environment(tmp_path: Path) -> None:
             assert [name for name, _ in Chat(url, endpoint).ask("Hello")] == ["text", "end"]
     assert [(one["max_tokens"], len(one["messages"])) for one in endpoint.bodies] == [(7, 1)]
     assert "Hello" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_answer_under_way_finish(tmp_path: Path, sent: signal.Signals) -> None:
+    waits = Waits()
+    slow = streams(chunk("Yes"), waits, chunk("."), chunk(finish="stop"))
+    with odd_server(slow, described=[LISTED]) as endpoint, ThreadPoolExecutor(1) as thread:
+        variables = {"CHAT_BASE_URL": f"{endpoint.url}/v1", "CHAT_MODEL": MODEL}
+        with chat_process(tmp_path / "log", **variables) as url:
+            answer = thread.submit(Chat(url, endpoint).ask, "Hello")
+            assert waits.reached.wait(WAIT_S)
+            os.kill(chat_pid(tmp_path / "log"), sent)
+            wait_until(lambda: "Waiting for" in (tmp_path / "log").read_text(), "the end to begin")
+            waits.over.set()
+            assert [name for name, _ in answer.result(WAIT_S)] == ["text", "text", "end"]
+            wait_until(lambda: "Finished server process" in (tmp_path / "log").read_text(), "the end")
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def chat_pid(log: Path) -> int:
+    found = re.search(r"Started server process \[(\d+)\]", log.read_text())
+    assert found
+    return int(found[1])
 
 
 @pytest.mark.parametrize(

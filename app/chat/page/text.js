@@ -9,9 +9,12 @@ export function show(element, text) {
 }
 
 function* blocks(text) {
+  let after = false;
   for (const [plain, code] of split(text, FENCE)) {
-    yield* inline(plain);
+    const from = after ? plain.replace(/^\n+/, "") : plain; // a block has space around it of its own
+    yield* inline(code === undefined ? from : from.replace(/\n+$/, ""));
     if (code !== undefined) {
+      after = true;
       const block = document.createElement("pre");
       block.tabIndex = 0; // so that the keyboard can scroll it
       block.append(codeElement(code.replace(/\n$/, "")));
