@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,14 @@ def streams(*steps: Any) -> Answer:
         handler.send_header("content-type", "text/event-stream")
         handler.send_header("transfer-encoding", "chunked")
         handler.end_headers()
-        for step in (*steps, "data: [DONE]\n\n", ""):
-            if isinstance(step, str):
-                piece = step.encode()
-                handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-            elif not step(handler):
-                handler.close_connection = True
-                return
+        with suppress(ConnectionError):  # a chat that has gone
+            for step in (*steps, "data: [DONE]\n\n", ""):
+                if isinstance(step, str):
+                    piece = step.encode()
+                    handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                elif not step(handler):
+                    handler.close_connection = True
+                    return
 
     return answer
 
