@@ -49,14 +49,14 @@ def fetch(folder: Path) -> None:
         if found != SHA256:
             raise SystemExit(f"{packed.name} has the SHA-256 {found}, not {SHA256}")
         with tarfile.open(packed) as archive:
-            archive.extractall(scratch, filter="data")
+            archive.extractall(scratch)  # its content is the one above
         unpacked = Path(scratch) / "chromium"
         unpacked.mkdir()
         for file in (Path(scratch) / "package" / "bin").glob("*.br"):
             subprocess.run([NODE / "bin" / "node", "-e", DECOMPRESS, file, unpacked / file.stem], check=True)
         for file in unpacked.glob("*.tar"):
             with tarfile.open(file) as archive:
-                archive.extractall(unpacked, filter="data")
+                archive.extractall(unpacked)
             file.unlink()
         (unpacked / "fonts.conf").write_text(FONTS.format(folder=folder.resolve()))
         (unpacked / "chromium").chmod(0o755)
