@@ -128,6 +128,11 @@ class CheckResult(Frozen):
     reason: str
     """One sentence for a person: what was observed, against what."""
 
+    @property
+    def refuses(self) -> bool:
+        """Whether the candidate does not go live for it: a required check failed, or nobody could decide it."""
+        return self.required and self.status in ("failed", "undecided")
+
 
 class SliceResult(Frozen):
     column: str
@@ -264,7 +269,7 @@ class Verdict(Document):
     model: str
     task: Task
     decision: Literal["pass", "reject"]
-    """`pass` when every required check passed or was not applicable."""
+    """`pass` when every required check passed or was not applicable: none failed, none is undecided."""
     metric: str
     """The metric of record."""
     direction: Literal["lower", "higher"]
@@ -300,4 +305,4 @@ class Verdict(Document):
     @property
     def refusals(self) -> tuple[CheckResult, ...]:
         """The required checks that failed, or that nobody could decide."""
-        return tuple(check for check in self.checks if check.required and check.status in ("failed", "undecided"))
+        return tuple(check for check in self.checks if check.refuses)

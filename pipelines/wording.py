@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipelines.status import ModelStatus
     from pipelines.verify import Verified
 
-MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "not applicable": "[dim]–[/]"}
+MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "undecided": "[yellow]?[/]", "not applicable": "[dim]–[/]"}
 
 
 def told(finished: "Finished") -> str:
@@ -70,7 +70,7 @@ def measure(found: Measure | None) -> str:
 
 
 def outcome(check: CheckResult) -> str:
-    note = "" if check.required or check.status != "failed" else " (not required)"
+    note = "" if check.required or check.status not in ("failed", "undecided") else " (not required)"
     return f"{check.reason}{note}"
 
 

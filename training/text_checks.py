@@ -51,7 +51,7 @@ class FormatCheck(Section):
             return re.fullmatch(self.pattern, answer.strip(), re.DOTALL) is not None
         try:
             return isinstance(json.loads(answer), dict)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: a thousand brackets, one in the other
             return False
 
 

@@ -5,10 +5,11 @@ that their differences are paired. The draws are seeded: equal rows give equal i
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.evaluate.metrics import Actual, Groups, Prediction, metric_names, metric_sums, metrics_of
+from components.evaluate.metrics import Actual, Groups, Prediction, Sums, metric_names, metric_sums, metrics_of
 from components.evaluate.roc import resampled_roc_auc
 
 if TYPE_CHECKING:
@@ -30,15 +31,20 @@ class Scores:
 
 def score(actual: Actual, prediction: Prediction, groups: Groups, weights: "np.ndarray") -> Scores:
     """Score one contender. weights: (resamples, groups), see :func:`draw`. Undefined metrics are left out."""
-    sums = metric_sums(actual, prediction, groups)
-    whole = metrics_of({name: group.sum(axis=0, keepdims=True) for name, group in sums.items()})
-    values = {name: float(value[0]) for name, value in whole.items()}
-    resamples = metrics_of({name: weights @ group for name, group in sums.items()})
+    found = score_sums(metric_sums(actual, prediction, groups), metrics_of, weights)
+    values, resamples = found.values, found.resamples
     if prediction.probabilities is not None:
         values["roc_auc"], resamples["roc_auc"] = resampled_roc_auc(actual, prediction, groups, weights)
     names = metric_names(actual.task, prediction.probabilities is not None)
     defined = [name for name in names if math.isfinite(values[name])]
     return Scores({name: values[name] for name in defined}, {name: resamples[name] for name in defined})
+
+
+def score_sums(sums: Sums, formula: "Callable[[Sums], dict[str, np.ndarray]]", weights: "np.ndarray") -> Scores:
+    """The metrics that a formula makes of sums (groups, …): of all groups, and of each resample of them."""
+    whole = formula({name: group.sum(axis=0, keepdims=True) for name, group in sums.items()})
+    values = {name: float(value[0]) for name, value in whole.items()}
+    return Scores(values, formula({name: weights @ group for name, group in sums.items()}))
 
 
 def draw(groups: int) -> "np.ndarray":

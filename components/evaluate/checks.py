@@ -11,20 +11,41 @@ from typing import Any, Literal
 
 from components.evaluate.bootstrap import Scores, interval
 from components.evaluate.compare import metric_unit, value_of, worse_by
-from components.evaluate.served_checks import judge_cold_start, judge_latency, judge_servable, judge_size
+from components.evaluate.served_checks import (
+    judge_cold_start,
+    judge_first_token,
+    judge_latency,
+    judge_servable,
+    judge_size,
+    judge_throughput,
+)
+from components.evaluate.text.checks import (
+    judge_check,
+    judge_forbidden,
+    judge_format,
+    judge_length,
+    judge_refusals,
+)
 from components.evaluate.wording import percent, short
-from components.evidence import CheckResult, DriftResult, ServingProof, SliceResult
+from components.evidence import CheckResult, DriftResult, JudgeReport, ServingProof, SliceResult
 from training.spec import (
     AbsoluteCheck,
     ColdStartCheck,
     DriftCheck,
+    FirstTokenCheck,
+    ForbiddenCheck,
+    FormatCheck,
+    JudgeCheck,
     LatencyCheck,
+    LengthCheck,
     QualitySpec,
+    RefusalCheck,
     RelativeCheck,
     ServableCheck,
     SizeCheck,
     SliceCheck,
     Task,
+    ThroughputCheck,
 )
 
 
@@ -42,6 +63,15 @@ class Evidence:
     slices: dict[tuple[str, str], tuple[SliceResult, ...]] = field(default_factory=dict)
     """By column and metric."""
     drift: tuple[DriftResult, ...] = ()
+    answers: tuple[tuple[str, str], ...] = ()
+    """Of a language model: id of the question, and what the candidate said."""
+    judges: dict[str, JudgeReport] = field(default_factory=dict)
+    """By whom the candidate was compared with: champion, baseline."""
+
+
+def decide(checks: Sequence[CheckResult]) -> Literal["pass", "reject"]:
+    """Reject if a required check failed, or if nobody could decide it."""
+    return "reject" if any(check.refuses for check in checks) else "pass"
 
 
 def judge(quality: QualitySpec, evidence: Evidence, served: ServingProof) -> tuple[CheckResult, ...]:
@@ -69,6 +99,20 @@ def judge(quality: QualitySpec, evidence: Evidence, served: ServingProof) -> tup
                 result = judge_size(check, served)
             case ServableCheck():
                 result = judge_servable(served, evidence.task)
+            case FormatCheck():
+                result = judge_format(check, evidence.answers)
+            case ForbiddenCheck():
+                result = judge_forbidden(check, evidence.answers)
+            case LengthCheck():
+                result = judge_length(check, evidence.answers)
+            case RefusalCheck():
+                result = judge_refusals(check, evidence.answers)
+            case FirstTokenCheck():
+                result = judge_first_token(check, served)
+            case ThroughputCheck():
+                result = judge_throughput(check, served)
+            case JudgeCheck():
+                result = judge_check(check, evidence.judges.get(check.against))
         same = sum(result.name == other.name or other.name.startswith(f"{result.name} (") for other in results)
         results.append(result.model_copy(update={"name": f"{result.name} ({same + 1})"}) if same else result)
     return tuple(results)

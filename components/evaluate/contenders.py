@@ -22,14 +22,14 @@ PREDICT_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, A
 
 
 @dataclass(frozen=True)
-class Model:
-    """A loaded model that stands for candidate or champion."""
+class Entrant:
+    """A model folder that stands for candidate or champion."""
 
     role: Literal["candidate", "champion"]
     version: str
+    """In the registry; empty for a candidate."""
     digest: str
     folder: Path
-    predictor: "Predictor"
 
     @property
     def called(self) -> str:
@@ -45,6 +45,22 @@ class Model:
         return "Train it again with this environment and data"
 
 
+@dataclass(frozen=True)
+class Model(Entrant):
+    """One that is loaded."""
+
+    predictor: "Predictor"
+
+
+def has_champion(folder: Path, version: str) -> bool:
+    """Whether the champion step found one. Raises OstinatoError if folder and version disagree on that."""
+    there = folder.is_dir() and any(folder.iterdir())
+    if there != bool(version):
+        found = f"{folder} holds {'a model' if there else 'none'}"
+        raise OstinatoError(f"champion_version is {version!r}, but {found}: run the champion step again")
+    return there
+
+
 def open_model(
     folder: Path, role: Literal["candidate", "champion"], version: str, task: Task, columns: Sequence[str]
 ) -> Model:
@@ -57,8 +73,8 @@ def open_model(
     try:
         predictor = load_model(folder)
     except OstinatoError as error:
-        model = Model(role, version, "", folder, predictor=None)  # type: ignore[arg-type]
-        raise OstinatoError(f"{model.called} can't be loaded: {error}. {model.fix}") from error
+        entrant = Entrant(role, version, "", folder)
+        raise OstinatoError(f"{entrant.called} can't be loaded: {error}. {entrant.fix}") from error
     model = Model(role, version, model_digest(folder), folder, predictor)
     missing = [name for name in predictor.inputs if name not in columns]
     if missing:

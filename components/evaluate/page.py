@@ -6,39 +6,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.evaluate.compare import metric_unit, worse_by
-from components.evaluate.curves import calibration, confusion, means_over_time
-from components.evaluate.metrics import Actual, Prediction
-from components.evaluate.roc import roc_points
-from components.evaluate.rows import sample_positions
 from components.evaluate.wording import percent, short
 from components.evidence import CheckResult, Contender, DataCard, Measure, SliceResult, Verdict
 
 if TYPE_CHECKING:
-    import polars as pl
     from markupsafe import Markup
 
-SCATTER_POINTS = 800
-LAST_ROWS = 96
 NONE = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the charts need besides the verdict."""
+class Shared:
+    """What every page shows."""
 
-    actual: Actual
-    candidate: Prediction
-    champion: Prediction | None
-    times: "pl.Series | None"
-    """The time of each test row, (rows,)."""
-    unit: str
-    """Of the target."""
+    verdict: Verdict
+    card: DataCard
     changes: dict[str, Measure]
     """How much worse than the champion, relatively, with paired intervals."""
+    unit: str = ""
+    """Of the target."""
+    evidently_link: str = ""
+    """A relative address, or empty for no link."""
 
 
-def write_page(path: Path, verdict: Verdict, card: DataCard, shown: Shown, evidently_link: str) -> None:
-    """Render and write the page. evidently_link: a relative address, or empty for no link."""
+def write_page(path: Path, template: str, shared: Shared, **own: Any) -> None:
+    """Render and write a page. template: extends ``page.html.j2``. own: what its blocks need besides."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     page = Environment(
@@ -49,32 +41,36 @@ def write_page(path: Path, verdict: Verdict, card: DataCard, shown: Shown, evide
         lstrip_blocks=True,
     )
     page.filters |= {"short": short, "percent": percent, "moment": _moment, "signed": _signed}
-    text = page.get_template("page.html.j2").render(
+    verdict = shared.verdict
+    text = page.get_template(template).render(
         verdict=verdict,
-        card=card,
+        card=shared.card,
         headline=_headline(verdict),
         champion=verdict.contender("champion"),
         baseline=verdict.contender("baseline"),
-        metrics=_metric_rows(verdict, shown.unit),
-        contender_plot=_contender_plot(verdict, shown.unit),
-        change_plot=_change_plot(verdict, shown.changes),
+        metrics=_metric_rows(verdict, shared.unit),
+        contender_plot=_contender_plot(verdict, shared.unit),
+        change_plot=_change_plot(verdict, shared.changes),
         bounds=[_bounds(check) for check in verdict.checks],
         worse_slices=_worse_slices(verdict),
         drift=sorted(verdict.drift, key=lambda one: (not one.drifted, one.column)),
-        charts=_charts(shown),
-        matrix=_matrix(shown.actual, shown.candidate),
-        evidently_link=evidently_link,
+        evidently_link=shared.evidently_link,
+        **own,
     )
     path.write_text(text, encoding="utf-8")
 
 
 def _headline(verdict: Verdict) -> str:
     """The decision in one line."""
-    refused = len(verdict.refusals)
     champion = verdict.contender("champion")
-    if refused:
-        what = "required check" if refused == 1 else "required checks"
-        return f"{refused} {what} failed. The candidate does not go live."
+    if verdict.refusals:
+        states = [check.status for check in verdict.refusals]
+        parts = [
+            f"{many} required check{'' if many == 1 else 's'} {words[many > 1]}"
+            for status, words in (("failed", ("failed", "failed")), ("undecided", ("is undecided", "are undecided")))
+            if (many := states.count(status))
+        ]
+        return f"{' and '.join(parts)}. The candidate does not go live."
     if champion is None:
         return "Every required check holds. There is no champion yet: this is the first version."
     return f"Every required check holds. The candidate may replace version {champion.version}."
@@ -159,10 +155,10 @@ def _bounds(check: CheckResult) -> tuple[str, str]:
         side = "worse" if check.bound >= 0 else "better"
         observed = NONE if check.observed is None else f"{percent(abs(check.observed))} {_side(check.observed)}"
         return observed, f"{word} {percent(abs(check.bound))} {side}"
-    if check.unit == "share of columns":
-        observed = NONE if check.observed is None else percent(check.observed)
-        return observed, f"≤ {percent(check.bound or 0.0)}"
     sign = "≤" if check.comparison == "<=" else "≥"
+    if check.unit.startswith("share of"):
+        observed = NONE if check.observed is None else percent(check.observed)
+        return observed, f"{sign} {percent(check.bound or 0.0)}"
     unit = f" {check.unit}" if check.unit else ""
     observed = NONE if check.observed is None else f"{short(check.observed)}{unit}"
     return observed, NONE if check.bound is None else f"{sign} {short(check.bound)}{unit}"
@@ -180,95 +176,6 @@ def _worse_slices(verdict: Verdict) -> list[tuple[SliceResult, float]]:
         if one.worse and one.champion is not None
     ]
     return sorted(found, key=lambda pair: -pair[1])
-
-
-def _charts(shown: Shown) -> list[dict[str, Any]]:
-    """Title, note, legend and SVG of the charts that fit the task."""
-    if shown.actual.classes is not None:
-        return _probability_charts(shown.actual, shown.candidate, shown.champion)
-    over_time = [] if shown.times is None else _time_charts(shown, shown.times)
-    return over_time or [_scatter(shown.actual, shown.candidate, shown.unit)]
-
-
-def _time_charts(shown: Shown, times: "pl.Series") -> list[dict[str, Any]]:
-    """The whole period in means, its last rows as they are, and the absolute error in means."""
-    import numpy as np
-
-    from components.evaluate.charts import time_chart
-
-    values = {"actual": shown.actual.values}
-    values |= {"champion": shown.champion.values} if shown.champion is not None else {}
-    values["candidate"] = shown.candidate.values
-    errors = {name: np.abs(value - shown.actual.values) for name, value in values.items() if name != "actual"}
-    of = f", {shown.unit}" if shown.unit else ""
-    parts = [
-        (f"Predicted and actual{of}", values, slice(None), 230),
-        (f"The last {LAST_ROWS} rows{of}", values, slice(-LAST_ROWS, None), 230),
-        (f"Absolute error{of}", errors, slice(None), 170),
-    ]
-    charts = []
-    for title, series, rows, height in parts:
-        means = means_over_time(times[rows], {name: value[rows] for name, value in series.items()})
-        if means is not None and not (rows.start and shown.actual.rows <= LAST_ROWS):
-            note = f"means of {_duration(means.step_hours)}"
-            svg = time_chart(means, list(series), title, height)
-            charts.append({"title": title, "note": note, "legend": list(series), "svg": svg})
-    return charts
-
-
-def _duration(hours: float) -> str:
-    if hours < 1:
-        return f"{short(hours * 60)} min"
-    return f"{short(hours)} h" if hours < 24 else f"{short(hours / 24)} d"
-
-
-def _scatter(actual: Actual, candidate: Prediction, unit: str) -> dict[str, Any]:
-    from components.evaluate.charts import scatter_chart
-
-    rows = sample_positions(actual.rows, SCATTER_POINTS)
-    svg = scatter_chart(actual.values[rows], candidate.values[rows], "predicted against actual", unit)
-    note = f"{len(rows):,} of {actual.rows:,} test rows. On the dashed line a prediction is perfect."
-    return {"title": "Predicted against actual", "note": note, "legend": ["candidate"], "svg": svg}
-
-
-def _probability_charts(actual: Actual, candidate: Prediction, champion: Prediction | None) -> list[dict[str, Any]]:
-    """ROC and calibration of two-class models."""
-    import numpy as np
-
-    from components.evaluate.charts import square_chart
-
-    assert actual.classes is not None
-    both = {"champion": champion, "candidate": candidate}
-    shown = {name: one for name, one in both.items() if one is not None and one.probabilities is not None}
-    if len(actual.classes) != 2 or "candidate" not in shown:
-        return []
-    curves = {name: roc_points(actual, one)[:2] for name, one in shown.items()}
-    roc = [(name, np.append(0.0, x), np.append(0.0, y)) for name, (x, y) in curves.items()]
-    reliability = [(name, *calibration(actual, one)[:2]) for name, one in shown.items()]
-    positive = str(actual.classes[1])
-    return [
-        {
-            "title": "ROC curve",
-            "note": f"Positive class: {positive}.",
-            "legend": list(shown),
-            "svg": square_chart(roc, "ROC curves", "false positive rate", "true positive rate"),
-        },
-        {
-            "title": "Calibration",
-            "note": "Dashed: probabilities as they happen.",
-            "legend": list(shown),
-            "svg": square_chart(reliability, "calibration", "predicted probability", "observed share", dots=True),
-        },
-    ]
-
-
-def _matrix(actual: Actual, candidate: Prediction) -> dict[str, Any] | None:
-    """Labels, counts and shares of each actual class, of the confusion matrix; None for regression."""
-    if actual.classes is None:
-        return None
-    counts = confusion(actual, candidate)
-    shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
-    return {"labels": [str(label) for label in actual.classes], "counts": counts.tolist(), "shares": shares.tolist()}
 
 
 def _signed(value: float) -> str:

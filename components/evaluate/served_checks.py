@@ -4,15 +4,18 @@ from typing import Literal
 
 from components.evaluate.wording import percent, short
 from components.evidence import CheckResult, ServingProof
-from training.spec import ColdStartCheck, LatencyCheck, SizeCheck, Task
+from training.spec import ColdStartCheck, FirstTokenCheck, LatencyCheck, SizeCheck, Task, ThroughputCheck
 
 
 def judge_servable(served: ServingProof, task: Task) -> CheckResult:
     """Always required: what the runtime can't answer as it was judged does not go live."""
     bound, worst = served.tolerance, served.worst_difference
-    passed = worst is not None and worst <= bound
+    broken = [one for one in served.behaviours if not one.held]
+    passed = worst is not None and worst <= bound and not broken
     if worst is None:
         reason = f"{served.runtime} does not serve it: {served.failure}"
+    elif broken:
+        reason = f"{served.ran} breaks {_over(served)} in {', '.join(one.name for one in broken)}: {broken[0].reason}"
     else:
         asked = f"{served.ran} loaded it in a fresh process and answered {served.rows:,} test rows over {_over(served)}"
         reason = f"{asked} {_agreement(worst, bound, task)}."
@@ -36,6 +39,13 @@ def _agreement(worst: float, bound: float, task: Task) -> str:
         return f"with another class in {percent(worst)} of them than it was judged by; none is allowed"
     if worst == 0:
         return "exactly as it was judged"
+    if task == "generation":
+        answers = f"{percent(worst)} of them with other words"
+        return (
+            f"as it was judged: {answers}, at most {percent(bound)} may"
+            if worst <= bound
+            else (f"otherwise than it was judged: {answers}; at most {percent(bound)} may")
+        )
     if worst <= bound:
         return f"as it was judged: the largest relative difference is {short(worst)}, at most {bound:g} is allowed"
     return f"otherwise than it was judged: one differs by {short(worst)} of its value; at most {bound:g} is allowed"
@@ -60,6 +70,39 @@ def judge_latency(check: LatencyCheck, served: ServingProof) -> CheckResult:
         reason=f"99 of 100 one-row requests over {_over(served)} took at most {short(found.p99_ms)} ms, half of them "
         f"{short(found.p50_ms)} ms ({found.calls} requests, {at_a_time}); at most {short(check.max_p99_ms)} ms is "
         f"allowed{half}.",
+    )
+
+
+def judge_first_token(check: FirstTokenCheck, served: ServingProof) -> CheckResult:
+    common = {"name": "time to first token", "kind": "first_token", "unit": "ms", "required": check.required}
+    if served.streaming is None:
+        return _not_measured(common, check.max_p99_ms, served)
+    found = served.streaming
+    return CheckResult(
+        **common,
+        observed=found.first_token_p99_ms,
+        bound=check.max_p99_ms,
+        comparison="<=",
+        status=_status(found.first_token_p99_ms <= check.max_p99_ms),
+        reason=f"The first token of 99 of 100 streamed answers came within {short(found.first_token_p99_ms)} ms, of half "
+        f"of them within {short(found.first_token_p50_ms)} ms ({found.calls} requests, one at a time); at most "
+        f"{short(check.max_p99_ms)} ms is allowed.",
+    )
+
+
+def judge_throughput(check: ThroughputCheck, served: ServingProof) -> CheckResult:
+    common = {"name": "throughput", "kind": "throughput", "unit": "tokens/s", "required": check.required}
+    if served.streaming is None:
+        return _not_measured(common, check.min_tokens_per_s, served, ">=")
+    found = served.streaming
+    return CheckResult(
+        **common,
+        observed=found.tokens_per_s,
+        bound=check.min_tokens_per_s,
+        comparison=">=",
+        status=_status(found.tokens_per_s >= check.min_tokens_per_s),
+        reason=f"{served.ran} made {short(found.tokens_per_s)} tokens a second ({found.calls} requests, one at a time); "
+        f"at least {short(check.min_tokens_per_s)} are demanded.",
     )
 
 
@@ -93,11 +136,14 @@ def judge_size(check: SizeCheck, served: ServingProof) -> CheckResult:
     )
 
 
-def _not_measured(common: dict, bound: float, served: ServingProof) -> CheckResult:
+def _not_measured(
+    common: dict, bound: float, served: ServingProof, comparison: Literal["<=", ">="] = "<="
+) -> CheckResult:
     """A bound on something that could not be measured is not kept."""
-    assert served.failure, "a served model has every figure that a check asks for"
-    reason = f"It could not be measured, since {served.runtime} does not serve the model."
-    return CheckResult(**common, observed=None, bound=bound, comparison="<=", status="failed", reason=reason)
+    assert served.failure or served.behaviours, "a served model has every figure that a check asks for"
+    why = "does not serve the model" if served.failure else "streamed no answer that could be timed"
+    reason = f"It could not be measured, since {served.runtime} {why}."
+    return CheckResult(**common, observed=None, bound=bound, comparison=comparison, status="failed", reason=reason)
 
 
 def _over(served: ServingProof) -> str:

@@ -1,6 +1,6 @@
 """The metric in every group of rows with the same value of a column."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from components.evaluate.metrics import Actual, Groups, Prediction, metric_sums,
 from components.evaluate.roc import roc_auc
 from components.evidence import SliceResult
 from training.errors import InputError
-from training.spec import QualitySpec, SliceCheck
+from training.spec import QualitySpec, SliceCheck, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,13 +68,12 @@ def slice_metric(metric: str, actual: Actual, predictions: Sequence[Prediction],
 
 
 def judge_slices(
-    quality: QualitySpec,
-    actual: Actual,
-    candidate: Prediction,
-    champion: Prediction | None,
-    labels: "pl.DataFrame",
+    quality: QualitySpec, task: Task, labels: "pl.DataFrame", measure: "Callable[[str, Slices], list[np.ndarray]]"
 ) -> dict[tuple[str, str], tuple[SliceResult, ...]]:
-    """By column and metric, every value of the column where the metric is defined."""
+    """By column and metric, every value of the column where the metric is defined.
+
+    labels: (rows, columns). measure: a metric of the candidate, and of the champion where there is one, in each slice.
+    """
     import numpy as np
 
     found: dict[tuple[str, str], tuple[SliceResult, ...]] = {}
@@ -82,8 +81,7 @@ def judge_slices(
         if not isinstance(check, SliceCheck) or (check.column, check.metric) in found:
             continue
         slices = slice_rows(labels[check.column])
-        both = [candidate] if champion is None else [candidate, champion]
-        values = slice_metric(check.metric, actual, both, slices)
+        values = measure(check.metric, slices)
         found[check.column, check.metric] = tuple(
             SliceResult(
                 column=check.column,
@@ -92,7 +90,7 @@ def judge_slices(
                 metric=check.metric,
                 candidate=float(values[0][i]),
                 champion=float(values[1][i]) if len(values) > 1 else None,
-                worse=len(values) > 1 and bool(worse_by(check.metric, actual.task, values[0][i], values[1][i]) > 0),
+                worse=len(values) > 1 and bool(worse_by(check.metric, task, values[0][i], values[1][i]) > 0),
             )
             for i in range(len(slices.values))
             if all(np.isfinite(value[i]) for value in values)

@@ -4,28 +4,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from components.evaluate.bootstrap import draw, random_groups, score, time_blocks
-from components.evaluate.checks import Evidence, judge
-from components.evaluate.contenders import Model, baseline_prediction, check_same_labels, open_model, predict_all
+from components.evaluate.checks import Evidence, decide, judge
+from components.evaluate.contenders import (
+    Model,
+    baseline_prediction,
+    check_same_labels,
+    has_champion,
+    open_model,
+    predict_all,
+)
 from components.evaluate.evidently_report import Drift, measure_drift, write_report
 from components.evaluate.metrics import Actual, Groups, Prediction
-from components.evaluate.page import Shown, write_page
+from components.evaluate.page import Shared
 from components.evaluate.rows import check_rows, read_actual, read_labels, sample_positions, sample_rows
-from components.evaluate.slices import judge_slices
+from components.evaluate.slices import judge_slices, slice_metric
 from components.evaluate.summary import contender_rows, paired_changes, paired_differences, warnings
+from components.evaluate.table_page import Shown, write_table_page
 from components.evidence import (
     DATA_CARD_FILE,
     TEST_FILE,
     TRAIN_FILE,
-    CheckResult,
     DataCard,
     Verdict,
 )
 from components.serving.prove import prove
 from components.serving.sample import Sample, make_sample
-from training.errors import OstinatoError
 from training.spec import METRICS, DataSpec, LatencyCheck, QualitySpec, ServingSpec, Task
 
 if TYPE_CHECKING:
@@ -128,9 +134,8 @@ def evaluate(
         answers.champion,
         times=answers.labels[contract.time] if contract.time else None,
         unit=evidence.unit,
-        changes=paired_changes(evidence),
     )
-    write_page(report_file, verdict, card, shown, evidently_link)
+    write_table_page(report_file, Shared(verdict, card, paired_changes(evidence), evidence.unit, evidently_link), shown)
     return Judged(verdict, answers)
 
 
@@ -170,7 +175,14 @@ def gather_evidence(contract: DataSpec, quality: QualitySpec, answers: Answers, 
         champion=scores[1] if len(answers.models) > 1 else None,
         baseline=scores[-1] if quality.baseline else None,
         unit=contract.columns[contract.target].unit,
-        slices=judge_slices(quality, answers.actual, answers.predictions[0], answers.champion, answers.labels),
+        slices=judge_slices(
+            quality,
+            answers.actual.task,
+            answers.labels,
+            lambda metric, slices: slice_metric(
+                metric, answers.actual, answers.predictions[: len(answers.models)], slices
+            ),
+        ),
         drift=drift.columns,
     )
 
@@ -192,11 +204,7 @@ def concurrencies(quality: QualitySpec) -> list[int]:
 def open_models(candidate: Path, champion: Path, version: str, task: Task, columns: Sequence[str]) -> list[Model]:
     """The candidate, and the champion where there is one. Raises OstinatoError if either can't be judged."""
     models = [open_model(candidate, "candidate", "", task, columns)]
-    there = champion.is_dir() and any(champion.iterdir())
-    if there != bool(version):
-        found = f"{champion} holds {'a model' if there else 'none'}"
-        raise OstinatoError(f"champion_version is {version!r}, but {found}: run the champion step again")
-    if there:
+    if has_champion(champion, version):
         models.append(open_model(champion, "champion", version, task, columns))
     return models
 
@@ -209,11 +217,6 @@ def row_groups(contract: DataSpec, labels: "pl.DataFrame") -> Groups:
     first, last = times.min(), times.max()
     assert isinstance(first, date) and isinstance(last, date), "data.time is a date or a datetime column"
     return time_blocks(labels.height, last.toordinal() - first.toordinal() + 1)
-
-
-def decide(checks: Sequence[CheckResult]) -> Literal["pass", "reject"]:
-    """Reject if a required check failed."""
-    return "reject" if any(check.required and check.status == "failed" for check in checks) else "pass"
 
 
 def write_evidently(path: Path, answers: Answers, drift: Drift, most: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from components.evaluate.bootstrap import Scores, interval
 from components.evaluate.checks import Evidence
 from components.evaluate.compare import difference, worse_by
-from components.evaluate.contenders import Model
+from components.evaluate.contenders import Entrant, Model
 from components.evaluate.evidently_report import Drift
 from components.evidence import Contender, DataCard, Measure
 from training.spec import DataSpec
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def contender_rows(
-    model: str, models: Sequence[Model], baseline_name: str, evidence: Evidence
+    model: str, models: Sequence[Entrant], baseline_name: str, evidence: Evidence
 ) -> tuple[Contender, ...]:
     """One row each, in the order candidate, champion, baseline."""
     scores = {"candidate": evidence.candidate, "champion": evidence.champion}

@@ -1,0 +1,79 @@
+"""The fixed questions: what was asked, what should be said, and the columns that slices go by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.errors import InputError, did_you_mean
+from training.spec import QualitySpec, SliceCheck
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Messages = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The test rows, (rows,) each."""
+
+    ids: tuple[str, ...]
+    prompts: tuple[Messages, ...]
+    """All messages before the assistant's last one."""
+    references: tuple[str, ...]
+    """The assistant's last message."""
+    labels: "pl.DataFrame"
+    """The columns that slice checks name, (rows, columns)."""
+
+    @property
+    def count(self) -> int:
+        return len(self.ids)
+
+    def last_user(self, row: int) -> str:
+        """What is asked at last."""
+        return next((one["content"] for one in reversed(self.prompts[row]) if one["role"] == "user"), "")
+
+    def conversation(self, row: int) -> str:
+        """The whole prompt as text: the question alone, or every message after its role."""
+        prompt = self.prompts[row]
+        if [one["role"] for one in prompt] == ["user"]:
+            return prompt[0]["content"]
+        return "\n\n".join(f"{one['role']}: {one['content']}" for one in prompt)
+
+
+def read_questions(path: Path, quality: QualitySpec) -> Questions:
+    """Raises InputError for a row that does not end with an answer to something, and for a slice column that is not
+    there."""
+    import polars as pl
+
+    wanted = {f"quality.checks.{i}.column": c.column for i, c in enumerate(quality.checks) if isinstance(c, SliceCheck)}
+    present = list(pl.read_parquet_schema(path))
+    for field, name in wanted.items():
+        if name not in present:
+            raise InputError(f"{field} is {name!r}, which the test rows do not have. {did_you_mean(name, present)}")
+    rows = pl.read_parquet(path)
+    ids, conversations = rows["id"].to_list(), rows["messages"].to_list()
+    for name, messages in zip(ids, conversations, strict=True):
+        _check_conversation(name, messages)
+    return Questions(
+        ids=tuple(ids),
+        prompts=tuple(messages[:-1] for messages in conversations),
+        references=tuple(messages[-1]["content"] for messages in conversations),
+        labels=rows.select(sorted(set(wanted.values()))),
+    )
+
+
+def _check_conversation(name: str, messages: Messages) -> None:
+    roles: Sequence[str] = [one["role"] for one in messages or ()]
+    if roles[-1:] != ["assistant"] or "user" not in roles:
+        raise InputError(
+            f"test row {name} has the roles {', '.join(roles) or 'of no message'}; a question that is judged has a "
+            "user's message and ends with the assistant's answer: run preprocess again"
+        )
+
+
+def shortened(text: str, most: int = 120) -> str:
+    """On one line, and cut with an ellipsis."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
