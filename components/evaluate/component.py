@@ -30,18 +30,25 @@ def evaluate(
     output is "pass" or "reject"."""
     from pathlib import Path
 
+    from components.evaluate.dispatch import evaluate_task
     from components.evaluate.publish import publish
-    from components.evaluate.steps import evaluate
-    from components.evaluate.text.steps import evaluate_text
 
-    given = {"model": model, "data_spec": data_spec, "quality_spec": quality_spec, "serving_spec": serving_spec}
-    given |= {"champion_version": champion_version, "spec_digest": spec_digest, "code": code}
-    paths = {"data": Path(data.path), "candidate": Path(candidate.path), "champion": Path(champion.path)}
-    paths |= {"verdict_file": Path(verdict.path), "report_file": Path(report.path)}
-    paths |= {"evidently_file": Path(evidently.path), "sample_file": Path(sample.path)}
-    if task == "generation":
-        found, answers = evaluate_text(base_model=base_model, **given, **paths), None
-    else:
-        judged = evaluate(task=task, **given, **paths)
-        found, answers = judged.verdict, judged.answers
+    found, answers = evaluate_task(
+        task,
+        base_model,
+        model=model,
+        data_spec=data_spec,
+        quality_spec=quality_spec,
+        serving_spec=serving_spec,
+        champion_version=champion_version,
+        spec_digest=spec_digest,
+        code=code,
+        data=Path(data.path),
+        candidate=Path(candidate.path),
+        champion=Path(champion.path),
+        verdict_file=Path(verdict.path),
+        report_file=Path(report.path),
+        evidently_file=Path(evidently.path),
+        sample_file=Path(sample.path),
+    )
     return (publish(found, answers, verdict, metrics, curves),)

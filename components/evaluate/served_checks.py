@@ -84,9 +84,9 @@ def judge_first_token(check: FirstTokenCheck, served: ServingProof) -> CheckResu
         bound=check.max_p99_ms,
         comparison="<=",
         status=_status(found.first_token_p99_ms <= check.max_p99_ms),
-        reason=f"The first token of 99 of 100 streamed answers came within {short(found.first_token_p99_ms)} ms, of half "
-        f"of them within {short(found.first_token_p50_ms)} ms ({found.calls} requests, one at a time); at most "
-        f"{short(check.max_p99_ms)} ms is allowed.",
+        reason=f"The first token of 99 of 100 streamed answers came within {short(found.first_token_p99_ms)} ms, "
+        f"of half of them within {short(found.first_token_p50_ms)} ms ({found.calls} requests, one at a time); at "
+        f"most {short(check.max_p99_ms)} ms is allowed.",
     )
 
 
@@ -101,8 +101,8 @@ def judge_throughput(check: ThroughputCheck, served: ServingProof) -> CheckResul
         bound=check.min_tokens_per_s,
         comparison=">=",
         status=_status(found.tokens_per_s >= check.min_tokens_per_s),
-        reason=f"{served.ran} made {short(found.tokens_per_s)} tokens a second ({found.calls} requests, one at a time); "
-        f"at least {short(check.min_tokens_per_s)} are demanded.",
+        reason=f"{served.ran} made {short(found.tokens_per_s)} tokens a second ({found.calls} requests, one at a "
+        f"time); at least {short(check.min_tokens_per_s)} are demanded.",
     )
 
 

@@ -40,9 +40,7 @@ def encode_prompt(model: "LanguageModel", prompt: Messages) -> list[int]:
     from jinja2 import TemplateError
 
     if not model.tokenizer.chat_template:
-        raise InputError(
-            "the tokenizer has no chat template, so nobody knows how it is asked; use an instruction model"
-        )
+        raise InputError("the tokenizer has no chat template, so nobody knows how to ask it; use an instruction model")
     try:
         return model.tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
     except TemplateError as error:

@@ -45,7 +45,7 @@ def judge_refusals(check: RefusalCheck, answers: Answers) -> CheckResult:
 
 def plain(text: str) -> str:
     """The text as a reader sees it: compatibility forms as ordinary letters (NFKC), invisible format characters gone,
-    straight quotes. Patterns are searched here as well as in the text itself, so that ``ｓecret`` is ``secret``."""
+    straight quotes. Patterns are searched here as well as in the text itself, so that full-width letters are letters."""
     visible = (one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) != "Cf")
     return "".join(visible).translate(QUOTES)
 
@@ -154,7 +154,7 @@ def _why_not_believed(check: JudgeCheck, report: JudgeReport) -> str:
     if check.min_agreement is None:
         return ""
     if report.agreement is None:
-        return f"{report.model} was not tried on labelled pairs, and an agreement of {percent(check.min_agreement)} is demanded"
+        return f"{report.model} was tried on no labelled pair; {percent(check.min_agreement)} agreement is demanded"
     if report.agreement < check.min_agreement:
         return (
             f"{report.model} agrees with {percent(report.agreement)} of the {report.labelled} pairs that "

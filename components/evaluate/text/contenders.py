@@ -114,15 +114,15 @@ def check_lengths(
         need = len(prompt) + max(decoding.max_new_tokens, len(reference))
         if window is not None and need > window:
             raise InputError(
-                f"{named}: its prompt has {len(prompt)} tokens, its reference answer {len(reference)}, and an answer may "
-                f"have {decoding.max_new_tokens} (quality.decoding.max_new_tokens): {need} together, but the window of "
+                f"{named}: its prompt has {len(prompt)} tokens, its reference answer {len(reference)}, and an "
+                f"answer may have {decoding.max_new_tokens} (quality.decoding.max_new_tokens): {need} together, but the window of "
                 f"{called} is {window}; nothing is cut, so shorten the conversation, lower max_new_tokens, or take a "
                 "model with a longer window"
             )
 
 
 def window_of(model: "LanguageModel", engine: EngineSpec) -> int | None:
-    """Tokens of the longest prompt with its answer: of the model, and of the engine that serves it; None for no limit."""
+    """Tokens of the longest prompt with its answer: the model's, or the engine's; None for no limit."""
     held = getattr(model.model.config.get_text_config(), "max_position_embeddings", None)
     return min((one for one in (held, engine.max_model_len) if one is not None), default=None)
 
