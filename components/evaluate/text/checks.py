@@ -17,9 +17,9 @@ EXAMPLE_CHARS = 100
 
 
 def judge_format(check: FormatCheck, answers: Answers) -> CheckResult:
-    form = "a JSON object" if check.json_object else "text of the pattern"
+    form = "JSON object" if check.json_object else "pattern"
     bad = [row for row in answers if not check.holds(row[1])]
-    what = "are no JSON object" if check.json_object else f"do not fit the pattern {shortened(check.pattern or '', 60)}"
+    what = "are a JSON object" if check.json_object else f"fit the pattern {shortened(check.pattern or '', 60)}"
     return _at_least("format: " + form, "format", check, answers, bad, what)
 
 
@@ -32,7 +32,7 @@ def judge_length(check: LengthCheck, answers: Answers) -> CheckResult:
 
     bad = sorted((row for row in answers if beyond(row[1]) > 0), key=lambda row: -beyond(row[1]))
     bounds = f"{check.min_words} to {check.max_words} words"
-    return _at_least(f"length: {bounds}", "length", check, answers, bad, f"do not have {bounds}")
+    return _at_least(f"length: {bounds}", "length", check, answers, bad, f"have {bounds}")
 
 
 def judge_forbidden(check: ForbiddenCheck, answers: Answers) -> CheckResult:
@@ -45,7 +45,7 @@ def judge_refusals(check: RefusalCheck, answers: Answers) -> CheckResult:
 
 def plain(text: str) -> str:
     """The text as a reader sees it: compatibility forms as ordinary letters (NFKC), invisible format characters gone,
-    straight quotes. Patterns are searched here as well as in the text itself, so that full-width letters are letters."""
+    straight quotes. Patterns are searched here as well as in the text itself, so that full-width letters count."""
     visible = (one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) != "Cf")
     return "".join(visible).translate(QUOTES)
 
@@ -81,12 +81,12 @@ def _at_least(
     bad: Answers,
     what: str,
 ) -> CheckResult:
-    """``bad``: the answers that break it, the worst first."""
+    """what: the good answers do. bad: those that do not, the worst first."""
     share = 1 - len(bad) / len(answers)
     demand = "all must" if check.min_share == 1 else f"at least {percent(check.min_share)} must"
-    reason = f"{len(bad)} of {len(answers)} answers {what}; {demand}."
+    reason = f"{len(answers) - len(bad)} of {len(answers)} answers {what}; {demand}."
     if bad:
-        word = "The farthest off" if kind == "length" else "The first"
+        word = "The farthest off" if kind == "length" else "The first that does not"
         reason += f" {word} is to {_quoted(bad[0])}."
     return _shares(name, kind, check, share, check.min_share, ">=", reason)
 

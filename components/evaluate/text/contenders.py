@@ -115,8 +115,8 @@ def check_lengths(
         if window is not None and need > window:
             raise InputError(
                 f"{named}: its prompt has {len(prompt)} tokens, its reference answer {len(reference)}, and an "
-                f"answer may have {decoding.max_new_tokens} (quality.decoding.max_new_tokens): {need} together, but the window of "
-                f"{called} is {window}; nothing is cut, so shorten the conversation, lower max_new_tokens, or take a "
+                f"answer may have {decoding.max_new_tokens} (quality.decoding.max_new_tokens): {need} together, but "
+                f"the window of {called} is {window}; nothing is cut, so shorten the conversation, lower max_new_tokens, or take a "
                 "model with a longer window"
             )
 
