@@ -1,4 +1,4 @@
-"""A case to judge: a dozen questions, and small language models that learned their answers, others' answers, or none."""
+"""A case to judge: a dozen questions, and small models that learned their answers, those of others, or none."""
 
 import hashlib
 import json

@@ -116,8 +116,8 @@ def check_lengths(
             raise InputError(
                 f"{named}: its prompt has {len(prompt)} tokens, its reference answer {len(reference)}, and an "
                 f"answer may have {decoding.max_new_tokens} (quality.decoding.max_new_tokens): {need} together, but "
-                f"the window of {called} is {window}; nothing is cut, so shorten the conversation, lower max_new_tokens, or take a "
-                "model with a longer window"
+                f"the window of {called} is {window}; nothing is cut, so shorten the conversation, lower "
+                "max_new_tokens, or take a model with a longer window"
             )
 
 
