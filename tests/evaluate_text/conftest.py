@@ -124,7 +124,9 @@ class Case:
         serving |= {"engine": {"dtype": "float32"}}
         return {
             "model": "a-model",
-            "data_spec": ConversationSpec(kind="conversations", source="q.jsonl", test="t.jsonl").canonical_json(),
+            "data_spec": ConversationSpec(
+                kind="conversations", source="q.jsonl", test="t.jsonl", labels=("topic",)
+            ).canonical_json(),
             "quality_spec": QualitySpec.model_validate(spec).canonical_json(),
             "serving_spec": ServingSpec.model_validate(serving).proven_json(),
             "base_model": BaseModelSpec(source=str(self.models.base)).canonical_json(),

@@ -142,5 +142,5 @@ def test_a_conversation_that_the_template_refuses_is_named(good):
 
     strict = copy.copy(good.tokenizer)
     strict.chat_template = "{{ raise_exception('roles must alternate') }}"
-    with pytest.raises(InputError, match="'What is an ostinato.*roles must alternate"):
+    with pytest.raises(InputError, match=r"'What is an ostinato.*roles must alternate"):
         answer_all(dataclasses.replace(good, tokenizer=strict), PROMPTS, DECODING)

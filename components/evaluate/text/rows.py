@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.errors import InputError, did_you_mean
-from training.spec import QualitySpec, SliceCheck
+from training.spec import ConversationSpec, QualitySpec, SliceCheck
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,7 +24,7 @@ class Questions:
     references: tuple[str, ...]
     """The assistant's last message."""
     labels: "pl.DataFrame"
-    """The columns that slice checks name, (rows, columns)."""
+    """Key and label columns of the data spec, (rows, columns)."""
 
     @property
     def count(self) -> int:
@@ -42,17 +42,19 @@ class Questions:
         return "\n\n".join(f"{one['role']}: {one['content']}" for one in prompt)
 
 
-def read_questions(path: Path, quality: QualitySpec) -> Questions:
+def read_questions(path: Path, data: ConversationSpec, quality: QualitySpec) -> Questions:
     """Raises InputError for a row that does not end with an answer to something, and for a slice column that is not
     there."""
     import polars as pl
 
-    wanted = {f"quality.checks.{i}.column": c.column for i, c in enumerate(quality.checks) if isinstance(c, SliceCheck)}
-    present = list(pl.read_parquet_schema(path))
-    for field, name in wanted.items():
-        if name not in present:
-            raise InputError(f"{field} is {name!r}, which the test rows do not have. {did_you_mean(name, present)}")
     rows = pl.read_parquet(path)
+    columns = [name for name in dict.fromkeys((data.key, *data.labels)) if name in rows.columns]
+    for i, check in enumerate(quality.checks):
+        if isinstance(check, SliceCheck) and check.column not in columns:
+            raise InputError(
+                f"quality.checks.{i}.column is {check.column!r}, which data.labels does not keep for the test rows. "
+                f"{did_you_mean(check.column, columns)}"
+            )
     ids, conversations = rows["id"].to_list(), rows["messages"].to_list()
     for name, messages in zip(ids, conversations, strict=True):
         _check_conversation(name, messages)
@@ -60,7 +62,7 @@ def read_questions(path: Path, quality: QualitySpec) -> Questions:
         ids=tuple(ids),
         prompts=tuple(messages[:-1] for messages in conversations),
         references=tuple(messages[-1]["content"] for messages in conversations),
-        labels=rows.select(sorted(set(wanted.values()))),
+        labels=rows.select(columns),
     )
 
 

@@ -21,7 +21,7 @@ from components.evidence import DATA_CARD_FILE, TEST_FILE, AnswerRow, DataCard, 
 from components.serving.prove import prove
 from components.serving.sample import Sample
 from training.folder import model_folder, workspace_root
-from training.spec import METRICS, BaseModelSpec, FormatCheck, QualitySpec, ServingSpec
+from training.spec import METRICS, BaseModelSpec, ConversationSpec, FormatCheck, QualitySpec, ServingSpec
 
 SHOWN_ANSWERS = 200
 """Of the questions, in the verdict; a seeded sample where there are more."""
@@ -73,7 +73,8 @@ def evaluate_text(
     quality, serving = QualitySpec.model_validate_json(quality_spec), ServingSpec.model_validate_json(serving_spec)
     card = DataCard.read(data / DATA_CARD_FILE)
     check_rows(data / TEST_FILE, card)
-    questions = read_questions(data / TEST_FILE, quality)
+    contract = ConversationSpec.model_validate_json(data_spec)
+    questions = read_questions(data / TEST_FILE, contract, quality)
     heard = hear(model, questions, quality, serving, base_model, candidate, champion, champion_version)
     evidence = gather_evidence(model, quality, heard)
     sample = draw_sample(model, quality, serving, heard)
@@ -213,9 +214,12 @@ def scores_by_id(heard: Heard) -> dict[str, dict[str, dict[str, float]]]:
 
 def labels_by_id(questions: Questions) -> dict[str, list[tuple[str, str]]]:
     """By question's id, name and value of each label."""
+    import polars as pl
+
+    known = {column.name: column.cast(pl.String).to_list() for column in questions.labels}
     return {
-        name: [(column, str(value)) for column, value in labels.items() if value is not None]
-        for name, labels in zip(questions.ids, questions.labels.to_dicts(), strict=True)
+        name: [(column, values[row]) for column, values in known.items() if values[row] is not None]
+        for row, name in enumerate(questions.ids)
     }
 
 
