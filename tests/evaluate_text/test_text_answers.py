@@ -106,10 +106,11 @@ def test_a_question_longer_than_the_window_is_named_and_never_cut(good):
 
 def test_the_engines_window_counts_and_is_used_to_its_last_token(good):
     prompt, reference = lengths_of(good, PROMPTS[0], REFERENCES[0], DECODING, EngineSpec())
-    fits = EngineSpec(max_model_len=prompt + max(24, reference))
+    need = prompt + max(24, reference)
+    fits = EngineSpec(max_model_len=need)
     lengths_of(good, PROMPTS[0], REFERENCES[0], DECODING, fits)
-    with pytest.raises(InputError, match=f"is {fits.max_model_len - 1}; nothing is cut"):
-        short = EngineSpec(max_model_len=fits.max_model_len - 1)
+    with pytest.raises(InputError, match=f"is {need - 1}; nothing is cut"):
+        short = EngineSpec(max_model_len=need - 1)
         lengths_of(good, PROMPTS[0], REFERENCES[0], DECODING, short)
 
 

@@ -1,6 +1,7 @@
 """The step of a language model: who is better on the same questions, and what refuses."""
 
 import json
+from typing import Any
 
 import polars as pl
 import pytest
@@ -53,10 +54,8 @@ def test_the_sample_of_the_proof_asks_what_was_answered_offline(better):
     sample = Sample.read(better.case.root / "sample.json")
     assert better.verdict.served and better.verdict.served.sample_digest == sample.digest()
     assert sample.task == "generation" and sample.tolerance == 0.25 and sample.decoding.max_new_tokens == 24
-    asked = {
-        messages[-1]["content"]: said
-        for messages, said in zip(sample.columns["messages"], sample.expected, strict=True)
-    }
+    prompts: Any = sample.columns["messages"]
+    asked = {messages[-1]["content"]: said for messages, said in zip(prompts, sample.expected, strict=True)}
     assert asked == {question: answer for question, (answer, _) in ANSWERS.items()}
     assert sample.model_digest == better.verdict.contender("candidate").digest
 
