@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from components.evidence import CheckResult, Contender, Measure, Verdict
@@ -50,7 +51,7 @@ def verdict_table(verdict: Verdict) -> str:
         contenders.add_row(name, *(measure(one.metrics.get(name)) for one in verdict.contenders))
     checks = Table(box=None, pad_edge=False, show_header=False)
     for check in verdict.checks:
-        checks.add_row(MARKS[check.status], check.name, outcome(check))
+        checks.add_row(MARKS[check.status], escape(check.name), escape(outcome(check)))
     warnings = "".join(f"warning: {warning}\n" for warning in verdict.warnings)
     return rendered(contenders) + "\n" + rendered(checks) + "\n" + warnings
 
