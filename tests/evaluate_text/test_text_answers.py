@@ -145,3 +145,22 @@ def test_a_conversation_that_the_template_refuses_is_named(good):
     strict.chat_template = "{{ raise_exception('roles must alternate') }}"
     with pytest.raises(InputError, match=r"'What is an ostinato.*roles must alternate"):
         answer_all(dataclasses.replace(good, tokenizer=strict), PROMPTS, DECODING)
+
+
+def test_an_adapter_beside_the_weights_answers_as_when_it_is_merged(models):
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    apart = load_language_model(models.good, "float32")
+    torch.manual_seed(0)
+    options = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    apart = dataclasses.replace(apart, model=get_peft_model(apart.model, options).eval())
+    prompts, references = (
+        [encode_prompt(apart, one) for one in PROMPTS],
+        [encode_reference(apart, "So.")] * len(PROMPTS),
+    )
+    found = answer_all(apart, PROMPTS, DECODING), likelihoods(apart, prompts, references)
+    merged = dataclasses.replace(apart, model=apart.model.merge_and_unload())
+    assert answer_all(merged, PROMPTS, DECODING) == found[0] != REFERENCES
+    again = likelihoods(merged, prompts, references)
+    assert [one.nll for one in again] == pytest.approx([one.nll for one in found[1]], rel=1e-3)

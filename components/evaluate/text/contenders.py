@@ -54,6 +54,8 @@ def ask(entrant: Entrant, questions: Questions, decoding: Decoding, engine: Engi
 
     try:
         model = load_language_model(entrant.folder, engine.dtype)
+    except InputError:
+        raise
     except OstinatoError as error:
         raise OstinatoError(f"{entrant.called} can't be loaded: {error}. {entrant.fix}") from error
     return _ask_and_free(model, entrant.called, questions, decoding, engine)

@@ -11,8 +11,10 @@ from training.spec import JudgeCheck, QualitySpec
 def ask_judge(
     quality: QualitySpec, questions: Questions, texts: Mapping[str, tuple[str, ...]], folder: Path
 ) -> dict[str, JudgeReport]:
-    """A report for every opponent that a check names and that there is. texts: of each role, (rows,). folder: the
-    model's, for labelled pairs."""
+    """A report for every opponent that a check names and that there is; all share the judge's budget of calls.
+
+    texts: of each role, (rows,). folder: the model's, for labelled pairs.
+    """
     checks = [check for check in quality.checks if isinstance(check, JudgeCheck)]
     found: dict[str, JudgeReport] = {}
     for against in ("champion", "baseline"):
@@ -29,5 +31,6 @@ def ask_judge(
             Compared(questions.conversation(row), questions.references[row], mine, theirs)
             for row, (mine, theirs) in enumerate(zip(texts["candidate"], texts[against], strict=True))
         ]
-        found[against] = judge_answers(quality.judge, against, compared, judge_cache(), folder, least)
+        spent = sum(report.calls for report in found.values())
+        found[against] = judge_answers(quality.judge, against, compared, judge_cache(), folder, least, spent)
     return found
