@@ -97,12 +97,13 @@ class JudgeSpec(Section):
     calls: Annotated[int, Field(ge=2, le=100_000)] = 400
     """Budget of calls for one verdict; two for each question that is not in the cache, since both orders are asked."""
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 60
-    """Of one call."""
+    """Of one call, with its repetitions where the server is busy or failing."""
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
     """Environment variable with the key; a server without keys needs none."""
     labels: str | None = None
     """JSONL in the model's folder with pairs that people have compared: `question`, `first`, `second`, `better`
-    (`first`, `second` or `tie`) and `by`; the verdict reports how often the judge agrees."""
+    (`first`, `second` or `tie`), `by` and, if there is one, `reference`; the verdict reports how often the judge
+    agrees."""
 
 
 class EngineSpec(Section):

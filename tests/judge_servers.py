@@ -1,0 +1,157 @@
+"""Judges on real sockets: an OpenAI-compatible chat endpoint whose opinion is a function of what it is asked.
+
+Requests are checked, and replies made, with the types of the `openai` package, which are generated from the published
+OpenAPI description of the protocol.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from openai.types.chat import ChatCompletion, ChatCompletionMessage
+from openai.types.chat.chat_completion import Choice
+from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
+from pydantic import ConfigDict, TypeAdapter, with_config
+
+MODEL = "a-judge"
+TEXT = re.compile(r"^BEGIN (\w+) ([0-9a-f]{16})\n(.*?)\nEND \1 \2$", re.DOTALL | re.MULTILINE)
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Request(CompletionCreateParamsNonStreaming):
+    """What a client may send, and nothing else."""
+
+
+REQUEST = TypeAdapter(Request)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request."""
+
+    number: int
+    """Counted from 1, over the life of the server."""
+    body: dict[str, Any]
+    path: str
+    authorization: str
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The judged texts by name, as a judge that keeps to the marks reads them."""
+        return {name: text for name, _, text in TEXT.findall(self.body["messages"][-1]["content"])}
+
+
+@dataclass(frozen=True)
+class Status:
+    """An answer that is no completion: any status with any body."""
+
+    code: int
+    body: Any = ""
+
+
+class Hangs:
+    """No answer while the server is up."""
+
+
+class HangsUp:
+    """The connection ends without an answer."""
+
+
+Answer = str | ChatCompletionMessage | Status | Hangs | HangsUp
+Judge = Callable[[Asked], Answer]
+
+
+def says(better: str, reason: str = "It is.") -> str:
+    return json.dumps({"reason": reason, "better": better})
+
+
+def sensible(asked: Asked) -> str:
+    """Better is the answer that has more words of the reference, whatever else it says."""
+
+    def overlap(name: str) -> int:
+        return len(set(asked.texts[name].split()) & set(asked.texts["reference"].split()))
+
+    first, second = overlap("first"), overlap("second")
+    return says("tie" if first == second else "first" if first > second else "second")
+
+
+def always(answer: Answer) -> Judge:
+    return lambda asked: answer
+
+
+def refused(code: int, message: str) -> Status:
+    """An error as OpenAI shapes it."""
+    return Status(code, {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}})
+
+
+@contextmanager
+def judge_server(judge: Judge) -> Iterator["JudgeServer"]:
+    server = JudgeServer(judge)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.let_go.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class JudgeServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, judge: Judge) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.judge = judge
+        self.asked: list[Asked] = []
+        self.let_go = threading.Event()
+        self.counting = threading.Lock()
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: JudgeServer  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        with self.server.counting:
+            number = len(self.server.asked) + 1
+            asked = Asked(number, body, self.path, self.headers.get("authorization", ""))
+            self.server.asked.append(asked)
+        REQUEST.validate_python(body)
+        answer = self.server.judge(asked)
+        if isinstance(answer, HangsUp | Hangs):
+            if isinstance(answer, Hangs):
+                self.server.let_go.wait()
+            self.close_connection = True
+        elif isinstance(answer, Status):
+            self._send(answer.code, answer.body)
+        else:
+            self._send(200, _completion(answer, body["model"]))
+
+    def _send(self, status: int, content: Any) -> None:
+        kind = "text/html" if isinstance(content, str) else "application/json"
+        body = (content if isinstance(content, str) else json.dumps(content)).encode()
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _completion(answer: str | ChatCompletionMessage, model: str) -> dict[str, Any]:
+    message = ChatCompletionMessage(role="assistant", content=answer) if isinstance(answer, str) else answer
+    choice = Choice(finish_reason="stop", index=0, message=message)
+    return ChatCompletion(
+        id="chatcmpl-1", choices=[choice], created=0, model=model, object="chat.completion"
+    ).model_dump(mode="json", exclude_unset=True)
