@@ -48,10 +48,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Status:
-    """An answer that is no completion: any status with any body."""
+    """An answer that is no completion: any status with any body, text as it is, else as JSON."""
 
     code: int
     body: Any = ""
+    kind: str = ""
 
 
 class Hangs:
@@ -135,12 +136,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.let_go.wait()
             self.close_connection = True
         elif isinstance(answer, Status):
-            self._send(answer.code, answer.body)
+            self._send(answer.code, answer.body, answer.kind)
         else:
             self._send(200, _completion(answer, body["model"]))
 
-    def _send(self, status: int, content: Any) -> None:
-        kind = "text/html" if isinstance(content, str) else "application/json"
+    def _send(self, status: int, content: Any, kind: str = "") -> None:
+        kind = kind or ("text/html" if isinstance(content, str) else "application/json")
         body = (content if isinstance(content, str) else json.dumps(content)).encode()
         self.send_response(status)
         self.send_header("content-type", kind)

@@ -30,7 +30,9 @@ def read_reply(text: str) -> Reply:
     bare = text.strip()
     fenced = FENCED.fullmatch(bare)
     try:
-        return Reply.model_validate(json.loads(fenced[1] if fenced else bare, object_pairs_hook=_each_key_once))
+        reply = Reply.model_validate(json.loads(fenced[1] if fenced else bare, object_pairs_hook=_each_key_once))
+        reply.reason.encode()  # JSON may hold half a character, which no file can
+        return reply
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"])) or "the reply"

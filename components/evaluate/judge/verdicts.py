@@ -74,7 +74,7 @@ def judge_answers(
         or _worthless(asking, questions, counts)
     )
     return JudgeReport(
-        url=spec.url.split("?")[0],
+        url=spec.url,
         model=spec.model,
         against=against,
         questions=len(questions),
