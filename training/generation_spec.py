@@ -3,14 +3,27 @@
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from training.data_spec import KeySplit
 from training.section import Section, Share
 
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s@]+$")]
+URL = r"^https?://[^\s@?#]+$"
 HUB_ID = r"^[A-Za-z0-9][-A-Za-z0-9._]*/[A-Za-z0-9][-A-Za-z0-9._]*$"
+
+
+def _check_url(text: str) -> str:
+    if not re.fullmatch(URL, text):
+        raise ValueError(
+            "write http:// or https:// with a host and a path, without user, password or query; the key is read from "
+            "the environment variable that api_key_env names"
+        )
+    return text
+
+
+HttpUrl = Annotated[str, AfterValidator(_check_url), Field(json_schema_extra={"pattern": URL})]
+Text = Annotated[str, Field(min_length=1)]
 
 
 class ConversationSpec(Section):
@@ -18,7 +31,7 @@ class ConversationSpec(Section):
     `{role, content}` that ends with the assistant's answer."""
 
     kind: Literal["conversations"]
-    source: str
+    source: Text
     """A JSONL or Parquet file, directory or glob: relative to the model's folder, or a local, `gs://`, `s3://` or
     `https://` URI."""
     test: str | None = None
@@ -51,7 +64,7 @@ class ConversationSpec(Section):
 class BaseModelSpec(Section):
     """A model that somebody else trained, in Hugging Face's layout. Code that comes with one is never run."""
 
-    source: str
+    source: Text
     """A hub id such as `HuggingFaceTB/SmolLM2-135M-Instruct`; a folder, relative to the model's folder, or a local,
     `gs://` or `s3://` URI; or `package:NAME/PATH`, a folder or a .gguf file inside an installed Python package."""
     revision: Revision | None = None
@@ -68,11 +81,11 @@ class BaseModelSpec(Section):
     def _revision_is_pinned(self) -> Self:
         if self.on_hub and self.revision is None:
             raise ValueError(
-                f"base_model.source {self.source!r} is a hub id and needs revision, the 40 digits of a commit, since a "
+                f"source {self.source!r} is a hub id and needs revision, the 40 digits of a commit, since a "
                 "branch moves; a folder is written ./like/this"
             )
         if not self.on_hub and self.revision is not None:
-            raise ValueError("base_model.revision is for a hub id; pin other sources with sha256")
+            raise ValueError(f"revision is for a hub id, and source is {self.source!r}; pin it with sha256")
         return self
 
 
@@ -80,7 +93,7 @@ class Decoding(Section):
     """How answers are made where models are compared: greedily, the same for everyone."""
 
     max_new_tokens: Annotated[int, Field(ge=1, le=8192)] = 128
-    stop: Annotated[tuple[str, ...], Field(max_length=4)] = ()
+    stop: Annotated[tuple[Text, ...], Field(max_length=4)] = ()
     """Texts that end an answer, and are not part of it."""
 
 
@@ -90,9 +103,9 @@ class JudgeSpec(Section):
 
     url: HttpUrl
     """Base URL, such as `https://api.openai.com/v1`, or `http://judge.models.svc/openai/v1` for one of KServe."""
-    model: str
+    model: Text
     """Its name there."""
-    rubric: str
+    rubric: Text
     """What makes an answer better, in words."""
     calls: Annotated[int, Field(ge=2, le=100_000)] = 400
     """Budget of calls for one verdict; two for each question that is not in the cache, since both orders are asked."""
@@ -100,7 +113,7 @@ class JudgeSpec(Section):
     """Of one call, with its repetitions where the server is busy or failing."""
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
     """Environment variable with the key; a server without keys needs none."""
-    labels: str | None = None
+    labels: Text | None = None
     """JSONL in the model's folder with pairs that people have compared: `question`, `first`, `second`, `better`
     (`first`, `second` or `tie`), `by` and, if there is one, `reference`; the verdict reports how often the judge
     agrees."""

@@ -5,6 +5,7 @@ A spec is frozen, refuses unknown keys, and has one canonical JSON form, so that
 serving have files of their own; their names are importable from here.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -134,9 +135,9 @@ class ReleaseSpec(Section):
 
 
 def _kind_of_data(value: Any) -> str:
-    """A table unless `kind` says otherwise, also where it says something unknown: the error then names the field."""
+    """What `kind` says; a table unless it says something."""
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-    return "conversations" if kind == "conversations" else "table"
+    return "table" if kind is None else str(kind)
 
 
 class ModelSpec(Section):
@@ -165,6 +166,17 @@ class ModelSpec(Section):
     def registered_name(self) -> str:
         return self.registry or self.name
 
+    @model_validator(mode="before")
+    @classmethod
+    def _data_fits_task(cls, raw: Any) -> Any:
+        """Before the data is read, which would name every field that the other kind has."""
+        if isinstance(raw, dict) and isinstance(raw.get("data"), dict | Section) and raw.get("task") in TASKS:
+            fit = "conversations" if raw["task"] == "generation" else "table"
+            kind = _kind_of_data(raw["data"])
+            if kind != fit and kind in ("table", "conversations"):
+                raise ValueError(f"data.kind is {kind!r}, and the task {raw['task']} needs {fit!r}")
+        return raw
+
     @model_validator(mode="after")
     def _quality_fits_task(self) -> Self:
         known = METRICS[self.task]
@@ -179,19 +191,21 @@ class ModelSpec(Section):
                 raise ValueError(f"{field} is {metric!r}, no metric of {self.task}. {did_you_mean(metric, known)}")
         baseline = self.quality.baseline
         if baseline and self.task not in BASELINES[baseline.kind]:
-            raise ValueError(f"quality.baseline.kind is {baseline.kind!r}, which does not fit {self.task}")
+            fitting = [kind for kind, tasks in BASELINES.items() if self.task in tasks]
+            raise ValueError(
+                f"quality.baseline.kind is {baseline.kind!r}, which does not fit {self.task}; write "
+                + " or ".join(fitting)
+            )
         unfit = OF_TABLES if self.task == "generation" else OF_TEXT
         for i, check in enumerate(self.quality.checks):
             if isinstance(check, unfit):
-                raise ValueError(f"quality.checks.{i} is of kind {check.kind}, which does not fit {self.task}")
+                mend = "use first_token or throughput" if check.kind == "latency" else "leave it out"
+                raise ValueError(f"quality.checks.{i} is of kind {check.kind}, which does not fit {self.task}; {mend}")
         return self
 
     @model_validator(mode="after")
     def _is_whole_for_its_task(self) -> Self:
         talks = self.task == "generation"
-        if talks != isinstance(self.data, ConversationSpec):
-            fit = "conversations" if talks else "table"
-            raise ValueError(f"data.kind is {self.data.kind!r}, and the task {self.task} needs {fit}")
         if talks != (self.training.base_model is not None):
             raise ValueError(
                 "training.base_model is missing; name the model that is fine-tuned"
@@ -203,6 +217,21 @@ class ModelSpec(Section):
                 f"serving.protocol is {self.serving.protocol!r}; write "
                 + ("openai for a language model" if talks else f"v2 or v1, the task is {self.task}")
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_no_field_of_another_task(self) -> Self:
+        fresh = TrainingSpec()
+        given = {
+            "training.system_prompt": self.training.system_prompt != fresh.system_prompt,
+            "training.adapter": self.training.adapter != fresh.adapter,
+            "quality.decoding": self.quality.decoding != Decoding(),
+            "quality.similarity": self.quality.similarity is not None,
+            "quality.judge": self.quality.judge is not None,
+        }
+        for field, is_given in given.items():
+            if is_given and self.task != "generation":
+                raise ValueError(f"{field} is for task: generation, and the task is {self.task}; leave it out")
         return self
 
     @model_validator(mode="after")
@@ -219,20 +248,32 @@ class ModelSpec(Section):
 
     @model_validator(mode="after")
     def _judge_is_there(self) -> Self:
-        judging = [check for check in self.quality.checks if isinstance(check, JudgeCheck)]
-        if judging and self.quality.judge is None:
-            raise ValueError("a check of kind judge needs quality.judge: url, model, rubric")
-        for check in judging:
+        judging = {i: check for i, check in enumerate(self.quality.checks) if isinstance(check, JudgeCheck)}
+        judge = self.quality.judge
+        if judge is not None and not judging:
+            raise ValueError("quality.judge is asked by no check; add one of kind judge, or leave it out")
+        opponents: set[str] = set()
+        for i, check in judging.items():
+            where = f"quality.checks.{i} is of kind judge"
+            if judge is None:
+                raise ValueError(f"{where} and needs quality.judge: url, model, rubric")
             if check.against == "baseline" and self.quality.baseline is None:
-                raise ValueError("a judge's check is against the baseline, but quality.baseline is missing")
-            if check.min_agreement is not None and not (self.quality.judge and self.quality.judge.labels):
-                raise ValueError("min_agreement needs quality.judge.labels: pairs that people have compared")
+                raise ValueError(f"{where} against the baseline, but quality.baseline is missing")
+            if check.min_agreement is not None and judge.labels is None:
+                raise ValueError(
+                    f"{where} with min_agreement {check.min_agreement:g}, which needs quality.judge.labels: pairs that "
+                    "people have compared"
+                )
+            if check.against in opponents:
+                raise ValueError(f"{where} against the {check.against}, as another one is; name it once")
+            opponents.add(check.against)
         metrics = [getattr(check, "metric", "") for check in self.quality.checks]
         if "similarity" in (self.quality.metric, *metrics) and self.quality.similarity is None:
             raise ValueError("the metric similarity needs quality.similarity: the sentence encoder")
         return self
 
 
+TASKS: tuple[Task, ...] = ("regression", "classification", "generation")
 BASELINES: dict[str, tuple[Task, ...]] = {
     "column": ("regression", "classification"),
     "mean": ("regression",),
@@ -261,8 +302,9 @@ def parse_spec(text: str, where: str) -> ModelSpec:
     try:
         return ModelSpec.model_validate(raw)
     except ValidationError as error:
-        lines = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
-        raise InputError(f"{where} has {error.error_count()} wrong field(s):\n{lines}") from error
+        problems = [problem for problem in error.errors() if not _is_echo(problem)]
+        lines = "\n".join(f"  {_explain(problem)}" for problem in problems)
+        raise InputError(f"{where} has {len(problems)} wrong field(s):\n{lines}") from error
 
 
 def load_spec(path: Path) -> ModelSpec:
@@ -283,6 +325,11 @@ KINDS = (
 """Of checks."""
 
 
+def _is_echo(problem: Any) -> bool:
+    """Whether a list is called too short only because its entries are wrong, which other problems say."""
+    return problem["type"] == "too_short" and len(problem["input"]) >= problem["ctx"]["min_length"]
+
+
 def _explain(problem: Any) -> str:
     """One line for one pydantic problem: the field, what is wrong with the value, the fix."""
     tags = {"time", "key", "table", "conversations", *KINDS}
@@ -292,10 +339,23 @@ def _explain(problem: Any) -> str:
         return f"{where}: unknown key. {did_you_mean(str(path[-1]), _fields_at(path[:-1]))}"
     if problem["type"] == "missing":
         return f"{where}: missing; add it"
+    if problem["type"] == "union_tag_invalid":
+        field = "by" if path[-1] == "split" else "kind"
+        known = [one.strip("' ") for one in problem["ctx"]["expected_tags"].split(",")]
+        given = problem["ctx"]["tag"]
+        hint = f"Write {' or '.join(known)}." if len(known) == 2 else did_you_mean(given, known)
+        return f"{where}.{field}: {given!r} is not known. {hint}"
     message = problem["msg"].removeprefix("Value error, ")
     value = problem["input"]
-    shown = "" if isinstance(value, dict | BaseModel) else f" (got {value!r})"
+    shown = "" if isinstance(value, dict | BaseModel) else f" (got {_without_password(value)!r})"
     return f"{where}: {message}{shown}"
+
+
+def _without_password(value: Any) -> Any:
+    """A value that may be shown: of an address neither user and password nor the query."""
+    if isinstance(value, str) and re.match(r"[a-z0-9+]+://", value):
+        return re.sub(r"\?.*", "?***", re.sub(r"://[^/]*@", "://***@", value))
+    return value
 
 
 def _is_tag(loc: tuple[Any, ...], i: int) -> bool:

@@ -76,6 +76,19 @@ def test_a_good_spec_is_read_with_its_defaults() -> None:
         ("quality.checks.0", {"kind": "absolut", "metric": "f1"}, "absolut"),
         ("training", {"resources": {"memory": "4 GB"}}, "'4 GB' is not a Kubernetes quantity"),
         ("serving", {"scaling": {"min_replicas": 3, "max_replicas": 2}}, "min_replicas 3 is above max_replicas 2"),
+        # A table takes nothing of a language model.
+        ("data.kind", "tabel", "data.kind: 'tabel' is not known. Write table or conversations."),
+        ("data.kind", "conversations", "data.kind is 'conversations', and the task classification needs 'table'"),
+        ("serving", {"protocol": "openai"}, "serving.protocol is 'openai'; write v2 or v1, the task is classification"),
+        ("training", {"base_model": {"source": "./x"}}, "training.base_model is for task: generation, and the task is"),
+        ("training", {"system_prompt": "prompts/system.md"}, "training.system_prompt is for task: generation"),
+        ("training", {"adapter": "separate"}, "training.adapter is for task: generation"),
+        ("quality.decoding", {"max_new_tokens": 9}, "quality.decoding is for task: generation"),
+        ("quality.similarity", {"source": "./encoder"}, "quality.similarity is for task: generation"),
+        ("quality.judge", {"url": "http://j/v1", "model": "j", "rubric": "r"}, "quality.judge is for task: generation"),
+        ("quality.baseline", {"kind": "base_model"}, "kind is 'base_model', which does not fit classification; write "),
+        ("quality.checks.0", {"kind": "length", "max_words": 9}, "quality.checks.0 is of kind length, which does not"),
+        ("quality.checks.0", {"kind": "judge"}, "quality.checks.0 is of kind judge, which does not fit classification"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_value_and_the_fix(path: str, value: Any, said: str) -> None:
