@@ -3,6 +3,7 @@
 from components.deploy.manifest import Evidence, parse
 from components.deploy.render import render
 from components.deploy.trials import with_canary
+from components.evaluate.judge import read_labels
 from components.preprocess.conversations import glance
 from components.preprocess.scan import scan
 from components.preprocess.sources import resolve
@@ -26,6 +27,7 @@ def validate_model(places: Places, name: str) -> list[str]:
         check_data(places, spec),
         check_runtime_here(spec, places.root),
         check_manifest(spec),
+        *check_judge(places, spec),
     ]
 
 
@@ -62,3 +64,12 @@ def check_manifest(spec: ModelSpec) -> str:
     if spec.serving.canary:
         with_canary(spec, manifest, "2", "s3://models/m-1/artifacts", nothing, spec.serving.canary.percent)
     return f"its {spec.serving.resource} renders ({len(manifest)} bytes, runtime {spec.serving.runtime})"
+
+
+def check_judge(places: Places, spec: ModelSpec) -> list[str]:
+    """The labelled pairs only: the endpoint is not asked. Nothing where there is no judge, or none with labels."""
+    judge = spec.quality.judge
+    if judge is None or judge.labels is None:
+        return []
+    labels = read_labels(model_folder(places.root, spec.name), judge.labels)
+    return [f"{judge.labels} has {len(labels)} labelled pairs for the judge {judge.model}"]

@@ -191,3 +191,33 @@ def test_at_most_eight_calls_are_made_at_once(tmp_path: Path) -> None:
     with judge_server(slow) as server:
         report = ask(server, [*map(better, range(20))], tmp_path)
     assert (report.wins, most) == (20, 8)
+
+
+def test_a_step_that_is_killed_while_it_asks_leaves_only_whole_answers_and_the_next_goes_on(tmp_path: Path) -> None:
+    import os
+    import signal
+    import subprocess
+    import sys
+
+    program = f"""
+from pathlib import Path
+from judge.test_judge import ask, better
+import sys
+ask(sys.argv[1], [*map(better, range(10))], Path({str(tmp_path)!r}))
+"""
+    killed: list[int] = []
+
+    def kills(asked: Asked) -> str:
+        if asked.number == 9:
+            os.kill(process.pid, signal.SIGKILL)
+            killed.append(process.wait())
+        return sensible(asked)
+
+    with judge_server(kills) as server:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        process = subprocess.Popen([sys.executable, "-c", program, server.url], env=environment)
+        process.wait(60)
+        assert killed == [-signal.SIGKILL]
+        report = ask(server, [*map(better, range(10))], tmp_path)
+    assert (report.wins, report.failure) == (10, "")
+    assert report.cached >= 1 and report.cached + report.calls == 20

@@ -5,10 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from conftest import ROOT
 from judge.test_judge import REFERENCE, ask, better
 from judge_servers import Asked, Hangs, always, judge_server, says, sensible
 
+from components.evaluate.judge import read_labels
+from pipelines.validate import check_judge
 from training.errors import InputError
+from training.spec import parse_spec
 
 NOWHERE = "http://127.0.0.1:9/v1"
 GOOD = {"question": "Which are the steps?", "first": "preprocess train", "second": "deploy", "better": "first"}
@@ -149,3 +154,26 @@ def test_labels_that_are_not_in_the_folder_are_refused(tmp_path: Path, name: str
     (tmp_path / "model").mkdir()
     with pytest.raises(InputError, match=said):
         ask(NOWHERE, [better()], tmp_path, labels=name, folder=tmp_path / "model")
+
+
+def test_validate_reads_the_labels_before_anything_runs(tmp_path: Path) -> None:
+    from pipelines.settings import Places, Settings
+
+    raw = yaml.safe_load((ROOT / "training" / "llm_qa" / "spec.yaml").read_text())
+    raw["quality"]["judge"] = {"url": NOWHERE, "model": "a-judge", "rubric": "Right.", "labels": "labels.jsonl"}
+    raw["quality"]["checks"].append({"kind": "judge", "min_agreement": 0.7})
+    folder = tmp_path / "training" / "llm_qa"
+    folder.mkdir(parents=True)
+    (folder / "spec.yaml").write_text(yaml.safe_dump(raw))
+    spec, places = parse_spec((folder / "spec.yaml").read_text(), "spec.yaml"), Places(tmp_path, Settings())
+    labels(folder, {}, {})
+    assert check_judge(places, spec) == ["labels.jsonl has 2 labelled pairs for the judge a-judge"]
+    labels(folder, {"better": "left"})
+    with pytest.raises(InputError, match="line 1: better"):
+        check_judge(places, spec)
+
+
+def test_the_pairs_that_come_with_the_demonstration_are_read() -> None:
+    pairs = read_labels(ROOT / "training" / "llm_qa", "judge_labels.jsonl")
+    assert len(pairs) >= 20
+    assert {pair.better for pair in pairs} == {"first", "second", "tie"}
