@@ -75,6 +75,12 @@ class LengthCheck(Section):
     """Share of the answers that must keep both bounds."""
     required: bool = True
 
+    @model_validator(mode="after")
+    def _some_length_fits(self) -> Self:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words {self.min_words} is above max_words {self.max_words}")
+        return self
+
 
 class RefusalCheck(Section):
     """How often the model declines to answer."""
