@@ -165,7 +165,7 @@ def test_validate_reads_the_labels_before_anything_runs(tmp_path: Path) -> None:
     folder = tmp_path / "training" / "llm_qa"
     folder.mkdir(parents=True)
     (folder / "spec.yaml").write_text(yaml.safe_dump(raw))
-    spec, places = parse_spec((folder / "spec.yaml").read_text(), "spec.yaml"), Places(tmp_path, Settings())
+    spec, places = parse_spec((folder / "spec.yaml").read_text(), "spec.yaml"), Places(tmp_path, Settings())  # pyright: ignore[reportCallIssue]
     labels(folder, {}, {})
     assert check_judge(places, spec) == ["labels.jsonl has 2 labelled pairs for the judge a-judge"]
     labels(folder, {"better": "left"})
