@@ -10,8 +10,9 @@ from typing import Any
 
 from components.evidence import DATA_CARD_FILE, TRAIN_FILE, DataCard
 from components.stores.base_model import base_digest, fetch_base_model, is_kept
-from components.train.language_model import PROMPTS, Result, inspect_result, save_language_model
+from components.train.language_model import Result, inspect_result, save_language_model
 from components.train.prepared_base import prepare_base, read_system_prompt
+from components.train.prompts import read_prompts
 from components.train.training_place import training_place
 from training.errors import InputError, OstinatoError
 from training.folder import running_code_of
@@ -51,6 +52,7 @@ def train_conversations(
     assert training.base_model, "a spec for generation names its base model"
     card = DataCard.read(data / DATA_CARD_FILE)
     conversations = read_conversations(data / TRAIN_FILE)
+    prompts = read_prompts(folder)
     prompt = read_system_prompt(folder, training.system_prompt)
     fetched = fetch_base_model(training.base_model, folder)
     facts = {
@@ -83,7 +85,7 @@ def train_conversations(
             base,
             out,
             separate=training.adapter == "separate",
-            prompts=folder / PROMPTS,
+            prompts=prompts,
             facts={
                 **facts,
                 "method": result.method,

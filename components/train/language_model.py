@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from components.stores.base_files import CONFIG, TOKENIZER_CONFIG, check_complete, model_files, weight_files
 from components.train.mlflow_entry import write_mlflow_entry
 from components.train.prepared_base import put
+from components.train.prompts import PROMPTS
 from training.errors import InputError, OstinatoError
 from training.extras import check_llm_installed
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ADAPTER, ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter", "adapter_config.json", "adapter_model.safetensors"
-PROMPTS = "prompts"
 GENERATION_CONFIG = "generation_config.json"
 
 
@@ -118,16 +118,16 @@ def save_language_model(
     folder: Path,
     *,
     separate: bool,
-    prompts: Path,
+    prompts: Mapping[str, str],
     facts: Mapping[str, Any],
     link: bool = False,
 ) -> None:
     """Write the model folder; equal trainings give equal bytes.
 
     base: as :func:`components.train.prepared_base.prepare_base` made it; tokenizer and chat template are its. separate:
-    an adapter is put beside the base's weights instead of into them. prompts: the folder whose ``*.md`` go along.
-    facts: written under ``metadata.ostinato`` of ``MLmodel``. link: whether the base's files may be linked. Raises
-    InputError for a model with another vocabulary than its base.
+    an adapter is put beside the base's weights instead of into them. prompts: texts by name, as ``read_prompts`` gives
+    them. facts: written under ``metadata.ostinato`` of ``MLmodel``. link: whether the base's files may be linked.
+    Raises InputError for a model with another vocabulary than its base.
     """
     kept = result.method == "prompt" or (result.method == "lora" and separate)
     weights = set(weight_files(base)) | {"model.safetensors.index.json"}
@@ -142,16 +142,13 @@ def save_language_model(
     elif result.method == "lora":
         _merge(base, result.folder, folder)
     _drop_path(folder / CONFIG)
-    for prompt in prompt_files(prompts):
-        put(prompts / prompt, folder / PROMPTS / prompt, False)
+    for name, text in prompts.items():
+        path = folder / PROMPTS / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
     check_complete(folder, "the trained model")
     adapter = ADAPTER if result.method == "lora" and separate else ""
     write_mlflow_entry(folder, adapter, facts)
-
-
-def prompt_files(prompts: Path) -> list[str]:
-    """Names of the ``*.md`` files below a folder of prompts, sorted; none if there is no such folder."""
-    return sorted(path.relative_to(prompts).as_posix() for path in prompts.rglob("*.md") if path.is_file())
 
 
 def _take_model(trained: Path, base: Path, folder: Path) -> None:

@@ -84,8 +84,8 @@ def test_templates_of_the_tokenizers_configuration_are_rewritten_too(tmp_path: P
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ("{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}", "no system; if it takes"),
-        ("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}", "leaves system mess"),
+        ("{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}", "no system; if"),
+        ("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}", "leaves system"),
         ("{{ messages[0]['content'] }}", "leaves the question out"),
         ("{% for", "does not render a question"),
     ],
