@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 from components.stores.base_files import check_complete, files_digest, is_wanted
 from training.errors import InputError, OstinatoError
-from training.extras import check_llm_installed
 from training.folder import workspace_root
 from training.generation_spec import BaseModelSpec
+from training.llm_extra import need_llm_extra
 
 BASE_MODELS = "OSTINATO_BASE_MODELS"
 PACKAGE = "package:"
@@ -81,7 +81,7 @@ def _plain(path: Path, called: str) -> Path:
         return path
     if not path.is_file():
         raise InputError(f"{called}: {path} does not exist")
-    check_llm_installed()
+    need_llm_extra("a language model")
     from importlib.metadata import version
 
     from components.stores.gguf import convert_gguf
@@ -107,8 +107,7 @@ def _in_package(name: str, called: str) -> Path:
 
 def _from_hub(spec: BaseModelSpec, called: str) -> Path:
     """The snapshot of a commit in Hugging Face's cache. A download that broke off goes on where it stopped."""
-    if find_spec("huggingface_hub") is None:
-        check_llm_installed()
+    need_llm_extra("a model of the hub")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from components.stores.links import link_or_copy
 from components.train.model_folder import model_digest
 from training.errors import OstinatoError
 
@@ -43,7 +44,7 @@ def download_folder(
     read, OstinatoError if a registry refuses or sends other bytes.
     """
     if uri.startswith("file://"):
-        shutil.copytree(uri.removeprefix("file://"), target, dirs_exist_ok=True)
+        shutil.copytree(uri.removeprefix("file://"), target, dirs_exist_ok=True, copy_function=link_or_copy)
         return
     if uri.startswith(OCI):
         from components.stores.image import pull_model

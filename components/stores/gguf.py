@@ -5,10 +5,11 @@ The weights are stored in bfloat16, as exact as GGUF's 4 to 8 bits need; transfo
 """
 
 import json
+import struct
 from pathlib import Path
 
 from training.errors import InputError
-from training.extras import check_llm_installed
+from training.llm_extra import need_llm_extra
 
 
 def convert_gguf(file: Path, folder: Path) -> None:
@@ -17,7 +18,7 @@ def convert_gguf(file: Path, folder: Path) -> None:
     Takes some ten seconds, and memory for the weights in bfloat16. Raises InputError for a file that transformers
     can't read, or an architecture that it does not convert.
     """
-    check_llm_installed()
+    need_llm_extra("a language model")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
@@ -32,7 +33,7 @@ def convert_gguf(file: Path, folder: Path) -> None:
             local_files_only=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
-    except (ValueError, KeyError, OSError, RuntimeError, NotImplementedError) as error:
+    except (ValueError, LookupError, TypeError, OSError, RuntimeError, struct.error) as error:
         raise InputError(f"{file} can't be read as GGUF: {type(error).__name__}: {str(error)[:300]}") from error
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -14,6 +14,7 @@ from components.train.language_model import Result, inspect_result, save_languag
 from components.train.prepared_base import prepare_base, read_system_prompt
 from components.train.prompts import read_prompts
 from components.train.training_place import training_place
+from components.train.workers import is_first, is_worker
 from training.errors import InputError, OstinatoError
 from training.folder import running_code_of
 from training.spec import TrainingSpec
@@ -27,7 +28,7 @@ Conversation = list[dict[str, str]]
 
 def check_workers(training: TrainingSpec) -> None:
     """Raises InputError for several workers where no engine has started them."""
-    if training.workers > 1 and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if training.workers > 1 and not is_worker(os.environ):
         raise InputError(
             f"training.workers is {training.workers}, but this is one machine: several train together on a cluster "
             "only. Set it to 1 here; several GPUs or processes of one machine are a hyperparameter (processes)"
@@ -42,12 +43,13 @@ def train_conversations(
     data: Path,
     out: Path,
     code: str = "",
-) -> tuple[int, tuple[tuple[float, float], ...]]:
+) -> tuple[int, tuple[tuple[int, float], ...]]:
     """Run the model's ``train`` on the conversations and save the model folder at ``out``.
 
     folder: the model's own. code: digest of what decides the outcome besides data, base and spec. Returns the number
-    of conversations, and the loss curve as pairs of step and loss, at most CURVE_POINTS. Raises InputError for a base
-    model or prompt that does not fit and for a result that is no model; OstinatoError for what the model's code raises.
+    of conversations, and the loss curve as pairs of step and loss, at most CURVE_POINTS. Of several processes the first
+    alone saves. Raises InputError for a base model or prompt that does not fit and for a result that is no model;
+    OstinatoError for what the model's code raises.
     """
     assert training.base_model, "a spec for generation names its base model"
     card = DataCard.read(data / DATA_CARD_FILE)
@@ -72,14 +74,17 @@ def train_conversations(
         "code": code,
     }
     with training_place(key) as place:
-        base = prepare_base(fetched, place / "base", prompt, f"the base model {training.base_model.source}")
+        mine = f"base-{os.environ['RANK']}" if is_worker(os.environ) else "base"
+        base = prepare_base(fetched, place / mine, prompt, f"the base model {training.base_model.source}")
         work = place / "work"
-        work.mkdir(exist_ok=True)
+        work.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         with running_code_of(folder):
             returned = fit(conversations, base, hyperparameters, training.seed, work)
         result = inspect_result(returned, base, training.entry_point)
         print(f"trained ({result.method}) on {len(conversations)} conversations in {time.monotonic() - started:.1f} s")
+        if not is_first(os.environ):
+            return len(conversations), ()
         save_language_model(
             result,
             base,
@@ -106,13 +111,12 @@ def read_conversations(path: Path) -> list[Conversation]:
     return frame["messages"].to_list()
 
 
-def loss_curve(result: Result) -> tuple[tuple[float, float], ...]:
+def loss_curve(result: Result) -> tuple[tuple[int, float], ...]:
     """Pairs of step and loss from the log beside a result, thinned out evenly; the last one is always there."""
     log = result.folder.parent / LOG_FILE
     if result.method == "prompt" or not log.is_file():
         return ()
-    found = json.loads(log.read_text(encoding="utf-8"))
-    steps = found.get("steps", []) if isinstance(found, dict) else found
-    points = [(one["step"], round(one["loss"], 4)) for one in steps if "loss" in one]
+    losses = json.loads(log.read_text(encoding="utf-8")).get("loss", [])
+    points = [(step, round(loss, 4)) for step, loss in enumerate(losses, start=1)]
     stride = math.ceil(len(points) / CURVE_POINTS) or 1
     return tuple(points[::-1][::stride][::-1])

@@ -16,7 +16,7 @@ from components.train.mlflow_entry import write_mlflow_entry
 from components.train.prepared_base import put
 from components.train.prompts import PROMPTS
 from training.errors import InputError, OstinatoError
-from training.extras import check_llm_installed
+from training.llm_extra import need_llm_extra
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -65,7 +65,7 @@ def load_language_model(folder: Path, dtype: str = "auto") -> LanguageModel:
     dtype: ``auto`` for the one that the weights are stored in, or ``bfloat16``, ``float16``, ``float32``. Raises
     InputError if PyTorch is not installed, OstinatoError that names the folder and the reason.
     """
-    check_llm_installed()
+    need_llm_extra("a language model")
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with _loading(folder):
@@ -146,6 +146,8 @@ def save_language_model(
         path = folder / PROMPTS / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="")
+    for name in weight_files(folder):
+        (folder / name).chmod(0o644)  # safetensors makes files that only their owner can read; servers run as others
     check_complete(folder, "the trained model")
     adapter = ADAPTER if result.method == "lora" and separate else ""
     write_mlflow_entry(folder, adapter, facts)

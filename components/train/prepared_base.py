@@ -1,10 +1,10 @@
 """The base model as it is trained on: its files by name, and the chat template with the model's system prompt."""
 
-import os
 import shutil
 from pathlib import Path
 
 from components.stores.base_files import model_files
+from components.stores.links import link_or_copy
 from components.train.chat_template import (
     FURTHER,
     TEMPLATE_FILE,
@@ -55,16 +55,11 @@ def prepare_base(base: Path, target: Path, system_prompt: str, called: str) -> P
 
 
 def put(file: Path, target: Path, link: bool) -> None:
-    """Put a file's content at ``target``: another name of the same bytes where that may be and works, else a copy.
-
-    link: only for files that nobody edits in place.
-    """
+    """Put a file's content at ``target``. link: whether it may be another name of the same bytes, which is for files
+    that nobody edits in place."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     if link:
-        try:
-            os.link(file.resolve(), target)
-            return
-        except OSError:
-            print(f"{file.name} lies on another disk and is copied", flush=True)
-    shutil.copyfile(file, target)
+        link_or_copy(str(file), str(target))
+    else:
+        shutil.copyfile(file, target)

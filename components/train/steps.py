@@ -1,5 +1,6 @@
 """Train: typed hyperparameters, the model folder's own ``train``, and a model folder that can be trusted."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from components.evidence import DATA_CARD_FILE, TRAIN_FILE, DataCard
 from components.train.model_folder import model_digest, save_model
 from components.train.onnx_export import check_export, check_installed, export_onnx
+from components.train.workers import is_first
 from training.errors import InputError, did_you_mean
 from training.folder import load_module, model_folder, running_code_of, workspace_root
 from training.spec import DataSpec, TrainingSpec
@@ -24,7 +26,7 @@ class Trained:
     framework: str
     rows: int
     seconds: float
-    loss: tuple[tuple[float, float], ...] = ()
+    loss: tuple[tuple[int, float], ...] = ()
     """Some steps of a language model's training, and the loss at each."""
 
 
@@ -71,16 +73,17 @@ def train(
 
 
 def train_language_model(model: str, training: TrainingSpec, data: Path, out: Path, code: str) -> Trained:
-    """See :func:`train`; ``out`` then has Hugging Face's layout as well."""
+    """See :func:`train`; ``out`` then has Hugging Face's layout as well. The first of several processes writes it."""
     from components.train.generation import check_workers, train_conversations
-    from training.extras import check_llm_installed
+    from training.llm_extra import need_llm_extra
 
     check_workers(training)
-    check_llm_installed()
+    need_llm_extra("a language model")
     owned = open_owned(model, training)
     started = time.monotonic()
     rows, loss = train_conversations(owned.fit, owned.hyperparameters, training, owned.folder, data, out, code)
-    return Trained(model_digest(out), "transformers", rows, time.monotonic() - started, loss)
+    digest = model_digest(out) if is_first(os.environ) else ""
+    return Trained(digest, "transformers", rows, time.monotonic() - started, loss)
 
 
 def open_owned(model: str, training: TrainingSpec) -> Owned:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.train.workers import is_worker
 from training.folder import workspace_root
 
 TRAINING_WORK = "OSTINATO_TRAINING_WORK"
@@ -18,6 +19,7 @@ TRAINING_WORK = "OSTINATO_TRAINING_WORK"
 @contextmanager
 def training_place(facts: Mapping[str, Any]) -> Iterator[Path]:
     """A folder for the training with these facts, for one process at a time; another one with equal facts waits.
+    The processes of one training that torchrun started share it, and leave it where it is.
 
     It lies under ``OSTINATO_TRAINING_WORK``, or ``.ostinato/training`` of the workspace. What a killed attempt left
     is still there for the next one; when the block ends well, the folder is removed.
@@ -26,6 +28,10 @@ def training_place(facts: Mapping[str, Any]) -> Iterator[Path]:
     home = Path(given).absolute() if given else workspace_root() / ".ostinato" / "training"
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
     place = home / hashlib.sha256(text.encode()).hexdigest()[:32]
+    if is_worker(os.environ):
+        place.mkdir(parents=True, exist_ok=True)
+        yield place
+        return
     with _alone(place):
         if any(path.name != "lock" for path in place.iterdir()):
             print(f"going on from what an earlier attempt left in {place}", flush=True)

@@ -118,13 +118,14 @@ def test_each_text_is_one_version_and_the_model_says_which_it_has(talkers: Talke
 
 def test_mlflows_own_prompt_registry_has_the_text_under_the_alias(talkers: Talkers) -> None:
     import mlflow
+    from mlflow.genai import load_prompt, search_prompts
 
     talkers.register(1, SYSTEM)
     mlflow_client(talkers.uri)
     mlflow.set_registry_uri(talkers.uri)
-    loaded = mlflow.genai.load_prompt(f"prompts:/{talkers.name}-system@candidate")
+    loaded = load_prompt(f"prompts:/{talkers.name}-system@candidate")
     assert loaded.template == SYSTEM["system.md"] and int(loaded.version) == 1
-    names = [one.name for one in mlflow.genai.search_prompts()]
+    names = [one.name for one in search_prompts()]
     assert f"{talkers.name}-system" in names
 
 

@@ -54,11 +54,11 @@ def train(conversations, base, hyperparameters, seed, work):
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        curve.append({"step": step + 1, "loss": loss.item()})
+        curve.append(loss.item())
         done.write_text(str(steps + step + 1))
         if step == hyperparameters.die_at and steps == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-    log.write_text(json.dumps({"steps": curve}))
+    log.write_text(json.dumps({"loss": curve}))
     model.save_pretrained(work / "result")
     return work / "result"
 '''
