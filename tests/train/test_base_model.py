@@ -381,9 +381,3 @@ def test_what_the_hub_does_not_give_is_told_with_the_way_out(
     assert "has no such commit" in from_the_hub(url, tmp_path, commit="f" * 40)
     said = from_the_hub("http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")
     assert "exit 1:" in said and "hf download someone/tiny --revision 0123" in said
-
-
-@pytest.mark.slow
-def test_a_hub_that_can_not_be_reached_is_told_with_the_way_out(tmp_path: Path) -> None:
-    said = from_the_hub("http://127.0.0.1:9", tmp_path)
-    assert "exit 1:" in said and "hf download someone/tiny --revision 0123" in said
