@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from components.stores.base_files import check_complete, files_digest, is_wanted
+from components.stores.base_files import check_complete, files_digest, is_wanted, model_files
 from training.errors import InputError, OstinatoError
 from training.folder import workspace_root
 from training.generation_spec import BaseModelSpec
@@ -25,6 +25,8 @@ from training.llm_extra import need_llm_extra
 
 BASE_MODELS = "OSTINATO_BASE_MODELS"
 PACKAGE = "package:"
+END = 1 << 20
+"""Bytes at either end of a file that a quick look reads."""
 PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "LICENCE*", "NOTICE*"]
 NOT_WANTED = ["onnx/*", "openvino/*", "original/*", "consolidated*", "*.bin*", "*.py"]
 
@@ -49,6 +51,23 @@ def fetch_base_model(spec: BaseModelSpec, folder: Path) -> Path:
 def base_digest(folder: Path) -> str:
     """64 hex digits over the files of a fetched base model; those of the cache carry it as their name."""
     return folder.name if folder.parent == cache() / "models" else files_digest(folder)
+
+
+def base_state(spec: BaseModelSpec, folder: Path) -> str:
+    """A quick look at a base model in a local folder: it changes when its files do. "" for one that is pinned by its
+    commit or its package. Of big files only the ends are read. Raises nothing where the folder is missing."""
+    if spec.on_hub or spec.source.startswith(PACKAGE) or urlsplit(spec.source).scheme in ("gs", "s3"):
+        return ""
+    path = (folder / spec.source.removeprefix("file://")).resolve()
+    files = [path / name for name in model_files(path)] if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in (one for one in files if one.is_file()):
+        size = file.stat().st_size
+        with file.open("rb") as opened:
+            digest.update(f"{file.name}\0{size}\0".encode() + opened.read(END))
+            opened.seek(max(0, size - END))
+            digest.update(opened.read())
+    return digest.hexdigest()
 
 
 def cache() -> Path:

@@ -17,7 +17,8 @@ from components.train.training_place import training_place
 from components.train.workers import is_first, is_worker
 from training.errors import InputError, OstinatoError
 from training.folder import running_code_of
-from training.spec import TrainingSpec
+from training.llm_extra import need_llm_extra
+from training.spec import ModelSpec, TrainingSpec
 
 LOG_FILE = "training_log.json"
 """What ``training.finetuning`` writes beside its result."""
@@ -33,6 +34,13 @@ def check_workers(training: TrainingSpec) -> None:
             f"training.workers is {training.workers}, but this is one machine: several train together on a cluster "
             "only. Set it to 1 here; several GPUs or processes of one machine are a hyperparameter (processes)"
         )
+
+
+def check_training_here(spec: ModelSpec) -> None:
+    """Raises InputError for a spec that can't be trained on this machine alone, or not with what is installed."""
+    check_workers(spec.training)
+    if spec.task == "generation":
+        need_llm_extra("training a language model")
 
 
 def train_conversations(
