@@ -1,7 +1,6 @@
 """A language model on the command line: made from conversations, trained in the engine, and trained again when due."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,20 +120,20 @@ def test_a_model_of_a_table_does_not_import_pytorch_ahead() -> None:
 def test_a_language_model_is_trained_in_the_engine_and_only_again_when_its_prompt_changes(
     workspace: Path, guide: Path, ostinato: Run
 ) -> None:
-    def ran() -> tuple[dict[str, str], Path]:
+    def origin_of_train() -> str:
         done = json.loads(ostinato("run", "guide", "--until", "train", "--json", expect=0).out)
-        [model] = Path(done["folder"]).rglob("MLmodel")
-        return {name: step["origin"] for name, step in done["steps"].items()}, model.parent
+        return done["steps"]["train"]["origin"]
 
-    first, model = ran()
-    assert (model / "model.safetensors").is_file() and (model / "prompts" / "system.md").is_file()
-    second, _ = ran()
-    assert first["train"] != "cache" and second["train"] == "cache"
+    def templates() -> list[str]:
+        models = [path.parent for path in (workspace / ".ostinato" / "runs").rglob("MLmodel")]
+        assert all((model / "model.safetensors").is_file() for model in models)
+        return [(model / "chat_template.jinja").read_text() for model in models]
+
+    assert origin_of_train() != "cache" and origin_of_train() == "cache"
+    assert len(templates()) == 1
     (guide / "prompts" / "system.md").write_text("Answer as a sailor.\n")
-    third, model = ran()
-    assert third["train"] != "cache"
-    assert "Answer as a sailor." in (model / "chat_template.jinja").read_text()
-    shutil.rmtree(model)
+    assert origin_of_train() != "cache"
+    assert sorted("Answer as a sailor." in one for one in templates()) == [False, True]
 
 
 def test_several_workers_are_refused_on_one_machine_before_anything_runs(
