@@ -23,15 +23,20 @@ EFFECTS = (
     "model uploaded",
     "model ready",
     "registered model created",
+    "prompt created",
+    "prompt version created",
     "version created",
     "leftovers deleted",
     "candidate set",
+    "prompt candidate set",
     "image layer pushed",
     "image pushed",
     "commit written",
     "commit pushed",
     "champion set",
     "previous set",
+    "prompt champion set",
+    "prompt previous set",
 )
 """Every effect of register, deploy and reconcile, in the order in which they happen."""
 

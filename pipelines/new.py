@@ -44,10 +44,11 @@ class NewColumn:
 
 def check_task(text: str) -> Task:
     """The task itself. Raises InputError for an unknown one."""
-    for task in ESTIMATORS:
+    tasks: tuple[Task, ...] = (*ESTIMATORS, "generation")
+    for task in tasks:
         if text == task:
             return task
-    raise InputError(f"--task {text!r} is unknown. {did_you_mean(text, ESTIMATORS)}")
+    raise InputError(f"--task {text!r} is unknown. {did_you_mean(text, tasks)}")
 
 
 def create_model(
@@ -55,14 +56,46 @@ def create_model(
 ) -> Path:
     """Make ``training/<name>/`` with spec.yaml, model.py and a copy of the data; returns the folder.
 
-    Without ``data`` a small real data set that scikit-learn carries is written: diabetes (442 rows) for regression,
-    breast cancer (569 rows) for classification. Raises InputError for a bad name, a folder that exists, a file that
-    can't be read, or columns that it lacks; then nothing is written.
+    A language model (generation) needs ``data``, a file of conversations, and gets a system prompt. Raises InputError
+    for a bad name, a folder that exists, a file that can't be read, or columns that it lacks; then nothing is written.
     """
     if check_name(name) in model_names(root):
         raise InputError(
             f"the model {name!r} exists already; choose another name or edit training/{_folder(name)}/spec.yaml"
         )
+    final = root / "training" / _folder(name)
+    if final.exists():
+        raise InputError(f"{final} exists already but has no spec.yaml; remove it or choose another name")
+    with tempfile.TemporaryDirectory(dir=root / "training", prefix=".new-") as scratch:
+        draft = Path(scratch) / "model"
+        if task == "generation":
+            if target or time:
+                raise InputError("--target and --time name columns of a table; conversations have messages")
+            _write_talker(draft, name, data, key)
+        else:
+            _write_estimator(draft, name, task, data, target, time, key)
+        parse_spec((draft / "spec.yaml").read_text(encoding="utf-8"), "the new spec.yaml")
+        draft.rename(final)
+    return final
+
+
+def _write_talker(draft: Path, name: str, data: Path | None, key: str | None) -> None:
+    from pipelines.new_language import check_conversations, write_language_model
+
+    values = write_language_model(draft, name, data, key)
+    for template, target in (("language_spec.yaml.j2", "spec.yaml"), ("language_model.py.j2", "model.py")):
+        (draft / target).write_text(_render(template, values), encoding="utf-8")
+    check_conversations(draft)
+
+
+def _write_estimator(
+    draft: Path, name: str, task: Task, data: Path | None, target: str | None, time: str | None, key: str | None
+) -> None:
+    """Fill ``draft`` for a model of a table.
+
+    Without ``data`` a small real data set that scikit-learn carries is written: diabetes (442 rows) for regression,
+    breast cancer (569 rows) for classification.
+    """
     if data is None:
         frame, target, source, text = _bundled(task)
         if time or key:
@@ -78,25 +111,16 @@ def create_model(
         raise InputError(
             f"the target {target!r} has {frame[target].null_count()} empty value(s); remove those rows first"
         )
-
-    final = root / "training" / _folder(name)
-    if final.exists():
-        raise InputError(f"{final} exists already but has no spec.yaml; remove it or choose another name")
-    with tempfile.TemporaryDirectory(dir=root / "training", prefix=".new-") as scratch:
-        draft = Path(scratch) / "model"
-        (draft / "data").mkdir(parents=True)
-        if data is not None:
-            shutil.copyfile(data, draft / source)
-        elif text is not None:
-            (draft / source).write_text(text, encoding="utf-8")
-        for template, values in (
-            ("spec.yaml.j2", _spec_values(name, task, frame, source, target, time, key)),
-            ("model.py.j2", {"name": name, "estimator": ESTIMATORS[task]}),
-        ):
-            (draft / template.removesuffix(".j2")).write_text(_render(template, values), encoding="utf-8")
-        parse_spec((draft / "spec.yaml").read_text(encoding="utf-8"), "the new spec.yaml")
-        draft.rename(final)
-    return final
+    (draft / "data").mkdir(parents=True)
+    if data is not None:
+        shutil.copyfile(data, draft / source)
+    elif text is not None:
+        (draft / source).write_text(text, encoding="utf-8")
+    for template, values in (
+        ("spec.yaml.j2", _spec_values(name, task, frame, source, target, time, key)),
+        ("model.py.j2", {"name": name, "estimator": ESTIMATORS[task]}),
+    ):
+        (draft / template.removesuffix(".j2")).write_text(_render(template, values), encoding="utf-8")
 
 
 def _folder(name: str) -> str:

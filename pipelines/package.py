@@ -10,6 +10,7 @@ import components
 import pipelines
 import training
 from components.serving.runtimes import check_runtime, export_of, runtime_of
+from components.stores.base_model import base_state
 from training.errors import InputError, did_you_mean
 from training.folder import code_digest, model_folder
 from training.spec import ModelSpec
@@ -35,14 +36,36 @@ def step_code(root: Path, spec: ModelSpec) -> dict[str, str]:
     ours, contract = Path(components.__file__).parent, Path(training.__file__).parent
     shared = [ours / "evidence.py", *sorted(contract.glob("*.py"))]
     own = model_folder(root, spec.name)
-    model_files = ours / "train" / "model_folder.py"
-    judging = code_digest(ours / "evaluate", ours / "serving", model_files, *shared)
+    talks = spec.task == "generation"
+    stores = sorted((ours / "stores").glob("*.py")) if talks else []
+    fine_tuning = [contract / "finetuning", *stores] if talks else []
+    loading = [ours / "train", *stores] if talks else [ours / "train" / "model_folder.py"]
+    judging = code_digest(ours / "evaluate", ours / "serving", *loading, *shared)
     started = runtime_of(spec, root).model_dump_json()
+    given = _given_files(spec, own)
     return {
         "preprocess": code_digest(ours / "preprocess", own, *shared),
-        "train": code_digest(ours / "train", own, *shared),
-        "evaluate": "sha256:" + hashlib.sha256(f"{judging}{started}".encode()).hexdigest(),
+        "train": _with(code_digest(ours / "train", own, *fine_tuning, *shared), *given[:1]),
+        "evaluate": _with(judging, started, *given),
     }
+
+
+def _with(digest: str, *more: str) -> str:
+    """The digest itself without more, else one of all."""
+    return "sha256:" + hashlib.sha256("".join((digest, *more)).encode()).hexdigest() if more else digest
+
+
+def _given_files(spec: ModelSpec, own: Path) -> list[str]:
+    """What else of a language model's folder decides: a local base model, sentence encoder, the judge's labels."""
+    if spec.training.base_model is None:
+        return []
+    similarity, judge = spec.quality.similarity, spec.quality.judge
+    labels = own / judge.labels if judge and judge.labels else None
+    return [
+        base_state(spec.training.base_model, own),
+        base_state(similarity, own) if similarity else "",
+        hashlib.sha256(labels.read_bytes()).hexdigest() if labels and labels.is_file() else "",
+    ]
 
 
 def libraries() -> str:

@@ -16,6 +16,7 @@ from components.deploy.steps import check_mode
 from components.evidence import DATA_CARD_FILE, DataCard, Verdict
 from components.preprocess.sources import snapshot
 from components.serving.runtimes import check_runtime_here
+from components.train.generation import check_training_here
 from pipelines.backends.local import Event, RunResult, StepFailed, load_package, run_package
 from pipelines.code_version import code_version
 from pipelines.package import check_step, libraries, package_file
@@ -23,29 +24,30 @@ from pipelines.pages import write_pages
 from pipelines.settings import Places
 from training.errors import GateRefused, InputError, did_you_mean
 from training.folder import load_module, model_folder, model_spec
-from training.spec import ModelSpec
+from training.spec import ModelSpec, Task
 
-PRELOAD = {
-    "train": (
-        "numpy",
-        "scipy.stats",
-        "pandas",
-        "sklearn.ensemble",
-        "skops.io",
-        "sqlalchemy",
-        "mlflow",
-        "mlflow.sklearn",
-    ),
-    "evaluate": (
-        *("numpy", "scipy.stats", "pandas", "sklearn.ensemble", "skops.io"),
-        *("evidently", "evidently.presets", "evidently.metrics"),
-        *("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
-    ),
+_SCIKIT = ("numpy", "scipy.stats", "pandas", "sklearn.ensemble", "skops.io")
+_TORCH = ("numpy", "torch", "transformers.modeling_utils", "transformers.models.auto.modeling_auto")
+_EVIDENTLY = ("evidently", "evidently.presets", "evidently.metrics")
+_STORES = ("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store")
+TABLES = {
+    "train": (*_SCIKIT, "sqlalchemy", "mlflow", "mlflow.sklearn"),
+    "evaluate": (*_SCIKIT, *_EVIDENTLY, *_STORES),
+}
+TEXTS = {
+    "train": (*_TORCH, "peft", "trl.trainer.sft_trainer", "mlflow", "mlflow.pyfunc"),
+    "evaluate": (*_TORCH, "pandas", *_EVIDENTLY, *_STORES),
 }
 """Heavy modules of each step, first things first: the engine imports them while earlier steps run.
 
-Register's are listed under evaluate: when the cache answers evaluate, nothing is new, and register only looks.
+Register's are listed under evaluate: when the cache answers evaluate, nothing is new, and register only looks. PyTorch
+may be imported before the engine forks, and only computes after it.
 """
+
+
+def preload(task: Task) -> dict[str, tuple[str, ...]]:
+    """What to import ahead for a task: nothing of PyTorch's for a model of a table."""
+    return TEXTS if task == "generation" else TABLES
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def run_model(
     check_step(until)
     spec, as_of = override(model_spec(places.root, name), dict(parameters), places.root)
     check_runtime_here(spec, places.root)
+    check_training_here(spec)
     if places.embedded_manifests:
         ensure_local_repository(places.local_manifests, places.root / "manifests")
     run = find_run(places, resume) if resume else new_run_id(name)
@@ -119,7 +122,7 @@ def run_model(
             run_dir=folder,
             cache_dir=places.cache,
             environment=libraries(),
-            preload=PRELOAD,
+            preload=preload(spec.task),
             on_event=on_event,
             resume=resume is not None,
         )

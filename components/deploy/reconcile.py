@@ -1,11 +1,13 @@
 """Reconcile: the registry's aliases follow git, never the other way round."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.deploy.manifest import LiveModel, parse
 from components.deploy.release import live_manifests
 from components.effects import effect
-from components.register.lookup import CHAMPION, PREVIOUS, Registry, registry
+from components.register.lookup import CHAMPION, PREVIOUS, PROMPTS_TAG, Registry, registry
+from components.register.prompts import alias_moves
 from training.errors import InputError, OstinatoError
 
 
@@ -15,6 +17,7 @@ class AliasChange:
 
     model: str
     registered_model: str
+    """The registered model that has the alias, or a prompt of it."""
     alias: str
     before: str
     after: str
@@ -82,4 +85,22 @@ def _follow(tracking_uri: str, reader: Registry, live: LiveModel) -> list[AliasC
         move_alias(tracking_uri, live.registered_model, alias, version)
         effect(f"{alias} set")
         changes.append(AliasChange(live.name, live.registered_model, alias, before, version))
+    champion = reader.version(live.registered_model, live.version)
+    if champion and PROMPTS_TAG in champion.tags:
+        changes += _prompts_follow(tracking_uri, reader, live, wanted)
+    return changes
+
+
+def _prompts_follow(
+    tracking_uri: str, reader: Registry, live: LiveModel, wanted: Mapping[str, str]
+) -> list[AliasChange]:
+    """Move the aliases of a language model's prompts to where its own are; wanted: version of the model by alias."""
+    changes = []
+    for alias, version in wanted.items():
+        for prompt, before, after in alias_moves(reader, live.registered_model, alias, version):
+            from components.register.registry import move_alias
+
+            move_alias(tracking_uri, prompt, alias, after, prompt=True)
+            effect(f"prompt {alias} set")
+            changes.append(AliasChange(live.name, prompt, alias, before, after))
     return changes

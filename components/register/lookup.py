@@ -19,6 +19,13 @@ VERDICT_DIGEST_TAG = "ostinato.verdict_digest"
 CODE_TAG = "ostinato.code_version"
 RUN_TAG = "ostinato.run"
 SPEC_TAG = "ostinato.spec_digest"
+PROMPTS_TAG = "ostinato.prompts"
+"""Of a language model's version: JSON with the version of each of its prompts."""
+PROMPT_DIGEST_TAG = "ostinato.prompt_digest"
+MODEL_TAG = "ostinato.model"
+"""Of a prompt's version: the model that it belongs to."""
+IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
+"""MLflow's own mark of what is a prompt."""
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 
 
@@ -50,6 +57,10 @@ class Registry(Protocol):
 
     def versions(self, name: str, digest: str = "") -> list[ModelVersion]:
         """All versions, oldest first, or those with the model digest; empty for an unknown model."""
+        ...
+
+    def prompts(self, name: str) -> list[ModelVersion]:
+        """All versions of a prompt, oldest first; empty for an unknown one."""
         ...
 
     def storage_uri(self, name: str, version: str) -> str:
@@ -86,6 +97,11 @@ def sqlite_file(tracking_uri: str) -> Path | None:
     if not path:
         raise InputError(f"tracking URI {tracking_uri!r} names no file; write sqlite:///<absolute path>")
     return Path(path).absolute()
+
+
+def prompt_condition(name: str) -> str:
+    """MLflow's filter text for the versions of a prompt."""
+    return f"{search_condition(name, '')} AND tags.`{IS_PROMPT_TAG}` = 'true'"
 
 
 def search_condition(name: str, digest: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from components.register.lookup import ModelVersion, search_condition
+from components.register.lookup import ModelVersion, prompt_condition, search_condition
 from components.register.registry import MISSING, mlflow_client, registry_errors
 
 if TYPE_CHECKING:
@@ -28,7 +28,12 @@ class ClientRegistry:
         return None
 
     def versions(self, name: str, digest: str = "") -> list[ModelVersion]:
-        condition = search_condition(name, digest)
+        return self._search(search_condition(name, digest))
+
+    def prompts(self, name: str) -> list[ModelVersion]:
+        return self._search(prompt_condition(name))
+
+    def _search(self, condition: str) -> list[ModelVersion]:
         found, page = [], None
         with registry_errors(self.tracking_uri):
             while True:

@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-from components.register.lookup import ModelVersion, registry_down, search_condition
+from components.register.lookup import ModelVersion, prompt_condition, registry_down, search_condition
 
 if TYPE_CHECKING:
     import requests
@@ -72,7 +72,12 @@ class RestRegistry:
         return _version(answer["model_version"]) if answer else None
 
     def versions(self, name: str, digest: str = "") -> list[ModelVersion]:
-        condition = search_condition(name, digest)
+        return self._search(search_condition(name, digest))
+
+    def prompts(self, name: str) -> list[ModelVersion]:
+        return self._search(prompt_condition(name))
+
+    def _search(self, condition: str) -> list[ModelVersion]:
         found, page = [], ""
         while True:
             answer = self._get("model-versions/search", filter=condition, max_results=1000, page_token=page) or {}

@@ -55,6 +55,9 @@ class SqliteRegistry:
     def versions(self, name: str, digest: str = "") -> list[ModelVersion]:
         return self._versions(name, _WITH_DIGEST, digest=digest) if digest else self._versions(name, "")
 
+    def prompts(self, name: str) -> list[ModelVersion]:
+        return self._versions(name, "")
+
     def _versions(self, name: str, condition: str, **values: Any) -> list[ModelVersion]:
         rows = self._select(f"{_VERSIONS}{condition} ORDER BY version", name=name, **values)
         return [

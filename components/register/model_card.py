@@ -1,14 +1,23 @@
 """The model card: the description of a registered version, as Markdown."""
 
-from components.evidence import DataCard, Measure, Verdict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from components.evidence import DataCard, JudgeReport, Measure, Verdict
 from training.spec import ConversationSpec, ModelSpec
 
 LONGEST = 5000
 """What MLflow's database keeps of a description."""
 
 
-def model_card(spec: ModelSpec, verdict: Verdict, card: DataCard) -> str:
-    """Purpose, owner, data, metrics with intervals, checks and limits; at most LONGEST characters."""
+def model_card(
+    spec: ModelSpec, verdict: Verdict, card: DataCard, facts: Mapping[str, Any] = MappingProxyType({})
+) -> str:
+    """Purpose, owner, data, metrics with intervals, checks and limits; at most LONGEST characters.
+
+    facts: what training wrote about a language model.
+    """
     head = [
         f"# {spec.name}",
         "",
@@ -16,12 +25,43 @@ def model_card(spec: ModelSpec, verdict: Verdict, card: DataCard) -> str:
         "",
         f"Owner: {spec.owner or 'not named'}. Task: {spec.task}.",
     ]
-    sections = [head, _data(card), _metrics(verdict), _checks(verdict), _limits(spec, verdict, card)]
+    judges = [_judge(one) for one in verdict.judges]
+    talks = [_origin(spec, facts)] if spec.training.base_model else []
+    sections = [head, *talks, _data(card), _metrics(verdict), *judges, _checks(verdict), _limits(spec, verdict, card)]
     text = "\n".join(line for section in sections for line in [*section, ""]).rstrip() + "\n"
     if len(text) <= LONGEST:
         return text
     note = "\n\nShortened; the whole evidence is in verdict.json and report.html of the run.\n"
     return text[: LONGEST - len(note)].rsplit("\n", 1)[0] + note
+
+
+def _origin(spec: ModelSpec, facts: Mapping[str, Any]) -> list[str]:
+    """What a language model starts from, and what was done to it."""
+    base = spec.training.base_model
+    assert base
+    done = {
+        "prompt": "Taken as it is",
+        "lora": f"LoRA ({spec.training.adapter})",
+        "full": "All weights trained",
+    }.get(str(facts.get("method", "")), "Trained")
+    revision = f" at revision `{base.revision}`" if base.revision else ""
+    sha256 = f", sha256 `{facts['base_sha256']}`" if facts.get("base_sha256") else ""
+    prompt = f"System prompt: `{spec.training.system_prompt}`." if spec.training.system_prompt else "No system prompt."
+    return ["## Model", f"Base model: `{base.source}`{revision}{sha256}. {done}. {prompt}"]
+
+
+def _judge(report: JudgeReport) -> list[str]:
+    """What a language model said of the answers, and how far it is to be believed."""
+    lines = [f"## Judge: {report.model} against the {report.against}"]
+    if report.win_rate is not None:
+        lines.append(
+            f"Better in {report.wins}, worse in {report.losses}, equal in {report.ties} of {report.questions} "
+            f"questions (win rate {report.win_rate:.0%}; {report.swayed} swayed by the order, "
+            f"{report.unanswered} unanswered)."
+        )
+    if report.agreement is not None:
+        lines.append(f"Agrees with {report.agreement:.0%} of {report.labelled} pairs labelled by {report.labelled_by}.")
+    return [*lines, *([f"Not believed: {report.failure}"] if report.failure else [])]
 
 
 def _data(card: DataCard) -> list[str]:

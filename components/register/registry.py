@@ -94,8 +94,8 @@ def ensure_registered_model(client: "MlflowClient", tracking_uri: str, name: str
         effect("registered model created")
 
 
-def move_alias(tracking_uri: str, name: str, alias: str, version: str) -> None:
-    """Point an alias at a version, or remove it if the version is "".
+def move_alias(tracking_uri: str, name: str, alias: str, version: str, *, prompt: bool = False) -> None:
+    """Point an alias of a model (or of a prompt) at a version, or remove it if the version is "".
 
     MLflow's SQL store fails, rather than overwrites, when two writers set a new alias at once: then the alias is
     read again, and set again unless it is right. Raises OstinatoError if the registry can't be used.
@@ -104,7 +104,11 @@ def move_alias(tracking_uri: str, name: str, alias: str, version: str) -> None:
     for left in reversed(range(ATTEMPTS)):
         try:
             with registry_errors(tracking_uri):
-                if version:
+                if prompt and version:
+                    client.set_prompt_alias(name, alias, int(version))
+                elif prompt:
+                    client.delete_prompt_alias(name, alias)
+                elif version:
                     client.set_registered_model_alias(name, alias, version)
                 else:
                     client.delete_registered_model_alias(name, alias)

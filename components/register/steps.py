@@ -1,7 +1,8 @@
 """The register step: one model version for each model digest, with its evidence, and then the alias `candidate`.
 
-Order of effects: run described and finished, model folder stored, version created with all its tags, leftovers of
-killed or racing attempts deleted, `candidate` set. The step may stop anywhere; run again, it goes on from there.
+Order of effects: run described and finished, model folder stored, the prompts of a language model registered, version
+created with all its tags, leftovers of killed or racing attempts deleted, `candidate` set, then on the prompts. The
+step may stop anywhere; run again, it goes on from there.
 """
 
 from typing import TYPE_CHECKING
@@ -13,14 +14,17 @@ from components.register.lookup import (
     CODE_TAG,
     DIGEST_TAG,
     FINGERPRINT_TAG,
+    PROMPTS_TAG,
     RUN_TAG,
     SPEC_TAG,
     VERDICT_DIGEST_TAG,
     VERDICT_TAG,
     ModelVersion,
+    Registry,
     registry,
 )
 from components.register.model_card import model_card
+from components.register.prompts import alias_moves, prompt_tag
 from components.register.registry import (
     ATTEMPTS,
     MISSING,
@@ -38,6 +42,7 @@ from components.register.tracked_run import (
     ensure_run,
     link_version,
 )
+from components.train.language_model import read_facts
 from components.train.model_folder import model_digest
 from training.errors import GateRefused, OstinatoError
 from training.spec import ModelSpec
@@ -78,7 +83,8 @@ def register(spec: str, tracking_uri: str, code_version: str, run: str, candidat
     reader = registry(tracking_uri)
     known = reader.versions(model.registered_name, digest=digest)
     aliases = reader.aliases(model.registered_name)
-    if len(known) == 1 and aliases.get(CANDIDATE) == known[0].version:
+    settled = len(known) == 1 and aliases.get(CANDIDATE) == known[0].version
+    if settled and not _prompt_moves(reader, model.registered_name, known[0]):
         return known[0].version
     tags = {
         DIGEST_TAG: digest,
@@ -94,7 +100,15 @@ def register(spec: str, tracking_uri: str, code_version: str, run: str, candidat
     if registry(tracking_uri).aliases(model.registered_name).get(CANDIDATE) != version.version:
         move_alias(tracking_uri, model.registered_name, CANDIDATE, version.version)
         effect("candidate set")
+    for prompt, _, wanted in _prompt_moves(registry(tracking_uri), model.registered_name, version):
+        move_alias(tracking_uri, prompt, CANDIDATE, wanted, prompt=True)
+        effect("prompt candidate set")
     return version.version
+
+
+def _prompt_moves(reader: Registry, name: str, version: ModelVersion) -> list[tuple[str, str, str]]:
+    """See :func:`alias_moves`; nothing is read for a model without prompts."""
+    return alias_moves(reader, name, CANDIDATE, version.version) if PROMPTS_TAG in version.tags else []
 
 
 def _register_among_others(
@@ -124,9 +138,10 @@ def _register(
             model_id = ensure_model(client, experiment, run_id, spec, digest, files.model)
             ensure_registered_model(client, tracking_uri, name, spec.description)
             if not registry(tracking_uri).versions(name, digest=digest):
-                card = model_card(spec, verdict, DataCard.read(files.data / DATA_CARD_FILE))
+                prompts = prompt_tag(client, tracking_uri, spec.name, files.model)
+                card = model_card(spec, verdict, DataCard.read(files.data / DATA_CARD_FILE), read_facts(files.model))
                 created = client.create_model_version(
-                    name, f"models:/{model_id}", run_id, tags, description=card, model_id=model_id
+                    name, f"models:/{model_id}", run_id, {**tags, **prompts}, description=card, model_id=model_id
                 )
                 effect("version created")
                 link_version(client, model_id, name, str(created.version))

@@ -77,7 +77,7 @@ def ensure_run(
     if run.info.status == "FINISHED":
         return run.info.run_id
     run_id, at = run.info.run_id, run.info.start_time
-    parameters = {"task": spec.task, "seed": spec.training.seed, **spec.training.hyperparameters}
+    parameters = {"task": spec.task, "seed": spec.training.seed, **_base_model(spec), **spec.training.hyperparameters}
     client.log_batch(
         run_id,
         metrics=[Metric(key, value, at, 0) for key, value in _metrics(verdict).items()],
@@ -97,6 +97,15 @@ def ensure_run(
     client.set_terminated(run_id)
     effect("run finished")
     return run_id
+
+
+def _base_model(spec: ModelSpec) -> dict[str, str]:
+    """What a language model starts from, and the prompt that it has; nothing for other models."""
+    base = spec.training.base_model
+    if base is None:
+        return {}
+    pinned = {"base_model_revision": base.revision} if base.revision else {}
+    return {"base_model": base.source, **pinned, "system_prompt": spec.training.system_prompt or "none"}
 
 
 def _metrics(verdict: Verdict) -> dict[str, float]:

@@ -1,8 +1,10 @@
 """A model folder from the URI that names it, with its digest compared."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+from components.stores.links import link_or_copy
 from components.train.model_folder import model_digest
 from training.errors import OstinatoError
 
@@ -32,14 +34,17 @@ def fetch_model(model: str, version: str, storage_uri: str, digest: str, target:
         raise OstinatoError(f"{where} has digest {found}, but its manifest says {digest}; {fix}")
 
 
-def download_folder(uri: str, target: Path, tracking_uri: str = "") -> None:
+def download_folder(
+    uri: str, target: Path, tracking_uri: str = "", only: Callable[[str], bool] = lambda name: True
+) -> None:
     """Copy all files under a ``file://``, ``oci://…@sha256:…``, ``mlflow-artifacts:/`` or fsspec URI into a folder.
 
-    target exists. Raises FileNotFoundError if there are none, ImportError if the store's package is not installed,
-    OSError or ValueError if the store can't be read, OstinatoError if a registry refuses or sends other bytes.
+    target exists. only: whether a file of a bucket is wanted, by its path below the URI. Raises FileNotFoundError if
+    there are none, ImportError if the store's package is not installed, OSError or ValueError if the store can't be
+    read, OstinatoError if a registry refuses or sends other bytes.
     """
     if uri.startswith("file://"):
-        shutil.copytree(uri.removeprefix("file://"), target, dirs_exist_ok=True)
+        shutil.copytree(uri.removeprefix("file://"), target, dirs_exist_ok=True, copy_function=link_or_copy)
         return
     if uri.startswith(OCI):
         from components.stores.image import pull_model
@@ -58,6 +63,9 @@ def download_folder(uri: str, target: Path, tracking_uri: str = "") -> None:
     if not files:
         raise FileNotFoundError(uri)
     for file in files:
-        local = target / file.removeprefix(path).lstrip("/")
+        name = file.removeprefix(path).lstrip("/")
+        if not only(name):
+            continue
+        local = target / name
         local.parent.mkdir(parents=True, exist_ok=True)
         store.get_file(file, str(local))

@@ -15,10 +15,13 @@ def train(
     candidate: dsl.Output[dsl.Model],
 ):
     """Fit the model on the training rows and save it as an MLflow model folder."""
+    import json
     from pathlib import Path
 
     from components.train.steps import train
 
-    trained = train(model, task, data_spec, training_spec, Path(data.path), Path(candidate.path), export)
+    trained = train(model, task, data_spec, training_spec, Path(data.path), Path(candidate.path), export, code)
     candidate.framework = trained.framework
     candidate.metadata.update({"digest": trained.digest, "rows": trained.rows, "code": code})
+    if trained.loss:
+        candidate.metadata["loss"] = json.dumps(trained.loss)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WEIGHTS_FILE = "model.skops"
+CHUNK = 1 << 20
+"""Bytes that are held at once."""
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -29,7 +31,9 @@ def model_digest(folder: Path) -> str:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-            digest.update(path.read_bytes())
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    digest.update(chunk)
     return "sha256:" + digest.hexdigest()
 
 
@@ -61,7 +65,7 @@ def save_model(
         metadata={"ostinato": dict(facts)},
     )
     _canonical_weights(folder / WEIGHTS_FILE)
-    _canonical_mlmodel(folder / "MLmodel")
+    canonical_mlmodel(folder / "MLmodel")
     _canonical_environment(folder)
 
 
@@ -139,7 +143,7 @@ def _canonical_weights(path: Path) -> None:
         archive.writestr(zipfile.ZipInfo("schema.json", _ZIP_EPOCH), text, zipfile.ZIP_DEFLATED, 1)
 
 
-def _canonical_mlmodel(path: Path) -> None:
+def canonical_mlmodel(path: Path) -> None:
     """Drop the random id and the time from ``MLmodel``; MLflow reads it without them."""
     import yaml
 

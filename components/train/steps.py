@@ -1,7 +1,8 @@
 """Train: typed hyperparameters, the model folder's own ``train``, and a model folder that can be trusted."""
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from components.evidence import DATA_CARD_FILE, TRAIN_FILE, DataCard
 from components.train.model_folder import model_digest, save_model
 from components.train.onnx_export import check_export, check_installed, export_onnx
+from components.train.workers import is_first
 from training.errors import InputError, did_you_mean
 from training.folder import load_module, model_folder, running_code_of, workspace_root
 from training.spec import DataSpec, TrainingSpec
@@ -24,35 +26,42 @@ class Trained:
     framework: str
     rows: int
     seconds: float
+    loss: tuple[tuple[int, float], ...] = ()
+    """Some steps of a language model's training, and the loss at each."""
+
+
+@dataclass(frozen=True)
+class Owned:
+    """What a model's owner wrote, imported and checked."""
+
+    folder: Path
+    fit: Callable[..., Any]
+    hyperparameters: Any
 
 
 def train(
-    model: str, task: str, data_spec: str, training_spec: str, data: Path, out: Path, export: str = ""
+    model: str, task: str, data_spec: str, training_spec: str, data: Path, out: Path, export: str = "", code: str = ""
 ) -> Trained:
     """Fit on ``train.parquet`` of the data folder and save an MLflow model folder at ``out``.
 
-    export: ``onnx`` makes the folder a model repository of Triton as well. Raises InputError for hyperparameters, an
-    entry point or a target that do not fit, and an estimator that can't be exported; OstinatoError for whatever the
+    export: ``onnx`` makes the folder a model repository of Triton as well. code: digest of the code that trains, so
+    that a training that was killed is gone on with only while nothing changed. Raises InputError for hyperparameters,
+    an entry point or a target that do not fit, and an estimator that can't be exported; OstinatoError for whatever the
     model's own code raises, and an export that answers otherwise than the estimator.
     """
     if check_export(export):
         check_installed()
-    contract, training = DataSpec.model_validate_json(data_spec), TrainingSpec.model_validate_json(training_spec)
+    training = TrainingSpec.model_validate_json(training_spec)
+    if task == "generation":
+        return train_language_model(model, training, data, out, code)
+    contract = DataSpec.model_validate_json(data_spec)
     card = DataCard.read(data / DATA_CARD_FILE)
-    folder = model_folder(workspace_root(), model)
-    module_name, function_name = training.entry_point.split(":")
-    with running_code_of(folder):
-        module = load_module(folder, module_name)
-    hyperparameters = check_hyperparameters(getattr(module, "Hyperparameters", None), training, folder)
-    fit = getattr(module, function_name, None)
-    if not callable(fit):
-        raise InputError(f"{folder / module_name}.py has no function {function_name!r}; training.entry_point names it")
-
+    owned = open_owned(model, training)
     rows, target = read_training_rows(data / TRAIN_FILE, contract)
     check_target(target, task, contract.target)
     started = time.monotonic()
-    with running_code_of(folder):
-        estimator = fit(rows, target, hyperparameters, training.seed)
+    with running_code_of(owned.folder):
+        estimator = owned.fit(rows, target, owned.hyperparameters, training.seed)
     seconds = time.monotonic() - started
     print(f"fitted {type(estimator).__name__} on {len(rows)} rows x {rows.shape[1]} inputs in {seconds:.2f} s")
 
@@ -61,6 +70,33 @@ def train(
         facts["train_time_to"] = card.train.time_to.isoformat()
     save_trained(estimator, out, rows, training.trusted_types, facts, model, export)
     return Trained(model_digest(out), "scikit-learn", len(rows), seconds)
+
+
+def train_language_model(model: str, training: TrainingSpec, data: Path, out: Path, code: str) -> Trained:
+    """See :func:`train`; ``out`` then has Hugging Face's layout as well. The first of several processes writes it."""
+    from components.train.generation import check_workers, train_conversations
+    from training.llm_extra import need_llm_extra
+
+    check_workers(training)
+    need_llm_extra("a language model")
+    owned = open_owned(model, training)
+    started = time.monotonic()
+    rows, loss = train_conversations(owned.fit, owned.hyperparameters, training, owned.folder, data, out, code)
+    digest = model_digest(out) if is_first(os.environ) else ""
+    return Trained(digest, "transformers", rows, time.monotonic() - started, loss)
+
+
+def open_owned(model: str, training: TrainingSpec) -> Owned:
+    """Import the model's own code. Raises InputError for hyperparameters or an entry point that do not fit."""
+    folder = model_folder(workspace_root(), model)
+    module_name, function_name = training.entry_point.split(":")
+    with running_code_of(folder):
+        module = load_module(folder, module_name)
+    hyperparameters = check_hyperparameters(getattr(module, "Hyperparameters", None), training, folder)
+    fit = getattr(module, function_name, None)
+    if not callable(fit):
+        raise InputError(f"{folder / module_name}.py has no function {function_name!r}; training.entry_point names it")
+    return Owned(folder, fit, hyperparameters)
 
 
 def save_trained(

@@ -132,8 +132,11 @@ def schema(
 @app.command(epilog="Example: ostinato new churn --task classification --data churn.csv --target left --key customer")
 def new(
     name: Annotated[str, typer.Argument(help="Name of the new model: lower-case letters, digits, hyphens.")],
-    task: Annotated[str, typer.Option(help="regression or classification.")],
-    data: Annotated[Path | None, typer.Option(help="Your CSV or Parquet file; else a small real data set.")] = None,
+    task: Annotated[str, typer.Option(help="regression, classification or generation.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Your CSV or Parquet file, else a small real data set; for generation a JSONL file."),
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Column to predict.")] = None,
     time: Annotated[str | None, typer.Option(help="Column that orders the rows: split by time.")] = None,
     key: Annotated[str | None, typer.Option(help="Column that identifies a row: split by its hash.")] = None,

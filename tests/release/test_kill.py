@@ -25,6 +25,8 @@ FORK = multiprocessing.get_context("fork")
 BOUND_S = 240.0
 IMAGES = ("image layer pushed", "image pushed")
 """Effects of a release that pushes an image; the others are reached by any release."""
+PROMPTS = tuple(one for one in EFFECTS if one.startswith("prompt "))
+"""Effects of a language model only; tests/release/test_prompts.py kills after them."""
 FIRST_ONLY = ("store created", "experiment created", "registered model created")
 
 
@@ -81,7 +83,7 @@ def check_exactly_once(name: str, uri: str, place: Place, weights: list[int]) ->
     assert reader.aliases(name) == expected | ({"previous": versions[-2].version} if len(versions) > 1 else {})
 
 
-@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in IMAGES])
+@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in (*IMAGES, *PROMPTS)])
 def test_a_kill_on_the_laptop_leaves_a_state_from_which_the_same_command_finishes(
     crash_at: str, place: Place, tracking_uri: str, tmp_path: Path
 ) -> None:
@@ -95,7 +97,7 @@ def test_a_kill_on_the_laptop_leaves_a_state_from_which_the_same_command_finishe
         check_exactly_once("fresh", uri, place, [1, 2])
 
 
-@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in ("store created", *IMAGES)])
+@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in ("store created", *IMAGES, *PROMPTS)])
 def test_a_kill_beside_a_real_server_leaves_a_state_from_which_the_same_command_finishes(
     crash_at: str, place: Place, mlflow_server: str
 ) -> None:

