@@ -1,30 +1,32 @@
 """A runtime in a process of its own, as KServe starts it, for as long as a `with` block lasts."""
 
-import os
-import shutil
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from components.serving import watched
+from components.serving.chat import ChatModel, Wanted
 from components.serving.client import ServedModel
-from components.serving.runtimes import OWN_TABLE, Runtime, Start, named
+from components.serving.language_places import language_places
+from components.serving.runtime_table import Start, named
 from components.serving.signature import example_rows
+from components.serving.start_command import Places, command_of, path_of
 from training.errors import InputError, OstinatoError
 from training.folder import workspace_root
+from training.generation_spec import EngineSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
 START_S = 60.0
-"""How long a server may take until it answers its first inference."""
+"""How long our own server may take until it answers its first inference."""
 STOP_S = 5.0
+HELLO = ({"role": "user", "content": "Hello"},)
+"""The first question to a language model, unless one is given."""
 
 
 @dataclass(frozen=True)
@@ -43,81 +45,82 @@ class Served:
     """What ran, with versions: ``ostinato-mlflow, kserve 0.21.0, scikit-learn 1.9.1``."""
     wait: Callable[[], int]
     """Returns the exit code of the process when it has ended."""
+    openai: str = ""
+    """Base URL of its OpenAI routes, where it has them."""
 
 
 @contextmanager
 def serving(
     model_folder: Path,
     name: str,
-    first: "pd.DataFrame | None" = None,
+    first: "pd.DataFrame | Sequence[Mapping[str, str]] | None" = None,
     runtime: str = "ostinato-mlflow",
     protocol: str = "v2",
     http_port: int | None = None,
+    engine: EngineSpec | None = None,
 ) -> Iterator[Served]:
     """Serve a model folder on loopback in a fresh process that is gone at the end whatever happens.
 
     It listens on free ports, unless one is given for REST. It also ends when this process is killed: its standard input
-    is then closed. first: rows of the first inference, the folder's own input example unless given. runtime: a name of
-    the table. protocol: v1 or v2, of that inference.
-    Raises OstinatoError with what the process wrote when it ends, does not answer within 60 s, or refuses the first
-    inference, and when the runtime can't be started on this machine; InputError for an unknown runtime or when there
-    are no rows to ask with.
+    is then closed. first: rows of the first inference, the folder's own input example unless given; or the messages of
+    the first question to a language model. runtime: a name of the table. protocol: v1, v2 or openai, of that inference.
+    engine: of a language model.
+    Raises OstinatoError with what the process wrote when it ends, does not answer in the time that its entry allows, or
+    refuses the first inference, and when the runtime can't be started on this machine; InputError for an unknown
+    runtime, when there are no rows to ask with, or when the engine wants more than the model's window.
     """
     known = named(runtime, _workspace())
     if protocol not in known.protocols:
         raise InputError(f"{runtime} does not speak {protocol!r}; ask it over {known.protocols[0]}")
-    rows = example_rows(model_folder) if first is None else first
-    if rows is None:
-        raise InputError(f"{model_folder} has no input example; give the rows of the first inference")
+    first = _first_asked(model_folder, first, protocol)
     ports = _free_ports(3)
     ports[0] = http_port or ports[0]
     with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory(prefix="ostinato-serving-") as empty:
-        places = {"model_dir": str(model_folder.absolute()), "model_name": name, "empty_dir": empty}
-        places |= dict(zip(("http_port", "grpc_port", "metrics_port"), map(str, ports), strict=True))
+        places: Places = {
+            **{"model_dir": str(model_folder.absolute()), "model_name": name, "empty_dir": empty},
+            **dict(zip(("http_port", "grpc_port", "metrics_port"), map(str, ports), strict=True)),
+            **(language_places(model_folder, name, engine or EngineSpec()) if protocol == "openai" else {}),
+        }
         command, environment = command_of(runtime, known, places)
+        start = known.start
+        assert start is not None, "command_of has refused it"
         began = time.perf_counter()
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
         try:
             url = f"http://127.0.0.1:{ports[0]}"
-            _wait_until_ready(process, url, name, began + START_S, log)
-            try:
-                ServedModel(url, name, protocol=protocol).infer(rows.head(1))
-            except OstinatoError as error:
-                raise OstinatoError(f"the server of {name} is ready but does not answer: {error}") from error
+            openai = f"{url}/{known.openai_path}" if protocol == "openai" else ""
+            _wait_until_ready(process, url + path_of(runtime, start.ready, places), name, start.within_s, log)
+            _ask_first(openai or url, name, first, protocol)
             cold_start_s = time.perf_counter() - began
-            ran = _ran(runtime, known.start, url)
-            yield Served(url, f"127.0.0.1:{ports[1]}", name, cold_start_s, process.pid, ran, process.wait)
+            ran, grpc = _ran(runtime, start, url), f"127.0.0.1:{ports[1]}"
+            yield Served(url, grpc, name, cold_start_s, process.pid, ran, process.wait, openai)
         finally:
             _end(process)
 
 
-def command_of(name: str, runtime: Runtime, places: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Program with arguments, and the environment, that start a runtime here.
+def faults_of(runtime: str) -> tuple[str, ...]:
+    """Known departures from OpenAI's protocol of a runtime. Raises InputError for an unknown one."""
+    return named(runtime, _workspace()).faults
 
-    places: values of model_dir, model_name, empty_dir, http_port, grpc_port and metrics_port. Raises OstinatoError if
-    it can't be started on this machine, and says how it could; InputError if its entry names a place that there is not.
-    """
-    start = runtime.start
-    if start is None:
-        raise OstinatoError(
-            f"{name} can't be started on this machine: its entry has no start. Give one in {OWN_TABLE} beside "
-            "training/, with the command of its server, to prove that it serves the model"
-        )
-    program = start.command[0]
-    chosen = start.command
-    if program != "{python}" and shutil.which(program) is None:
-        if not start.stand_in:
-            raise OstinatoError(f"{name} can't be started on this machine: there is no {program}; install it")
-        chosen = start.stand_in
-    filled = {"python": sys.executable, **places}
+
+def _first_asked(folder: Path, first: Any, protocol: str) -> Any:
+    """Rows, or messages. Raises InputError if there are no rows."""
+    if protocol == "openai":
+        return HELLO if first is None else first
+    rows = example_rows(folder) if first is None else first
+    if rows is None:
+        raise InputError(f"{folder} has no input example; give the rows of the first inference")
+    return rows
+
+
+def _ask_first(url: str, name: str, first: Any, protocol: str) -> None:
     try:
-        command = [one.format_map(filled) for one in chosen]
-        added = {key: value.format_map(filled) for key, value in start.environment.items()}
-    except (KeyError, ValueError, IndexError) as error:
-        raise InputError(f"{name}.start: {error} is no place to fill in; known: {', '.join(filled)}") from error
-    if not start.ends_with_stdin:
-        command = [sys.executable, watched.__file__, *command]
-    return command, {**os.environ, **added}
+        if protocol == "openai":
+            ChatModel(url, name).answer(first, Wanted(max_tokens=1))
+        else:
+            ServedModel(url, name, protocol=protocol).infer(first.head(1))
+    except OstinatoError as error:
+        raise OstinatoError(f"the server of {name} is ready but does not answer: {error}") from error
 
 
 def _workspace() -> Path | None:
@@ -128,25 +131,26 @@ def _workspace() -> Path | None:
         return None
 
 
-def _ran(name: str, start: Start | None, url: str) -> str:
+def _ran(name: str, start: Start, url: str) -> str:
     """What the server says of itself, and the versions of this environment that decide its answers."""
     from importlib.metadata import version
 
     import requests
 
     try:
-        said = requests.get(f"{url}/v2", timeout=5).json()
-        server = f"{said['name']} {said['version']}"
-    except (requests.RequestException, KeyError, TypeError, ValueError):
+        said = requests.get(f"{url}{start.version}", timeout=5).json()
+        server = f"{said.get('name', start.command[0])} {said['version']}"
+    except (requests.RequestException, KeyError, TypeError, ValueError, AttributeError):
         server = "a server that names no version"
-    libraries = [f"{one} {version(one)}" for one in start.versions] if start else []
+    libraries = [f"{one} {version(one)}" for one in start.versions]
     return ", ".join([name, server, *libraries])
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, name: str, end: float, log: IO[bytes]) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, name: str, within_s: float, log: IO[bytes]) -> None:
     """Return when the model is ready. Raises OstinatoError if the process ends first, or time is up."""
     import requests
 
+    end = time.perf_counter() + within_s
     while True:
         try:
             code = process.wait(timeout=0.02)
@@ -155,12 +159,12 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, name: str, end
         else:
             raise OstinatoError(f"the server of {name} ended with exit code {code}: {_said(log)}")
         try:
-            if requests.get(f"{url}/v2/models/{name}/ready", timeout=1).status_code == 200:
+            if requests.get(url, timeout=1).status_code == 200:
                 return
         except requests.RequestException:
             pass  # not listening yet
         if time.perf_counter() > end:
-            raise OstinatoError(f"the server of {name} was not ready within {START_S:g} s: {_said(log)}")
+            raise OstinatoError(f"the server of {name} was not ready within {within_s:g} s: {_said(log)}")
 
 
 def _said(log: IO[bytes]) -> str:

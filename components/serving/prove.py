@@ -2,14 +2,17 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.evidence import Latency, ServingProof
+from components.serving.behaviours import try_behaviours
+from components.serving.chat import ChatModel
 from components.serving.client import ServedModel
-from components.serving.process import serving
+from components.serving.process import Served, faults_of, serving
+from components.serving.prove_chat import compare_texts, time_streams, wanted_of
 from components.serving.sample import Sample, difference
 from training.errors import OstinatoError
 from training.spec import ServingSpec
@@ -27,7 +30,8 @@ def prove(folder: Path, sample: Sample, serving_spec: ServingSpec, concurrencies
     """Serve the folder in a fresh process, ask for every row of the sample, compare, and time one-row requests.
 
     The answer tells of a failure instead of raising it: that the model can't be served is evidence too. Latency is of
-    up to 200 requests in at most 2 s for each of ``concurrencies``, after 20 to warm up.
+    up to 200 requests in at most 2 s for each of ``concurrencies``, after 20 to warm up. A language model is asked over
+    OpenAI's protocol, whose promises are tried, and its streamed answers are timed, one at a time.
     """
     runtime, protocol = serving_spec.runtime, serving_spec.protocol
     common: dict[str, Any] = {"runtime": runtime, "protocol": protocol, "rows": len(sample.expected)}
@@ -36,22 +40,41 @@ def prove(folder: Path, sample: Sample, serving_spec: ServingSpec, concurrencies
         "sample_digest": sample.digest(),
         "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
     }
-    rows = sample.rows
+    found: dict[str, Any] = {}
     try:
-        with serving(folder, sample.model, rows.head(1), runtime, protocol) as served:
-            worst = compare(ServedModel(served.url, sample.model, protocol=protocol), sample)
-            latency = tuple(time_requests(served.url, sample.model, protocol, rows, many) for many in concurrencies)
+        with serving(folder, sample.model, _first(sample), runtime, protocol, engine=serving_spec.engine) as served:
+            found |= {"ran": served.ran, "cold_start_s": served.cold_start_s}
+            if protocol == "openai":
+                found |= _prove_chat(served, sample, faults_of(runtime))
+            else:
+                found |= _prove_rows(served, sample, protocol, concurrencies)
     except OstinatoError as error:
         return ServingProof(**common, ran="", worst_difference=None, failure=str(error))
+    worst = found.pop("worst")
     if not math.isfinite(worst):
-        common |= {"failure": "it answers with too few values, or with one that is no finite number"}
-    return ServingProof(
-        **common,
-        ran=served.ran,
-        worst_difference=worst if math.isfinite(worst) else None,
-        cold_start_s=served.cold_start_s,
-        latency=latency,
-    )
+        found |= {"failure": "it answers with too few values, or with one that is no finite number"}
+    return ServingProof(**common, **found, worst_difference=worst if math.isfinite(worst) else None)
+
+
+def _first(sample: Sample) -> Any:
+    """The first row, or the first question."""
+    return sample.prompts[0] if sample.task == "generation" else sample.rows.head(1)
+
+
+def _prove_rows(served: Served, sample: Sample, protocol: str, concurrencies: Sequence[int]) -> dict[str, Any]:
+    worst = compare(ServedModel(served.url, sample.model, protocol=protocol), sample)
+    timed = [time_requests(served.url, sample.model, protocol, sample.rows, many) for many in concurrencies]
+    return {"worst": worst, "latency": tuple(timed)}
+
+
+def _prove_chat(served: Served, sample: Sample, faults: Collection[str]) -> dict[str, Any]:
+    """The promises first: where one is broken, answers that can't be had are not asked for."""
+    model, wanted = ChatModel(served.openai, sample.model), wanted_of(sample)
+    behaviours = try_behaviours(model, sample.prompts, wanted, faults)
+    worst = compare_texts(model, sample)
+    broken = {one.name for one in behaviours if not one.held}
+    streaming = None if "streaming" in broken else time_streams(model, sample.prompts, wanted)
+    return {"worst": worst, "behaviours": behaviours, "streaming": streaming}
 
 
 def compare(model: ServedModel, sample: Sample) -> float:

@@ -27,7 +27,8 @@ class Sample(Document):
     task: Task
     model_digest: str
     columns: dict[str, tuple[JsonValue, ...]]
-    """Inputs by name, one value a row as JSON has them: null where one is missing, moments as ISO 8601 text."""
+    """Inputs by name, one value a row as JSON has them: null where one is missing, moments as ISO 8601 text. Of a
+    language model `messages` alone: the conversation before each answer."""
     expected: tuple[JsonValue, ...]
     """The offline predictions, one a row: numbers, class labels, or texts."""
     tolerance: float
@@ -43,8 +44,14 @@ class Sample(Document):
         return pd.DataFrame({name: list(values) for name, values in self.columns.items()})
 
     @property
+    def prompts(self) -> list[list[dict[str, str]]]:
+        """The questions to a language model (n,): conversations up to where the answer begins."""
+        found: Any = self.columns["messages"]
+        return [[dict(one) for one in messages] for messages in found]
+
+    @property
     def answers(self) -> "np.ndarray":
-        """The offline predictions, (n,): float64, or class labels."""
+        """The offline predictions, (n,): float64, class labels, or texts."""
         import numpy as np
 
         return np.array(self.expected, dtype=np.float64 if self.task == "regression" else object)
@@ -68,7 +75,8 @@ def make_sample(
 def difference(found: "np.ndarray", expected: "np.ndarray", task: Task) -> float:
     """How far served (n,) is from expected (n,).
 
-    Classification: the share of the rows with another class. Regression: the largest |served - expected| relative to
+    Classification: the share of the rows with another class. Generation: the share with another text, white space
+    apart. Regression: the largest |served - expected| relative to
     |expected|, or to a hundredth of the largest |expected| where that is more, so that rounding next to zero counts
     for what it is; infinite where one is not finite.
     """
@@ -76,7 +84,9 @@ def difference(found: "np.ndarray", expected: "np.ndarray", task: Task) -> float
 
     if found.shape != expected.shape:
         return float("inf")
-    if task == "classification":
+    if task == "generation":
+        found, expected = (np.array([" ".join(one.split()) for one in side], object) for side in (found, expected))
+    if task in ("classification", "generation"):
         return sum(one != other for one, other in zip(found.tolist(), expected.tolist(), strict=True)) / len(expected)
     found, expected = found.astype(np.float64), expected.astype(np.float64)
     if not (np.isfinite(found).all() and np.isfinite(expected).all()):

@@ -18,7 +18,7 @@ from conftest import ROOT, Finished
 
 from components.serving.client import ServedModel
 from components.serving.process import serving
-from components.serving.runtimes import OWN_TABLE, runtimes
+from components.serving.runtime_table import OWN_TABLE, runtimes
 from components.train.model_folder import load_model
 from training.errors import InputError, OstinatoError
 from training.spec import ServingSpec
