@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 
 def predict_rows(url: str, spec: ModelSpec, file: Path) -> "pd.DataFrame":
-    """The file's rows with a column ``prediction``. Raises InputError for a file that can't be read or lacks a column,
-    OstinatoError if the server does not answer or refuses."""
+    """The file's rows with a column ``prediction``. Raises InputError for a file that can't be read or lacks a column
+    and for a language model; OstinatoError if the server does not answer or refuses."""
+    if spec.task == "generation":
+        raise InputError(
+            f"{spec.name} is a language model and takes questions, not rows; ask: ostinato chat {spec.name}"
+        )
     rows = read_rows(file)
     return rows.assign(prediction=ServedModel(url, spec.name).infer(rows))
 

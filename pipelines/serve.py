@@ -3,7 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.deploy.release import live
 from components.deploy.watch import Watch
@@ -13,6 +13,9 @@ from pipelines.follow import Choice, Follower, Post, listening, stopped_by_signa
 from pipelines.settings import Places
 from training.errors import InputError, OstinatoError
 from training.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from components.serving.process import Served
 
 OWN_RUNTIME = "ostinato-mlflow"
 """Hands its address over to another version; other runtimes are started and stopped."""
@@ -36,7 +39,7 @@ def serve_model(
     if chosen.runtime != OWN_RUNTIME:
         if follow:
             raise InputError(f"--follow needs the runtime {OWN_RUNTIME}; {spec.name} is served by {chosen.runtime}")
-        serve_by_another(spec.name, chosen, port)
+        serve_by_another(spec, chosen, port)
         return
     with stopped_by_signals(), listening(port) as listener, Post(spec.name, listener) as post:
         tell(f"starting {spec.name} version {chosen.version} from {chosen.storage_uri}")
@@ -50,24 +53,39 @@ def serve_model(
             follower.step()
 
 
-def serve_by_another(name: str, chosen: Choice, port: int) -> None:
+def serve_by_another(spec: ModelSpec, chosen: Choice, port: int) -> None:
     """Serve by another runtime than ours, as its entry of the table starts it, until Ctrl-C."""
-    from components.serving.client import ServedModel
     from components.serving.process import serving
-    from components.serving.signature import example_rows
 
+    name = spec.name
     with stopped_by_signals(), tempfile.TemporaryDirectory(prefix="ostinato-serve-") as scratch:
+        with listening(port):
+            pass  # it is free; otherwise who has it would be taken for the server
         folder = Path(scratch)
         tell(f"starting {name} version {chosen.version} from {chosen.storage_uri}, by {chosen.runtime}")
         fetch_model(name, chosen.version, chosen.storage_uri, chosen.digest, folder, chosen.tracking_uri)
-        rows = example_rows(folder)
-        with serving(folder, name, rows, chosen.runtime, chosen.protocol, http_port=port) as served:
-            assert rows is not None, "serving asks with them"
-            body = ServedModel(served.url, name, protocol=chosen.protocol).request(rows.head(1))
-            path = f"v2/models/{name}/infer" if chosen.protocol == "v2" else f"v1/models/{name}:predict"
+        engine = spec.serving.engine
+        with serving(folder, name, None, chosen.runtime, chosen.protocol, http_port=port, engine=engine) as served:
             print(f"{name} version {chosen.version} on {served.url}, by {served.ran}")
-            print(curl(f"{served.url}/{path}", body), flush=True)
+            if served.openai:
+                print(f"base_url: {served.openai}   model: {name}   or: ostinato chat {name} --url {served.url}")
+            print(first_curl(folder, served, chosen.protocol), flush=True)
             raise OstinatoError(f"the server of {name} ended with exit code {served.wait()}")
+
+
+def first_curl(folder: Path, served: "Served", protocol: str) -> str:
+    """A command that asks what the server was asked first."""
+    from components.serving.client import ServedModel
+    from components.serving.process import HELLO
+    from components.serving.signature import example_rows
+
+    name = served.name
+    if protocol == "openai":
+        return curl(f"{served.openai}/chat/completions", {"model": name, "messages": list(HELLO), "max_tokens": 64})
+    rows = example_rows(folder)
+    assert rows is not None, "serving asks with them"
+    path = f"v2/models/{name}/infer" if protocol == "v2" else f"v1/models/{name}:predict"
+    return curl(f"{served.url}/{path}", ServedModel(served.url, name, protocol=protocol).request(rows.head(1)))
 
 
 def choose(places: Places, spec: ModelSpec, version: str | None, candidate: bool) -> Choice:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from components.deploy.release import live
 from components.register.evidence import fetch_sample
 from components.register.lookup import ModelVersion, registry
+from components.serving.chat import ChatModel, openai_url
 from components.serving.client import ServedModel
 from components.serving.prove import compare
+from components.serving.prove_chat import compare_texts
+from components.serving.runtimes import runtime_of
 from components.serving.sample import Sample
 from pipelines.settings import Places
 from training.errors import GateRefused, InputError, OstinatoError
-from training.spec import ModelSpec
+from training.spec import ModelSpec, Task
 
 AGAIN_S = 2.0
 """Between two tries with ``--wait``."""
@@ -28,9 +31,12 @@ class Verified:
     url: str
     rows: int
     worst_difference: float
-    """Numbers: the largest relative difference from the offline predictions. Classes: 0."""
+    """Numbers: the largest relative difference from the offline predictions. Classes: 0. Texts: the share of the
+    questions that are answered in other words."""
     named: bool
-    """Whether the endpoint says its model digest; one that does not is known by its answers alone."""
+    """Whether the endpoint says its model digest; one that does not is known by its answers alone. OpenAI's protocol
+    has no place for it, and answers that may differ a little are weaker evidence than a digest."""
+    task: Task
 
 
 def verify_model(places: Places, spec: ModelSpec, url: str, version: str | None = None, wait_s: float = 0) -> Verified:
@@ -45,6 +51,9 @@ def verify_model(places: Places, spec: ModelSpec, url: str, version: str | None 
         raise InputError(f"--url {url!r} is no address; write one such as https://{spec.name}.example.org")
     found = version_to_verify(places, spec, version)
     sample = fetch_sample(places.tracking_uri, found)
+    if spec.task == "generation":
+        base_url = openai_url(url, runtime_of(spec, places.root).openai_path)
+        return _tried(lambda: ask_questions(spec, base_url, found, sample), wait_s)
     return _tried(lambda: ask(spec, url, found, sample), wait_s)
 
 
@@ -90,15 +99,38 @@ def ask(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample) -> Ver
         if isinstance(error, GateRefused):
             raise
         raise GateRefused(f"{called}: {error}") from error
+    _check_difference(called, worst, sample)
+    said_it = version.digest in said
+    return Verified(spec.name, version.version, version.digest, url, len(sample.expected), worst, said_it, sample.task)
+
+
+def ask_questions(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample) -> Verified:
+    """One try, over OpenAI's protocol. Raises GateRefused with what is not as it should be."""
+    called = f"{url} is not {spec.name} version {version.version}"
+    try:
+        model = ChatModel(url, spec.name)
+        names = model.models()
+        if spec.name not in names:
+            raise GateRefused(f"{called}: it serves {', '.join(names) or 'no model'}")
+        worst = compare_texts(model, sample)
+    except InputError:
+        raise
+    except OstinatoError as error:
+        if isinstance(error, GateRefused):
+            raise
+        raise GateRefused(f"{called}: {error}") from error
+    _check_difference(called, worst, sample)
+    return Verified(spec.name, version.version, version.digest, url, len(sample.expected), worst, False, sample.task)
+
+
+def _check_difference(called: str, worst: float, sample: Sample) -> None:
+    """Raises GateRefused if the endpoint answers otherwise than the version did when it was judged."""
     if not worst <= sample.tolerance:
         how = f"{worst:.3g} of its value" if sample.task == "regression" else f"{worst:.2%} of the rows"
         raise GateRefused(
             f"{called}: of {len(sample.expected)} rows of the test sample it answers otherwise than it was judged, by "
             f"{how}; at most {sample.tolerance:g} is allowed"
         )
-    return Verified(
-        spec.name, version.version, version.digest, url, len(sample.expected), worst, version.digest in said
-    )
 
 
 def _tried(attempt: Callable[[], Verified], wait_s: float) -> Verified:

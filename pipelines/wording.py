@@ -140,6 +140,12 @@ def comparison_table(found: "NumberComparison | ClassComparison") -> str:
 
 
 def verified_line(done: "Verified") -> str:
+    if done.task == "generation":
+        return (
+            f"{done.url} answers as {done.model} version {done.version} was judged: {done.rows} questions of the test "
+            f"sample, {done.worst_difference:.0%} of them in other words. Its protocol has no place for a digest, so a "
+            "model that answers alike can't be told from it"
+        )
     known = "" if done.named else "; it does not say its digest, and is known by its answers"
     return (
         f"{done.url} is {done.model} version {done.version}: it answers {done.rows} rows of the test sample as it was "

@@ -1,7 +1,7 @@
 """Ask a language model over OpenAI's protocol, with conversations in and texts out."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -57,6 +57,22 @@ class Timed:
     """As the server counts them, else the pieces that came."""
 
 
+def openai_url(url: str, path: str) -> str:
+    """The base URL of the OpenAI routes: an address with the runtime's ``path`` after it, or what ends with ``/v1``
+    as it is. Raises InputError for what is no address."""
+    from urllib.parse import urlsplit
+
+    try:
+        at = urlsplit(url)
+        known = at.scheme in ("http", "https") and bool(at.hostname)
+    except ValueError:
+        known = False
+    if not known:
+        raise InputError(f"--url {url!r} is no address; write one such as https://llm.example.org")
+    bare = url.rstrip("/")
+    return bare if bare.endswith("/v1") or not path else f"{bare}/{path}"
+
+
 class ChatModel:
     """A model behind a base URL such as ``http://127.0.0.1:8080/openai/v1``.
 
@@ -99,8 +115,8 @@ class ChatModel:
             counts = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
             return Answer(_text(choice.text), str(choice.finish_reason), *counts)
 
-    def stream(self, messages: Messages, wanted: Wanted) -> Iterator[str]:
-        """The pieces of the answer as they come. Closing the iterator ends the request, and so the answer."""
+    def stream(self, messages: Messages, wanted: Wanted) -> Generator[str, None, None]:
+        """The pieces of the answer as they come. Closing the generator ends the request, and so the answer."""
         for piece, _ in self._chunks(messages, wanted):
             if piece:
                 yield piece

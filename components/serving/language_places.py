@@ -7,9 +7,7 @@ from components.stores.base_files import CONFIG
 from components.train.language_model import ADAPTER, ADAPTER_CONFIG
 from training.errors import InputError, OstinatoError
 from training.generation_spec import EngineSpec
-
-RANKS = (16, 32, 64, 128, 256, 320, 512)
-"""What vLLM can be told of an adapter's rank (MaxLoRARanks in vllm/config/lora.py)."""
+from training.language_serving import VLLM_RANKS
 
 
 def language_places(folder: Path, name: str, engine: EngineSpec) -> dict[str, str | None]:
@@ -25,7 +23,7 @@ def language_places(folder: Path, name: str, engine: EngineSpec) -> dict[str, st
     return {
         "weights_name": f"{name}-base" if apart else name,
         "adapter_dir": str(adapter.absolute()) if apart else None,
-        "adapter_rank": str(_room(_read(adapter / ADAPTER_CONFIG).get("r", RANKS[0]))) if apart else None,
+        "adapter_rank": str(_room(_read(adapter / ADAPTER_CONFIG).get("r", VLLM_RANKS[0]))) if apart else None,
         "backend": engine.backend,
         "dtype": engine.dtype,
         "max_model_len": None if engine.max_model_len is None else str(engine.max_model_len),
@@ -47,7 +45,7 @@ def check_window(window: int | None, max_model_len: int | None) -> int | None:
 
 
 def _room(rank: int) -> int:
-    return next((one for one in RANKS if one >= rank), rank)
+    return next((one for one in VLLM_RANKS if one >= rank), rank)
 
 
 def _read(path: Path) -> dict:

@@ -139,7 +139,7 @@ def _ran(name: str, start: Start, url: str) -> str:
 
     try:
         said = requests.get(f"{url}{start.version}", timeout=5).json()
-        server = f"{said.get('name', start.command[0])} {said['version']}"
+        server = f"{said.get('name', 'version')} {said['version']}"
     except (requests.RequestException, KeyError, TypeError, ValueError, AttributeError):
         server = "a server that names no version"
     libraries = [f"{one} {version(one)}" for one in start.versions]

@@ -38,8 +38,9 @@ class Start(Frozen):
     stand_in: tuple[Argument, ...] = ()
     """Started where the program of ``command`` is not on this machine."""
     python_variable: Annotated[str, Field(pattern=r"^([A-Z][A-Z0-9_]*)?$")] = ""
-    """Environment variable that names the Python of an environment of its own: ``{own_python}``. Its programs come
-    before those on PATH."""
+    """Environment variable that names the Python of an environment of its own: ``{own_python}``."""
+    python_beside: str = ""
+    """A program on PATH beside which that Python is, where the variable is not set."""
     ends_with_stdin: bool = False
     """Whether the program ends by itself when its standard input is closed; others are watched over."""
     environment: dict[str, str] = {}

@@ -29,16 +29,13 @@ def command_of(name: str, runtime: Runtime, places: Places) -> tuple[list[str], 
             "training/, with the command of its server, to prove that it serves the model"
         )
     own = _own_python(start)
-    program = _program(start, own)
-    if program is None and not start.stand_in:
-        fix = f"install it, or name a Python that has it with {start.python_variable}" if start.python_variable else ""
-        raise OstinatoError(
-            f"{name} can't be started on this machine: there is no {_first(start.command)}; {fix or 'install it'}"
-        )
+    is_here = _is_here(start, own)
+    if not is_here and not start.stand_in:
+        variable = start.python_variable
+        fix = f"name a Python that has it with {variable}" if variable else f"there is no {_first(start)}; install it"
+        raise OstinatoError(f"{name} can't be started on this machine: {fix}")
     filled_in = {"python": sys.executable, "own_python": own, **places}
-    command = _filled(name, start.stand_in if program is None else start.command, filled_in)
-    if program is not None:
-        command[0] = program
+    command = _filled(name, start.command if is_here else start.stand_in, filled_in)
     environment = _filled(name, tuple(start.environment.values()), filled_in)
     added = dict(zip(start.environment, environment, strict=True))
     if not start.ends_with_stdin:
@@ -52,24 +49,24 @@ def path_of(name: str, path: str, places: Places) -> str:
 
 
 def _own_python(start: Start) -> str | None:
-    """The Python of the runtime's own environment, where one is named. Raises InputError if it is none."""
-    own = os.environ.get(start.python_variable) if start.python_variable else None
-    if own and shutil.which(own) is None:
-        raise InputError(f"{start.python_variable} is {own!r}, which is no program; name a Python")
-    return own or None
+    """The Python of the runtime's own environment, where there is one. Raises InputError if what is named is none."""
+    named = os.environ.get(start.python_variable) if start.python_variable else None
+    if named and shutil.which(named) is None:
+        raise InputError(f"{start.python_variable} is {named!r}, which is no program; name a Python")
+    program = shutil.which(start.python_beside) if start.python_beside else None
+    return named or (program and shutil.which("python3", path=str(Path(program).parent)))
 
 
-def _program(start: Start, own: str | None) -> str | None:
-    """The program of the command, None where it is not on this machine."""
-    first = _first(start.command)
-    if first in ("{python}", "{own_python}"):
-        return sys.executable if first == "{python}" else own
-    beside = [str(Path(own).parent)] if own else []
-    return shutil.which(first, path=os.pathsep.join([*beside, os.environ.get("PATH", os.defpath)]))
+def _is_here(start: Start, own: str | None) -> bool:
+    """Whether the program of the command is on this machine."""
+    first = _first(start)
+    if first == "{own_python}":
+        return own is not None
+    return first == "{python}" or shutil.which(first) is not None
 
 
-def _first(command: Sequence[Argument]) -> str:
-    first = command[0]
+def _first(start: Start) -> str:
+    first = start.command[0]
     return first if isinstance(first, str) else first[0]
 
 

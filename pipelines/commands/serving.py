@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipelines.commands.base import AsJson, Model, app, manifests, places
-from training.folder import model_spec
+from training.folder import model_spec, workspace_root
 
 
 @app.command(epilog="Examples: ostinato serve demand-forecaster --port 8080; ostinato serve demand-forecaster --follow")
@@ -23,7 +23,8 @@ def serve(
         bool, typer.Option("--follow", help="When git names another version, it takes over; no request fails.")
     ] = False,
 ) -> None:
-    """Serve the live model here, from the storage URI in its manifest, until Ctrl-C (Open Inference Protocol)."""
+    """Serve the live model here, from the storage URI in its manifest, until Ctrl-C (Open Inference Protocol; OpenAI's
+    for a language model)."""
     from pipelines.serve import serve_model
 
     here = places()
@@ -49,6 +50,25 @@ def predict(
         print(found.to_json(orient="records", date_format="iso", double_precision=15))
     else:
         print(found.to_string(index=False))
+
+
+@app.command(
+    epilog="Examples: ostinato chat llm-qa 'What is a spec?'; ostinato chat llm-qa --url https://llm.example.org"
+)
+def chat(
+    model: Model,
+    question: Annotated[str | None, typer.Argument(help="One question; without it you talk until Ctrl-D.")] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="Where it is served: an address, or a base URL that ends with /v1. Here unless given."),
+    ] = None,
+    system: Annotated[str, typer.Option(help="A system message in place of the model's own.")] = "",
+) -> None:
+    """Talk to a served language model; its answers appear as they are made (OpenAI protocol)."""
+    from pipelines.chat import chat as talk
+
+    root = workspace_root()
+    talk(root, model_spec(root, model), url, system, question)
 
 
 @app.command(epilog="Example: ostinato verify demand-forecaster --url https://demand-forecaster.example.org --wait 300")
