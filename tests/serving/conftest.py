@@ -1,10 +1,11 @@
-"""Two servers for all tests of a session: a regressor and a classifier with labels of text."""
+"""Servers for all tests of a session: a regressor, a classifier with labels of text, and a language model."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from serving import talkers
 from serving.shops import amounts, fit_and_save, moods, shop_rows
 
 from components.serving.process import Served, serving
@@ -44,4 +45,15 @@ def amount_server(regressor: Path) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def mood_server(classifier: Path) -> Iterator[Served]:
     with serving(classifier, "mood") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def talker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return talkers.make_talker(tmp_path_factory.mktemp("talker") / "model")
+
+
+@pytest.fixture(scope="session")
+def talker_server(talker: Path) -> Iterator[Served]:
+    with serving(talker, talkers.NAME, runtime="kserve-huggingfaceserver", protocol="openai") as served:
         yield served
