@@ -52,9 +52,9 @@ def launch(
 
 
 def _error_of(place: Place, processes: int, code: int) -> OstinatoError:
-    """The first process's own error; one that merely lost its partner is named only if there is no other."""
+    """The error that came first; one that merely lost its partner comes later, or is of no kind of ours."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(place.folder.glob("error-*.json"))]
-    for error in sorted(found, key=lambda one: one["kind"] == "other"):
+    for error in sorted(found, key=lambda one: (one["kind"] == "other", one["time"])):
         kind = InputError if error["kind"] == "input" else OstinatoError
         return kind(f"process {error['rank']} of {processes}: {error['message']}")
     return OstinatoError(

@@ -79,7 +79,8 @@ def alone(place: Place) -> Iterator[None]:
 
 def seal(checkpoint: Path) -> None:
     """Note the sizes of all files of a checkpoint that has just been written; without this it does not count."""
-    sizes = {path.name: path.stat().st_size for path in sorted(checkpoint.iterdir()) if path.is_file()}
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
+    sizes = {path.relative_to(checkpoint).as_posix(): path.stat().st_size for path in files}
     part = checkpoint / f"{COMPLETE}.part"
     part.write_text(json.dumps(sizes), encoding="utf-8")
     part.replace(checkpoint / COMPLETE)

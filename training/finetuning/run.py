@@ -20,6 +20,8 @@ from training.finetuning.settings import arguments, check_devices, lora, world_s
 from training.llm_extra import need_llm_extra
 
 if TYPE_CHECKING:
+    from trl.trainer.sft_config import SFTConfig
+
     from training.finetuning.trainer import AnswerTraining
 
 COMPILED_MULTIPLE = 64
@@ -73,8 +75,9 @@ def train_here(
     precision = precision_of(options.precision)
     longest = max(len(example.input_ids) for example in examples)
     with memory_explained(options, share, longest):
+        settings = _settings(options, seed, precision, share, len(learned), place)
         loaded = load_base(base, options, precision)
-        trainer = _trainer(loaded, learned, held, base, options, seed, precision, share, place)
+        trainer = _trainer(loaded, settings, learned, held, base, options, seed)
         trainer.prepare(conversations)
         trainer.train(resume_from_checkpoint=_resumed_from(trainer, place))
     facts = {
@@ -87,44 +90,46 @@ def train_here(
     _finish(trainer, loaded, base, place, facts)
 
 
+def _settings(
+    options: FineTuning, seed: int, precision: Literal["bf16", "fp32"], share: int, learned: int, place: Place
+) -> "SFTConfig":
+    return arguments(
+        options,
+        seed,
+        precision,
+        share=share,
+        steps=options.max_steps or math.ceil(options.epochs * learned / options.batch_size),
+        pass_steps=math.ceil(learned / options.batch_size),
+        folder=str(place.checkpoints),
+    )
+
+
 def _trainer(
     loaded: Loaded,
+    settings: "SFTConfig",
     learned: Sequence[Example],
     held: Sequence[Example],
     base: Path,
     options: FineTuning,
     seed: int,
-    precision: Literal["bf16", "fp32"],
-    share: int,
-    place: Place,
 ) -> "AnswerTraining":
     from transformers import EarlyStoppingCallback, PrinterCallback
 
     from training.finetuning.trainer import answer_trainer
 
     tokenizer = load_tokenizer(base)
-    steps = options.max_steps or math.ceil(options.epochs * len(learned) / options.batch_size)
-    pass_steps = math.ceil(len(learned) / options.batch_size)
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     patience = options.early_stopping_patience
     trainer = answer_trainer()(
         model=loaded.model,
-        args=arguments(
-            options,
-            seed,
-            precision,
-            share=share,
-            steps=steps,
-            pass_steps=pass_steps,
-            folder=str(place.checkpoints),
-        ),
+        args=settings,
         data_collator=Collator(
             padding if isinstance(padding, int) else 0,
             options.packing,
             one_row=options.packing and options.attention == "flash_attention_2",
             multiple=COMPILED_MULTIPLE if options.compile else 1,
         ),
-        train_dataset=_dataset(learned).select(order(len(learned), steps * options.batch_size, seed)),
+        train_dataset=_dataset(learned).select(order(len(learned), settings.max_steps * options.batch_size, seed)),
         eval_dataset=_dataset(held) if held else None,
         processing_class=tokenizer,
         peft_config=lora(options) if options.method == "lora" else None,

@@ -48,7 +48,7 @@ def arguments(
     pass_steps: int,
     folder: str,
 ) -> "SFTConfig":
-    """Of the trainer. share: conversations of a forward pass; pass_steps: steps of one pass over the data."""
+    """Of the trainer; making them joins the other processes, if there are any. share: conversations of a forward pass; pass_steps: steps of one pass over the data."""
     import torch
     from trl.trainer.sft_config import SFTConfig
 
@@ -56,9 +56,13 @@ def arguments(
     extra: dict[str, Any] = {}
     if world_size() is not None and not torch.cuda.is_available():
         extra["ddp_backend"] = "gloo"
-    if options.sharding == "fsdp":
+    if options.sharding == "fsdp" and world_size() is not None:
         extra["fsdp"] = True
-        extra["fsdp_config"] = {"version": 2, "activation_checkpointing": options.gradient_checkpointing}
+        extra["fsdp_config"] = {
+            "version": 2,
+            "activation_checkpointing": options.gradient_checkpointing,
+            "state_dict_type": "SHARDED_STATE_DICT",
+        }
     return SFTConfig(
         output_dir=folder,
         max_steps=steps,
@@ -73,7 +77,7 @@ def arguments(
         seed=seed,
         use_cpu=not torch.cuda.is_available(),
         bf16=precision == "bf16",
-        activation_checkpointing=options.gradient_checkpointing and options.sharding == "none",
+        activation_checkpointing=options.gradient_checkpointing and "fsdp" not in extra,
         torch_compile=options.compile,
         eval_strategy="steps" if options.eval_share else "no",
         eval_steps=every,
@@ -86,6 +90,7 @@ def arguments(
         logging_steps=1,
         logging_nan_inf_filter=False,
         disable_tqdm=True,
+        ddp_find_unused_parameters=False,
         report_to="none",
         push_to_hub=False,
         train_sampling_strategy="sequential",

@@ -29,6 +29,20 @@ class AnswerTraining(Base):
     given: "Sequence[Conversation]"
     """All conversations, by number."""
 
+    def create_accelerator_and_postprocess(self) -> None:
+        """Shards on processors too: accelerate 1.15 knows FSDP on accelerators alone, and without a word trains with
+        DDP elsewhere, though PyTorch's fully_shard, which it calls, runs there over gloo."""
+        super().create_accelerator_and_postprocess()
+        if self.args.fsdp_plugin_args is not None and not self.is_fsdp_enabled:
+            from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+
+            plugin = FullyShardedDataParallelPlugin(**self.args.fsdp_plugin_args)
+            if self.args.bf16:
+                plugin.set_mixed_precision("bf16")
+            self.accelerator.state.fsdp_plugin = plugin
+            self.accelerator.state.distributed_type = DistributedType.FSDP
+            self.is_fsdp_enabled = True
+
     def prepare(self, given: "Sequence[Conversation]") -> None:
         """Once, after the constructor; chooses the implementation of the loss for the device."""
         self.given = given
@@ -121,6 +135,27 @@ class AnswerTraining(Base):
         elif "loss" in logs and (step in (1, last) or step % max(1, last // LINES) == 0):
             speed = logs["tokens"] / max(logs["seconds"], 1e-9)
             print(f"step {step}/{last}  loss {logs['loss']:.4f}  {speed:,.0f} tokens/s", flush=True)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As the base class does, but gathers sharded weights one by one: accelerate's way leaves the second name of
+        tied weights sharded, and saving waits for ever. Checkpoints (internal calls) keep the shards."""
+        if not self.is_fsdp_enabled:
+            super().save_model(output_dir, _internal_call)
+        elif _internal_call:
+            # Whether the best checkpoint's folder is there is asked before anything else is written to it.
+            Path(output_dir or self.args.output_dir).mkdir(parents=True, exist_ok=True)
+        else:
+            from torch.distributed.tensor import DTensor
+
+            state = {}
+            for name, tensor in self.model.state_dict().items():
+                if hasattr(self.model, "peft_config") and "lora_" not in name:
+                    continue
+                whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+                if self.is_world_process_zero():
+                    state[name] = whole.cpu()
+            if self.is_world_process_zero():
+                self._save(output_dir, state_dict=state)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

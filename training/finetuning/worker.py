@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def main(job: Path) -> int:
 def _told(place: Place, kind: str, message: str) -> int:
     rank = os.environ["RANK"]
     path = place.folder / f"error-{rank}.json"
-    path.write_text(json.dumps({"rank": int(rank), "kind": kind, "message": message}), encoding="utf-8")
+    path.write_text(json.dumps({"rank": int(rank), "kind": kind, "message": message, "time": time.time()}), encoding="utf-8")
     return 1
 
 
