@@ -256,6 +256,15 @@ def test_one_question_in_ten_may_stay_unanswered_and_no_more(tmp_path: Path, sil
     assert (report.unanswered, report.wins, report.failure == "") == (silent, 10 - silent, believed)
 
 
+def test_replies_that_are_missing_here_and_there_are_no_sign_of_a_judge_that_is_down(tmp_path: Path) -> None:
+    def shy(asked: Asked) -> str:
+        return "No comment." if "0?" in asked.texts["question"] and asked.texts["first"][0] == "t" else sensible(asked)
+
+    with judge_server(shy) as server:
+        report = ask(server, [*map(better, range(1, 71))], tmp_path)
+    assert (report.unanswered, report.wins, report.failure) == (7, 63, "")
+
+
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_server_that_takes_no_response_format_is_asked_without_it(tmp_path: Path, status: int) -> None:
     def plain(asked: Asked) -> Answer:
