@@ -19,7 +19,7 @@ from training.errors import InputError, OstinatoError
 from training.llm_extra import need_llm_extra
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 ADAPTER, ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter", "adapter_config.json", "adapter_model.safetensors"
 GENERATION_CONFIG = "generation_config.json"
@@ -29,8 +29,10 @@ GENERATION_CONFIG = "generation_config.json"
 class LanguageModel:
     """A causal language model, ready to answer, and the tokenizer that has its chat template."""
 
-    model: "PreTrainedModel"
-    tokenizer: "PreTrainedTokenizerBase"
+    model: Any
+    """transformers' PreTrainedModel, or a PeftModel around one; their annotations say too little to be checked."""
+    tokenizer: Any
+    """PreTrainedTokenizerBase."""
     facts: dict[str, Any]
     """What training wrote about itself; empty for a base model."""
 
