@@ -140,3 +140,15 @@ def test_a_candidate_that_is_live_is_judged_against_what_it_replaced(place: Plac
     assert rival(place, tmp_path / "first", candidate=1) == "", "as in the run that released it"
     place.release("2")
     assert rival(place, tmp_path / "second", candidate=2) == "1", "as in the run that released it"
+
+
+def test_big_files_of_a_local_store_are_linked_and_small_ones_may_be_edited(tmp_path: Path) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    (source / "adapter").mkdir(parents=True)
+    out.mkdir()
+    (source / "adapter" / "weights.safetensors").write_bytes(b"0" * (1 << 20))
+    (source / "config.json").write_text("{}")
+    download_folder(source.as_uri(), out)
+    assert (out / "adapter" / "weights.safetensors").samefile(source / "adapter" / "weights.safetensors")
+    (out / "config.json").write_text("changed")
+    assert (source / "config.json").read_text() == "{}"

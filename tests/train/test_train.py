@@ -213,3 +213,16 @@ def test_a_logistic_regression_needs_no_trusted_types(tmp_path: Path) -> None:
     rows, target = load_breast_cancer(return_X_y=True, as_frame=True)
     save_model(LogisticRegression(max_iter=10).fit(rows / rows.max(), target), tmp_path / "model", rows, (), {})
     assert load_model(tmp_path / "model").predict(rows.head(2)).shape == (2,)
+
+
+def test_a_digest_is_the_one_of_whole_files_however_big_they_are(tmp_path: Path) -> None:
+    import hashlib
+
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "weights").write_bytes(os.urandom(3_000_001))
+    (tmp_path / "a").write_bytes(b"")
+    digest = hashlib.sha256()
+    for path in (tmp_path / "a", tmp_path / "adapter" / "weights"):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(tmp_path).as_posix()}\0{len(content)}\0".encode() + content)
+    assert model_digest(tmp_path) == f"sha256:{digest.hexdigest()}"
