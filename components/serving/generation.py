@@ -142,6 +142,8 @@ class _Text:
         if self._tokens is None:  # the first are the prompt's
             self._tokens = []
             return
+        if self._over:  # generate() may make one more
+            return
         (token,) = value.tolist()
         self._answering.tokens += 1
         if token in self._ends:

@@ -90,7 +90,7 @@ def serving(
             url = f"http://127.0.0.1:{ports[0]}"
             openai = f"{url}/{known.openai_path}" if protocol == "openai" else ""
             _wait_until_ready(process, url + path_of(runtime, start.ready, places), name, start.within_s, log)
-            _ask_first(openai or url, name, first, protocol)
+            _ask_first(openai or url, name, first, protocol, log)
             cold_start_s = time.perf_counter() - began
             ran, grpc = _ran(runtime, start, url), f"127.0.0.1:{ports[1]}"
             yield Served(url, grpc, name, cold_start_s, process.pid, ran, process.wait, openai)
@@ -113,14 +113,14 @@ def _first_asked(folder: Path, first: Any, protocol: str) -> Any:
     return rows
 
 
-def _ask_first(url: str, name: str, first: Any, protocol: str) -> None:
+def _ask_first(url: str, name: str, first: Any, protocol: str, log: IO[bytes]) -> None:
     try:
         if protocol == "openai":
             ChatModel(url, name).answer(first, Wanted(max_tokens=1))
         else:
             ServedModel(url, name, protocol=protocol).infer(first.head(1))
     except OstinatoError as error:
-        raise OstinatoError(f"the server of {name} is ready but does not answer: {error}") from error
+        raise OstinatoError(f"the server of {name} is ready but does not answer: {error}; {_said(log)}") from error
 
 
 def _workspace() -> Path | None:

@@ -33,7 +33,7 @@ def make_talker(folder: Path, window: int = 256) -> Path:
 
     torch.set_num_threads(1)
     texts = [*ANSWERS, *ANSWERS.values()] * 3
-    tiny_model(folder, texts, hidden=64, layers=1, window=window)
+    tiny_model(folder, texts, hidden=128, layers=1, window=window)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
     rows = []
