@@ -3,16 +3,19 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
 from conftest import ROOT, Finished, environment, run_ostinato
 from following import wait_until
+from odd_servers import Answer, odd_server, says
 from release.candidates import language_candidate, language_spec, model_spec, verdict
 from servers import free_port
 from serving.talkers import ANSWERS, DECODING, NAME, QUESTIONS, sample_of
@@ -39,10 +42,8 @@ def judged(files: Candidate, sample: Sample, weight: int) -> Verdict:
 def guides(tmp_path_factory: pytest.TempPathFactory, talker: Path) -> Path:
     """A workspace with two versions, which differ by a file and by what their samples expect; version 1 is live."""
     root = tmp_path_factory.mktemp("guides") / "checkout"
-    decoding = {"quality": {"decoding": DECODING.model_dump()}}
     spec = language_spec(NAME)
     spec = spec.model_copy(update={"quality": spec.quality.model_copy(update={"decoding": DECODING})})
-    assert spec.quality.decoding.model_dump() == decoding["quality"]["decoding"]
     for one in (spec, model_spec("shop")):
         (root / "training" / one.name).mkdir(parents=True)
         (root / "training" / one.name / "spec.yaml").write_text(one.canonical_json())
@@ -116,23 +117,57 @@ def test_a_question_is_answered_on_the_terminal(talk: Talk, talker_server: Serve
     assert base_url.out == done.out
 
 
-def test_questions_line_by_line_are_answered_with_what_was_said_before(guides: Path, talker_server: Served) -> None:
-    def answers(*questions: str, system: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pipelines.cli", "chat", NAME, "--url", talker_server.url, "--system", system]
-        typed = "".join(f"{one}\n" for one in questions)
-        return subprocess.run(
-            command, input=typed, cwd=ROOT, env=environment(guides), capture_output=True, text=True, timeout=120
-        )
+def events(text: str) -> Answer:
+    chunk = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+    return says(200, f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n", "text/event-stream")
 
-    alone = [answers(one).stdout for one in QUESTIONS[:2]]
-    assert alone == [f"{ANSWERS[one]}\n" for one in QUESTIONS[:2]]
-    together = answers(QUESTIONS[0], "", *[QUESTIONS[1]] * 2)
-    assert together.returncode == 0 and together.stdout.startswith(alone[0])
-    assert together.stdout != "".join([alone[0], alone[1], alone[1]])  # it learned no second turns
-    tired = answers("word " * 300, QUESTIONS[0])
-    assert tired.returncode == 0 and "maximum context length is 256 tokens" in tired.stderr
-    assert tired.stdout.endswith(alone[0])  # what was not answered is not remembered
-    assert answers(QUESTIONS[0], system="Be brief, speak of boats alone.").stdout != alone[0]
+
+def begins_and_waits(handler: Any) -> None:
+    """A stream whose first piece comes, and no other."""
+    handler.send_response(200)
+    handler.send_header("content-type", "text/event-stream")
+    handler.end_headers()
+    handler.wfile.write(b'data: {"choices": [{"index": 0, "delta": {"content": "Well"}}]}\n\n')
+    handler.wfile.flush()
+    handler.server.hangs(handler)
+
+
+def chatting(guides: Path, url: str, *options: str) -> "subprocess.Popen[str]":
+    """`ostinato chat guide`, which reads what is typed."""
+    command = [sys.executable, "-m", "pipelines.cli", "chat", NAME, "--url", url, *options]
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen(command, cwd=ROOT, env=environment(guides), text=True, **pipes)
+
+
+def test_a_talk_remembers_what_was_said_and_forgets_what_was_refused(guides: Path) -> None:
+    refused = says(400, {"error": {"message": "too long"}})
+    with odd_server(events("Hi"), refused, events("there\x1b[2J\n")) as server:
+        talk = chatting(guides, server.url, "--system", "Be brief.")
+        out, err = talk.communicate("One\n\nTwo\nThree\n", timeout=120)
+    assert (talk.returncode, out) == (0, "Hi\n\nthere[2J\n\n")
+    assert "answered 400: too long" in err
+    first = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "One"}]
+    remembered = [*first, {"role": "assistant", "content": "Hi"}]
+    said = [
+        first,
+        [*remembered, {"role": "user", "content": "Two"}],
+        [*remembered, {"role": "user", "content": "Three"}],
+    ]
+    assert [one["messages"] for one in server.bodies] == said
+    assert {(one["temperature"], one["max_tokens"]) for one in server.bodies} == {(0.0, DECODING.max_new_tokens)}
+
+
+def test_ctrl_c_ends_an_answer_and_the_talk_goes_on_without_it(guides: Path) -> None:
+    with odd_server(begins_and_waits, events("Hi")) as server:
+        talk = chatting(guides, server.url)
+        assert talk.stdin and talk.stdout
+        talk.stdin.write("One\n")
+        talk.stdin.flush()
+        assert talk.stdout.read(4) == "Well"
+        talk.send_signal(signal.SIGINT)
+        out, _ = talk.communicate("Two\n", timeout=120)
+    assert (talk.returncode, out) == (0, "\nHi\n")
+    assert server.bodies[1]["messages"] == [{"role": "user", "content": "Two"}]
 
 
 def test_chat_says_what_is_missing_where_nobody_listens(guides: Path) -> None:
