@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from training.finetuning.answers import Example
 
 
+WIDE = 1024
+"""Tokens: no row is made wider than this only to save padding."""
+
+
 def hold_out(examples: Sequence["Example"], share: float, seed: int) -> tuple[list["Example"], list["Example"]]:
     """The examples to learn from, and those held out (at least one where the share is above 0), drawn by the seed."""
     import numpy as np
@@ -32,8 +36,21 @@ def order(count: int, wanted: int, seed: int) -> list[int]:
 
 
 def pack(lengths: Sequence[int]) -> list[list[int]]:
-    """Rows of indices, none longer than the longest single one: best fit, longest first."""
-    room = max(lengths)
+    """Rows of indices, so wide that the rectangle is small: of several widths the one with the least padding.
+
+    The widths begin at the longest sequence, and end at four times that, or where attention, whose cost grows with the
+    width, would notice. Of nearly equal rectangles the narrower one is taken.
+    """
+    longest = max(lengths)
+    widths = [longest] + [width for width in (longest * part // 4 for part in range(5, 17)) if width <= WIDE]
+    tried = [_fill(lengths, width) for width in widths]
+    areas = [len(rows) * max(sum(lengths[index] for index in row) for row in rows) for rows in tried]
+    good_enough = min(areas) * 1.02
+    return next(rows for rows, area in zip(tried, areas, strict=True) if area <= good_enough)
+
+
+def _fill(lengths: Sequence[int], room: int) -> list[list[int]]:
+    """Rows of at most ``room``: best fit, longest first."""
     rows: list[list[int]] = []
     free: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda one: (-lengths[one], one)):

@@ -14,9 +14,7 @@ from training.finetuning.options import FineTuning
 from training.finetuning.place import Place
 
 
-def launch(
-    conversations: Sequence[Conversation], base: Path, options: FineTuning, seed: int, place: Place
-) -> None:
+def launch(conversations: Sequence[Conversation], base: Path, options: FineTuning, seed: int, place: Place) -> None:
     """Start torchrun, with its rendezvous on a free loopback port, and wait for it.
 
     The workers' lines go to this process's output. Raises what a worker raised: an InputError or OstinatoError with

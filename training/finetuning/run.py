@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 COMPILED_MULTIPLE = 64
 
 
-def fine_tune(
-    conversations: Sequence[Conversation], base: Path, options: FineTuning, seed: int, work: Path
-) -> Path:
+def fine_tune(conversations: Sequence[Conversation], base: Path, options: FineTuning, seed: int, work: Path) -> Path:
     """Train a base model on conversations; returns the folder of the result, inside ``work``.
 
     conversations: messages `{role, content}`; the loss is of the assistant's answers alone. base: a Hugging Face
@@ -59,9 +57,7 @@ def fine_tune(
     return place.result
 
 
-def train_here(
-    conversations: Sequence[Conversation], base: Path, options: FineTuning, seed: int, place: Place
-) -> None:
+def train_here(conversations: Sequence[Conversation], base: Path, options: FineTuning, seed: int, place: Place) -> None:
     """Train in this process, which may be one of several; the first of them writes the result."""
     processes = world_size() or 1
     try:
@@ -86,6 +82,7 @@ def train_here(
         "precision": precision,
         "device": trainer.args.device.type,
         "processes": processes,
+        "parameters_per_process": _parameters_here(trainer),
     }
     _finish(trainer, loaded, base, place, facts)
 
@@ -160,6 +157,14 @@ def _resumed_from(trainer: "AnswerTraining", place: Place) -> str | None:
     if found and trainer.is_world_process_zero():
         print(f"going on from {found.name}", flush=True)
     return str(found) if found else None
+
+
+def _parameters_here(trainer: "AnswerTraining") -> int:
+    """How many this process holds: of sharded weights its part."""
+    from torch.distributed.tensor import DTensor
+
+    kept = [one.to_local() if isinstance(one, DTensor) else one for one in trainer.model.parameters()]
+    return sum(one.numel() for one in kept)
 
 
 def _finish(trainer: "AnswerTraining", loaded: Loaded, base: Path, place: Place, facts: dict[str, Any]) -> None:

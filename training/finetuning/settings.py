@@ -63,7 +63,7 @@ def arguments(
             "activation_checkpointing": options.gradient_checkpointing,
             "state_dict_type": "SHARDED_STATE_DICT",
         }
-    return SFTConfig(
+    settings = SFTConfig(
         output_dir=folder,
         max_steps=steps,
         per_device_train_batch_size=share,
@@ -100,6 +100,13 @@ def arguments(
         dataloader_pin_memory=torch.cuda.is_available(),
         **extra,
     )
+    if settings.fsdp_plugin_args is not None and precision == "bf16":
+        from torch.distributed.fsdp import MixedPrecisionPolicy
+
+        # accelerate's own policy would also round the loss and the summed gradients to bf16.
+        policy = MixedPrecisionPolicy(torch.bfloat16, reduce_dtype=torch.float32, output_dtype=torch.float32)
+        settings.fsdp_plugin_args["mixed_precision_policy"] = policy
+    return settings
 
 
 def lora(options: FineTuning) -> "LoraConfig":

@@ -37,8 +37,6 @@ class AnswerTraining(Base):
             from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
             plugin = FullyShardedDataParallelPlugin(**self.args.fsdp_plugin_args)
-            if self.args.bf16:
-                plugin.set_mixed_precision("bf16")
             self.accelerator.state.fsdp_plugin = plugin
             self.accelerator.state.distributed_type = DistributedType.FSDP
             self.is_fsdp_enabled = True
@@ -147,9 +145,11 @@ class AnswerTraining(Base):
         else:
             from torch.distributed.tensor import DTensor
 
-            state = {}
+            state, only_lora = {}, hasattr(self.model, "peft_config")
+            names = {name for name, _ in self.model.named_parameters(remove_duplicate=False)}
+            tied = names - {name for name, _ in self.model.named_parameters()}
             for name, tensor in self.model.state_dict().items():
-                if hasattr(self.model, "peft_config") and "lora_" not in name:
+                if name in tied or (only_lora and "lora_" not in name):
                     continue
                 whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
                 if self.is_world_process_zero():

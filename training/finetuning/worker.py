@@ -36,7 +36,9 @@ def main(job: Path) -> int:
 def _told(place: Place, kind: str, message: str) -> int:
     rank = os.environ["RANK"]
     path = place.folder / f"error-{rank}.json"
-    path.write_text(json.dumps({"rank": int(rank), "kind": kind, "message": message, "time": time.time()}), encoding="utf-8")
+    path.write_text(
+        json.dumps({"rank": int(rank), "kind": kind, "message": message, "time": time.time()}), encoding="utf-8"
+    )
     return 1
 
 

@@ -9,7 +9,11 @@ Hyperparameters = FineTuning
 
 
 def train(
-    conversations: Sequence[Sequence[dict[str, str]]], base: Path, hyperparameters: Hyperparameters, seed: int, work: Path
+    conversations: Sequence[Sequence[dict[str, str]]],
+    base: Path,
+    hyperparameters: Hyperparameters,
+    seed: int,
+    work: Path,
 ) -> Path:
     """Fine-tune the base model; returns the folder of the model or of the adapter, or the base itself (prompt)."""
     return fine_tune(conversations, base, hyperparameters, seed, work)
