@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_models import tiny_model
@@ -255,14 +257,35 @@ def test_a_fetch_that_is_killed_leaves_nothing_that_looks_whole(tiny: Path, tmp_
     assert files_digest(kept) == kept.name and made.read_text().count("made") == 2
 
 
+def keep_slowly(tiny: Path, made: Path, go: Any) -> None:
+    def make(out: Path) -> None:
+        fill(out, tiny, False, made)
+        assert go.wait(BOUND_S)
+
+    base_model._kept("some state", make, "it")
+
+
+def waits_for_a_lock(worker: Any) -> bool:
+    return any("->" in line and f" {worker.pid} " in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + BOUND_S
+    while not condition():
+        assert time.monotonic() < end
+
+
 def test_fetches_at_the_same_time_make_one(tiny: Path, tmp_path: Path) -> None:
-    made = tmp_path / "made"
-    workers = [FORK.Process(target=keep, args=(tiny, False, made)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
+    made, go = tmp_path / "made", FORK.Event()
+    first, second = (FORK.Process(target=keep_slowly, args=(tiny, made, go)) for _ in range(2))
+    first.start()
+    until(made.is_file)
+    second.start()
+    until(lambda: waits_for_a_lock(second) or made.read_text().count("made") > 1)
+    go.set()
+    for worker in (first, second):
         worker.join(BOUND_S)
-    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert [first.exitcode, second.exitcode] == [0, 0]
     assert made.read_text().count("made") == 1
 
 
