@@ -84,7 +84,8 @@ def main() -> None:
     if given.threads:
         torch.set_num_threads(given.threads)
     model = load_language_model(given.model, given.dtype)
-    model.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    net: Any = model.model
+    net.to("cuda" if torch.cuda.is_available() else "cpu")
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     prompts, sides = questions(given.questions), [Side("one by one", 1), Side("batched", given.batch_tokens)]
     decoding = Decoding(max_new_tokens=given.max_new_tokens)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 from evaluate_text.conftest import ANSWERS, conversation
@@ -160,7 +161,8 @@ def test_an_adapter_beside_the_weights_answers_as_when_it_is_merged(models):
         [encode_reference(apart, "So.")] * len(PROMPTS),
     )
     found = answer_all(apart, PROMPTS, DECODING), likelihoods(apart, prompts, references)
-    merged = dataclasses.replace(apart, model=apart.model.merge_and_unload())
+    adapted: Any = apart.model
+    merged = dataclasses.replace(apart, model=adapted.merge_and_unload())
     assert answer_all(merged, PROMPTS, DECODING) == found[0] != REFERENCES
     again = likelihoods(merged, prompts, references)
     assert [one.nll for one in again] == pytest.approx([one.nll for one in found[1]], rel=1e-3)

@@ -39,10 +39,11 @@ def encode_prompt(model: "LanguageModel", prompt: Messages) -> list[int]:
     """
     from jinja2 import TemplateError
 
-    if not model.tokenizer.chat_template:
+    tokenizer: Any = model.tokenizer
+    if not tokenizer.chat_template:
         raise InputError("the tokenizer has no chat template, so nobody knows how to ask it; use an instruction model")
     try:
-        return model.tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
+        return tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
     except TemplateError as error:
         asked = shortened(prompt[-1]["content"], 60)
         raise InputError(f"the chat template does not take the question {asked!r}: {error}") from error
@@ -95,9 +96,11 @@ def halving(rows: list[int], work: Callable[[list[int]], list[Any]]) -> list[Any
 
 def end_tokens(model: "LanguageModel") -> list[int]:
     """Tokens that end an answer: of the generation config and of the tokenizer, as the serving runtimes take them."""
-    named = model.model.generation_config.eos_token_id
+    net: Any = model.model
+    tokenizer: Any = model.tokenizer
+    named = net.generation_config.eos_token_id
     several = named if isinstance(named, list) else [named]
-    return sorted({one for one in (*several, model.tokenizer.eos_token_id) if one is not None})
+    return sorted({one for one in (*several, tokenizer.eos_token_id) if one is not None})
 
 
 def left_padded(rows: Sequence[list[int]], fill: int, device: Any) -> "tuple[torch.Tensor, torch.Tensor]":
@@ -112,7 +115,7 @@ def left_padded(rows: Sequence[list[int]], fill: int, device: Any) -> "tuple[tor
 
 def padding(model: "LanguageModel") -> int:
     """The token that fills up a batch; which one it is changes nothing, since it is masked."""
-    tokenizer = model.tokenizer
+    tokenizer: Any = model.tokenizer
     return next((one for one in (tokenizer.pad_token_id, *end_tokens(model)) if one is not None), 0)
 
 
@@ -120,8 +123,9 @@ def _generate(model: "LanguageModel", prompts: Sequence[list[int]], decoding: De
     import torch
     from transformers import GenerationConfig
 
+    net: Any = model.model
     ends, fill = end_tokens(model), padding(model)
-    ids, mask = left_padded(prompts, fill, model.model.device)
+    ids, mask = left_padded(prompts, fill, net.device)
     config = GenerationConfig(
         do_sample=False,
         num_beams=1,
@@ -134,9 +138,7 @@ def _generate(model: "LanguageModel", prompts: Sequence[list[int]], decoding: De
     )
     stopping = [_stop_texts(model.tokenizer, decoding.stop, ids.shape[1])] if decoding.stop else None
     with torch.inference_mode():
-        out = model.model.generate(
-            input_ids=ids, attention_mask=mask, generation_config=config, stopping_criteria=stopping
-        )
+        out = net.generate(input_ids=ids, attention_mask=mask, generation_config=config, stopping_criteria=stopping)
     return [_read(model.tokenizer, row, ends, decoding) for row in out[:, ids.shape[1] :].tolist()]
 
 

@@ -75,7 +75,8 @@ def _ask_and_free(
 ) -> Said:
     import torch
 
-    model.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    net: Any = model.model
+    net.to("cuda" if torch.cuda.is_available() else "cpu")
     prompts = [encode_prompt(model, prompt) for prompt in questions.prompts]
     references = [encode_reference(model, reference) for reference in questions.references]
     check_lengths(model, called, questions, prompts, references, decoding, engine)
@@ -86,7 +87,7 @@ def _ask_and_free(
     seconds = time.monotonic() - began
     print(f"{called} answered {len(answers)} questions in {seconds:.1f} s ({len(answers) / seconds:.1f} a second)")
     said = Said(called, tuple(answers), tuple(likely), model.tokenizer)
-    del model
+    del model, net
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -104,7 +105,8 @@ def check_lengths(
 ) -> None:
     """Nothing is cut to fit. Raises InputError that names the first question which, with its answer, is longer than
     the window, and OstinatoError for a tokenizer that makes tokens which the model does not know."""
-    known = model.model.get_input_embeddings().num_embeddings
+    net: Any = model.model
+    known = net.get_input_embeddings().num_embeddings
     window = window_of(model, engine)
     for row, (prompt, reference) in enumerate(zip(prompts, references, strict=True)):
         named = f"test row {questions.ids[row]} ({shortened(questions.last_user(row), 60)!r})"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.evaluate.text.answers import batches, end_tokens, halving, left_padded, padding
 
@@ -26,9 +26,10 @@ class Likelihood:
 
 def encode_reference(model: "LanguageModel", reference: str) -> list[int]:
     """The tokens that the model would have to say: the text and the token that ends it."""
-    end = model.tokenizer.eos_token_id
+    tokenizer: Any = model.tokenizer
+    end = tokenizer.eos_token_id
     return [
-        *model.tokenizer(reference, add_special_tokens=False)["input_ids"],
+        *tokenizer(reference, add_special_tokens=False)["input_ids"],
         *([end] if end is not None else end_tokens(model)[:1]),
     ]
 
@@ -80,6 +81,7 @@ def _last_logits(
     model: "LanguageModel", ids: "torch.Tensor", mask: "torch.Tensor", positions: "torch.Tensor", keep: int
 ) -> "torch.Tensor":
     """The last ``keep`` positions' logits, (rows, keep, vocabulary); computed for no others where the model can."""
-    asked = {"logits_to_keep": keep} if model.model._supports_logits_to_keep() else {}
-    out = model.model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, **asked)
+    net: Any = model.model
+    asked = {"logits_to_keep": keep} if net._supports_logits_to_keep() else {}
+    out = net(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, **asked)
     return out.logits[:, -keep:]
