@@ -1,5 +1,6 @@
 """The step of a language model: who is better on the same questions, and what refuses."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -9,9 +10,15 @@ from evaluate_text.conftest import ANSWERS, CHECKS, conversation
 from kfp import dsl
 
 from components.evaluate.component import evaluate
+from components.evaluate.text.answers import Answer
+from components.evaluate.text.contenders import Said
+from components.evaluate.text.likelihood import Likelihood
+from components.evaluate.text.rows import Questions
+from components.evaluate.text.steps import Heard, warnings
 from components.evidence import Verdict
 from components.serving.sample import Sample
 from training.errors import InputError, OstinatoError
+from training.spec import QualitySpec
 
 BY_WORDS = [{"kind": "absolute", "metric": "token_f1", "min": 0.8}]
 QUALITY = ["token_f1 at least 0.8", "token_f1 against champion", "rouge_l by topic"]
@@ -163,3 +170,16 @@ def test_the_component_judges_what_is_said_where_the_task_is_generation(case):
         assert found[f"{one.role}_token_f1"] == one.metrics["token_f1"].value
     assert "confusionMatrix" not in json.loads((out / "curves").read_text())
     assert {path.name for path in out.iterdir()} == {*outputs}
+
+
+def test_an_answer_that_changes_when_it_is_asked_alone_is_a_warning():
+    questions = Questions(("q0", "q1"), ([], []), ("a", "b"), pl.DataFrame())
+    answers = (Answer("a", True), Answer("b", True))
+    said = Said("the candidate", answers, (Likelihood(1.0, 1),) * 2, None, ("a", "other"))
+    quality = QualitySpec.model_validate({"metric": "token_f1", "checks": BY_WORDS})
+    heard = Heard(questions, (), {"candidate": said}, {}, "")
+    assert [one[:62] for one in warnings(heard, quality)] == [
+        "1 of 2 sampled questions are answered in other words when they"
+    ]
+    same = Heard(questions, (), {"candidate": dataclasses.replace(said, alone=("a", "b"))}, {}, "")
+    assert warnings(same, quality) == ()

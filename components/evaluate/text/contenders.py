@@ -26,6 +26,8 @@ class Said:
     answers: tuple[Answer, ...]
     likelihoods: tuple[Likelihood, ...]
     tokenizer: Any
+    alone: tuple[str, ...] = ()
+    """Of the sampled questions, asked one at a time as a server is; rounding may make them other than in a batch."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -47,9 +49,14 @@ def open_entrant(folder: Path, entrant: Entrant) -> Entrant:
     return replace(entrant, digest=model_digest(folder))
 
 
-def ask(entrant: Entrant, questions: Questions, decoding: Decoding, engine: EngineSpec) -> Said:
-    """Load candidate or champion, let it answer, and free it. Raises OstinatoError if it does not load or gives
-    likelihoods that are no numbers, InputError for a question that does not fit its window."""
+def ask(
+    entrant: Entrant, questions: Questions, decoding: Decoding, engine: EngineSpec, sampled: Sequence[int] = ()
+) -> Said:
+    """Load candidate or champion, let it answer, and free it. sampled: rows that are asked alone as well.
+
+    Raises OstinatoError if it does not load or gives likelihoods that are no numbers, InputError for a question that
+    does not fit its window.
+    """
     from components.train.language_model import load_language_model
 
     try:
@@ -58,7 +65,7 @@ def ask(entrant: Entrant, questions: Questions, decoding: Decoding, engine: Engi
         raise
     except OstinatoError as error:
         raise OstinatoError(f"{entrant.called} can't be loaded: {error}. {entrant.fix}") from error
-    return _ask_and_free(model, entrant.called, questions, decoding, engine)
+    return _ask_and_free(model, entrant.called, questions, decoding, engine, sampled)
 
 
 def ask_base(folder: Path, tokenizer: Any, questions: Questions, decoding: Decoding, engine: EngineSpec) -> Said:
@@ -71,7 +78,12 @@ def ask_base(folder: Path, tokenizer: Any, questions: Questions, decoding: Decod
 
 
 def _ask_and_free(
-    model: "LanguageModel", called: str, questions: Questions, decoding: Decoding, engine: EngineSpec
+    model: "LanguageModel",
+    called: str,
+    questions: Questions,
+    decoding: Decoding,
+    engine: EngineSpec,
+    sampled: Sequence[int] = (),
 ) -> Said:
     import torch
 
@@ -86,7 +98,8 @@ def _ask_and_free(
     answers = answer_prompts(model, prompts, decoding)
     seconds = time.monotonic() - began
     print(f"{called} answered {len(answers)} questions in {seconds:.1f} s ({len(answers) / seconds:.1f} a second)")
-    said = Said(called, tuple(answers), tuple(likely), model.tokenizer)
+    alone = answer_prompts(model, [prompts[row] for row in sampled], decoding, batch_tokens=1)
+    said = Said(called, tuple(answers), tuple(likely), model.tokenizer, tuple(answer.text for answer in alone))
     del model, net
     gc.collect()
     if torch.cuda.is_available():

@@ -123,7 +123,10 @@ def hear(
     models = [open_entrant(candidate, Entrant("candidate", "", "", candidate))]
     if has_champion(champion, version):
         models.append(open_entrant(champion, Entrant("champion", version, "", champion)))
-    said: dict[str, Said] = {one.role: ask(one, questions, quality.decoding, serving.engine) for one in models}
+    said: dict[str, Said] = {}
+    for one in models:
+        sampled = sampled_rows(questions, quality) if one.role == "candidate" else ()
+        said[one.role] = ask(one, questions, quality.decoding, serving.engine, sampled)
     name = ""
     if quality.baseline:
         spec = BaseModelSpec.model_validate_json(base_model)
@@ -173,18 +176,22 @@ def gather_evidence(model: str, quality: QualitySpec, heard: Heard) -> Evidence:
 
 
 def draw_sample(model: str, quality: QualitySpec, serving: ServingSpec, heard: Heard) -> Sample:
-    """Seeded questions with what the candidate answered, for the proof."""
-    rows = sample_positions(heard.questions.count, quality.servable.rows_for("generation"))
-    texts = heard.said["candidate"].texts
+    """Seeded questions with what the candidate answered to each alone, for the proof: a server is asked one by one."""
+    rows = sampled_rows(heard.questions, quality)
     return Sample(
         model=model,
         task="generation",
         model_digest=heard.models[0].digest,
         columns={"messages": tuple([dict(one) for one in heard.questions.prompts[row]] for row in rows)},
-        expected=tuple(texts[row] for row in rows),
+        expected=heard.said["candidate"].alone,
         tolerance=quality.servable.tolerance_for(serving.model_format),
         decoding=quality.decoding,
     )
+
+
+def sampled_rows(questions: Questions, quality: QualitySpec) -> list[int]:
+    """Positions of the seeded questions of the proof."""
+    return sample_positions(questions.count, quality.servable.rows_for("generation")).tolist()
 
 
 def answer_rows(heard: Heard) -> tuple[AnswerRow, ...]:
@@ -235,6 +242,13 @@ def warnings(heard: Heard, quality: QualitySpec) -> tuple[str, ...]:
             found.append(
                 f"{said.cut} of {heard.questions.count} answers of {said.called} were cut at "
                 f"{quality.decoding.max_new_tokens} tokens (quality.decoding.max_new_tokens)"
+            )
+        rows = sampled_rows(heard.questions, quality) if said.alone else []
+        flipped = sum(said.texts[row] != one for row, one in zip(rows, said.alone, strict=True))
+        if flipped:
+            found.append(
+                f"{flipped} of {len(rows)} sampled questions are answered in other words when they are asked alone: "
+                "rounding differs with the batch; serving.engine.dtype float32 rounds less"
             )
         if role == "champion" and _tokens(said) != _tokens(heard.said["candidate"]):
             found.append(
