@@ -46,11 +46,9 @@ def one(messages: list[dict[str, str]], tokenizer: Any, limit: int = 256) -> Exa
     return tokenise([messages], tokenizer, Window(limit, "hyperparameters.max_length"))[0]
 
 
-def refused(
-    conversations: Conversations, tokenizer: Any, window: Window = Window(256, "hyperparameters.max_length")
-) -> str:
+def refused(conversations: Conversations, tokenizer: Any, limit: int = 256) -> str:
     with pytest.raises(InputError) as caught:
-        tokenise(conversations, tokenizer, window)
+        tokenise(conversations, tokenizer, Window(limit, "hyperparameters.max_length"))
     return str(caught.value)
 
 
@@ -117,7 +115,7 @@ def test_a_conversation_longer_than_the_limit_is_named_with_its_tokens(tokenizer
     tokenizer.chat_template = CHAT_TEMPLATE
     long = asked("How long? " * 30, "Long.")
     tokens = len(one(long, tokenizer, 10_000).input_ids)
-    message = refused([asked("Why?", "So."), long], tokenizer, Window(tokens - 1, "hyperparameters.max_length"))
+    message = refused([asked("Why?", "So."), long], tokenizer, tokens - 1)
     assert f"conversation 1 ('How long? How long? How long? How long? …') has {tokens} tokens" in message
     assert f"hyperparameters.max_length allows {tokens - 1}" in message
     assert len(one(long, tokenizer, tokens).input_ids) == tokens

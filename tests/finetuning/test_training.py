@@ -50,7 +50,8 @@ def test_a_full_training_learns_and_leaves_a_whole_hugging_face_folder(full: Pat
     assert before.keys() == after.keys() and not any(before[name].equal(after[name]) for name in before)
     others = {path.name: path.read_bytes() for path in base.iterdir() if path.suffix != ".safetensors"}
     assert {name: (full / name).read_bytes() for name in others} == others
-    model, found = AutoModelForCausalLM.from_pretrained(full, output_loading_info=True)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(full, output_loading_info=True)
+    _, found = loaded
     assert not found["missing_keys"] and not found["unexpected_keys"]
     assert AutoTokenizer.from_pretrained(full).chat_template
 

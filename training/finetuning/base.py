@@ -95,7 +95,7 @@ def load_base(base: Path, options: "FineTuning", precision: Literal["bf16", "fp3
     import torch
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM
-    from transformers.utils import is_flash_attn_2_available
+    from transformers.utils.import_utils import is_flash_attn_2_available
 
     if options.attention == "flash_attention_2" and not is_flash_attn_2_available():
         raise InputError(
@@ -114,9 +114,10 @@ def load_base(base: Path, options: "FineTuning", precision: Literal["bf16", "fp3
         "output_loading_info": True,
     }
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(base, **arguments)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(base, **arguments)
     except SafetensorError as error:
         raise InputError(f"the weights of {base} can't be read: {error}; fetch them again") from error
+    model, found = loaded
     wrong = sorted(found["missing_keys"]) or sorted(map(str, found["mismatched_keys"]))
     if wrong:
         raise InputError(f"the weights of {base} don't fit its config.json: {len(wrong)} wrong, such as {wrong[0]}")

@@ -33,7 +33,7 @@ def add_answer_loss(model: "PreTrainedModel") -> None:
         hidden = model.base_model(*args, use_cache=False, **kwargs).last_hidden_state[:, :-1]
         following = labels[:, 1:]
         learned = following != IGNORED
-        head = model.get_output_embeddings()
+        head: Any = model.get_output_embeddings()
         weight, bias = head.weight, head.bias
         if isinstance(weight, DTensor):
             weight, bias = weight.full_tensor(), bias.full_tensor() if bias is not None else None

@@ -53,6 +53,8 @@ def write_log(place: Place, history: Sequence[Mapping[str, Any]], facts: Mapping
         "loss": [entry["loss"] for entry in steps],
         "learning_rate": [entry["learning_rate"] for entry in steps],
         "held_out_loss": held,
+        "step_tokens": [entry["tokens"] for entry in steps],
+        "step_seconds": [entry["seconds"] for entry in steps],
         "tokens": sum(entry["tokens"] for entry in steps),
         "seconds": sum(entry["seconds"] for entry in steps),
     }

@@ -48,7 +48,9 @@ def arguments(
     pass_steps: int,
     folder: str,
 ) -> "SFTConfig":
-    """Of the trainer; making them joins the other processes, if there are any. share: conversations of a forward pass; pass_steps: steps of one pass over the data."""
+    """Of the trainer; making them joins the other processes, if there are any.
+
+    share: conversations of a forward pass; pass_steps: steps of one pass over the data."""
     import torch
     from trl.trainer.sft_config import SFTConfig
 
@@ -104,7 +106,7 @@ def arguments(
         from torch.distributed.fsdp import MixedPrecisionPolicy
 
         # accelerate's own policy would also round the loss and the summed gradients to bf16.
-        policy = MixedPrecisionPolicy(torch.bfloat16, reduce_dtype=torch.float32, output_dtype=torch.float32)
+        policy: Any = MixedPrecisionPolicy(torch.bfloat16, reduce_dtype=torch.float32, output_dtype=torch.float32)
         settings.fsdp_plugin_args["mixed_precision_policy"] = policy
     return settings
 

@@ -13,18 +13,18 @@ from training.finetuning.place import seal
 
 if TYPE_CHECKING:
     import torch
-    from trl.trainer.sft_trainer import SFTTrainer as Base
 
     from training.finetuning.answers import Conversation
-else:
-    Base = object
+
+Base: Any = object
+"""TRL's SFTTrainer, whose import takes seconds: `answer_trainer` puts it behind the class."""
 
 LINES = 20
 """Progress lines of a whole training, at most."""
 
 
 class AnswerTraining(Base):
-    """What differs from SFTTrainer, which stands behind this class in `answer_trainer`'s."""
+    """What differs from SFTTrainer."""
 
     given: "Sequence[Conversation]"
     """All conversations, by number."""
