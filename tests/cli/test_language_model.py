@@ -95,6 +95,7 @@ def test_what_decides_a_step_changes_its_key(guide: Path) -> None:
     spec = yaml.safe_load((guide / "spec.yaml").read_text())
     judge = {"url": "http://judge/v1", "model": "big", "rubric": "Be right.", "labels": "labels.jsonl"}
     spec["quality"] |= {"judge": judge}
+    spec["quality"]["checks"].append({"kind": "judge"})
     (guide / "spec.yaml").write_text(yaml.safe_dump(spec))
 
     def changed(by: Callable[[], object]) -> set[str]:

@@ -160,6 +160,19 @@ def test_the_loss_curve_comes_with_the_result(guide: Guide, tmp_path: Path) -> N
     assert guide.train(tmp_path / "same", method="prompt").loss == ()
 
 
+def test_the_projects_own_fine_tuning_makes_such_a_folder(guide: Guide, tmp_path: Path) -> None:
+    from pipelines.new import create_model
+
+    (tmp_path / "talk.jsonl").write_text("".join(json.dumps({"messages": one}) + "\n" for one in CONVERSATIONS))
+    made = create_model(guide.root, "made", "generation", tmp_path / "talk.jsonl", None, None, None)
+    (guide.folder / "model.py").write_text((made / "model.py").read_text())
+    given = {"method": "lora", "max_steps": 2, "batch_size": 2, "max_length": 128, "lora_rank": 2, "precision": "fp32"}
+    trained = guide.train(tmp_path / "out", **given)
+    assert [step for step, _ in trained.loss] == [1, 2]
+    assert load_language_model(tmp_path / "out").facts["method"] == "lora"
+    assert list((guide.root / ".ostinato" / "training").iterdir()) == []
+
+
 def test_a_long_loss_curve_is_thinned_out_and_keeps_its_end(tmp_path: Path) -> None:
     from components.train.generation import CURVE_POINTS, loss_curve
     from components.train.language_model import Result
