@@ -34,8 +34,9 @@ def test_a_model_that_learned_the_answers_beats_base_and_champion(better):
     assert metrics(better.verdict, "candidate")["exact_match"] == 1.0
     assert metrics(better.verdict, "champion")["token_f1"] < 0.3
     assert metrics(better.verdict, "baseline")["perplexity"] > metrics(better.verdict, "champion")["perplexity"]
-    wanted = {check.name: check.status for check in better.verdict.checks if check.kind != "servable"}
-    assert set(wanted.values()) == {"passed"} and len(wanted) == len(CHECKS)
+    states = {check.name: check.status for check in better.verdict.checks}
+    assert set(states.values()) == {"passed"} and len(states) == len(CHECKS) + 1
+    assert better.verdict.decision == "pass" and "The candidate may replace version 7." in better.page
 
 
 def test_a_model_that_learned_shuffled_answers_is_rejected(worse):
@@ -151,20 +152,25 @@ def test_a_perplexity_that_is_no_number_is_an_error_that_names_the_row(case, tmp
         case.run(broken, checks=BY_WORDS)
 
 
-def test_the_component_judges_what_is_said_where_the_task_is_generation(case):
+def test_the_component_judges_what_is_said_and_a_judge_that_is_down_refuses(case, monkeypatch):
     """The component hands KFP the decision and the metrics, and no curves."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
     out = case.root / "out"
     out.mkdir()
     kinds = {"verdict": dsl.Artifact, "report": dsl.HTML, "evidently": dsl.HTML, "metrics": dsl.Metrics}
     kinds |= {"curves": dsl.ClassificationMetrics, "sample": dsl.Artifact}
     outputs = {name: kind(name=name, uri=str(out / name)) for name, kind in kinds.items()}
-    given = case.given(case.models.good, case.models.shuffled, checks=BY_WORDS)
+    judge = {"url": "http://127.0.0.1:9/v1", "model": "nobody", "rubric": "better", "timeout_s": 1}
+    checks = [*BY_WORDS, {"kind": "judge"}]
+    given = case.given(case.models.good, case.models.shuffled, checks=checks, judge=judge)
     given = {name: value for name, value in given.items() if not name.endswith("_file")}
     inputs = {"data": dsl.Dataset(uri=str(given.pop("data")))}
     inputs |= {name: dsl.Model(uri=str(given.pop(name))) for name in ("candidate", "champion")}
     (decision,) = evaluate.python_func(task="generation", **given, **inputs, **outputs)
     verdict = Verdict.read(out / "verdict")
-    assert decision == verdict.decision == outputs["verdict"].metadata["decision"]
+    assert decision == verdict.decision == outputs["verdict"].metadata["decision"] == "reject"
+    assert [(check.kind, check.status) for check in verdict.refusals] == [("judge", "undecided")]
+    assert verdict.judges[0].failure and "judge_champion_win_rate" not in outputs["metrics"].metadata
     found = outputs["metrics"].metadata
     for one in verdict.contenders:
         assert found[f"{one.role}_token_f1"] == one.metrics["token_f1"].value
