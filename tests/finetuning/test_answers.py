@@ -43,12 +43,12 @@ def tokenizer(base: Path) -> Any:
 
 
 def one(messages: list[dict[str, str]], tokenizer: Any, limit: int = 256) -> Example:
-    return tokenise([messages], tokenizer, Window(limit, "hyperparameters.max_length"))[0]
+    return tokenise([messages], tokenizer, Window(limit, "hyperparameters.max_length", "raise it"))[0]
 
 
 def refused(conversations: Conversations, tokenizer: Any, limit: int = 256) -> str:
     with pytest.raises(InputError) as caught:
-        tokenise(conversations, tokenizer, Window(limit, "hyperparameters.max_length"))
+        tokenise(conversations, tokenizer, Window(limit, "hyperparameters.max_length", "raise it"))
     return str(caught.value)
 
 

@@ -76,7 +76,11 @@ def test_the_models_own_window_bounds_a_conversation(
     config = json.loads((broken / "config.json").read_text())
     (broken / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 20}))
     message = refused(conversations, broken, tmp_path / "work")
-    assert "the model's window (max_position_embeddings" in message and "allows 20" in message
+    assert (
+        "the model's window (max_position_embeddings" in message
+        and "allows 20" in message
+        and "take a base model" in message
+    )
 
 
 def test_flash_attention_where_it_is_not_installed_is_refused(

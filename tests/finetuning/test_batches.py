@@ -12,7 +12,7 @@ from training.finetuning.batches import Collator, hold_out, order, pack
 
 @pytest.fixture(scope="module")
 def examples(base: Path, conversations: Conversations) -> list[Example]:
-    return tokenise(conversations, load_tokenizer(base), Window(512, ""))
+    return tokenise(conversations, load_tokenizer(base), Window(512, "", ""))
 
 
 def rows(examples: list[Example]) -> list[dict]:

@@ -124,7 +124,7 @@ def test_the_loss_is_the_mean_over_the_answers_tokens(base: Path, conversations:
     from training.finetuning.batches import order
 
     model = AutoModelForCausalLM.from_pretrained(base)
-    examples = tokenise(conversations, load_tokenizer(base), Window(256, ""))
+    examples = tokenise(conversations, load_tokenizer(base), Window(256, "", ""))
     summed, tokens = 0.0, 0
     for index in order(len(examples), 8, seed=0):
         labels = torch.tensor([examples[index].labels])
@@ -145,7 +145,7 @@ def test_our_loss_and_its_gradient_are_those_of_trls_own_head(base: Path, conver
     from training.finetuning.batches import Collator
     from training.finetuning.head import add_answer_loss
 
-    examples = tokenise(conversations, load_tokenizer(base), Window(256, ""))
+    examples = tokenise(conversations, load_tokenizer(base), Window(256, "", ""))
     rows = [{"number": one.number, "input_ids": one.input_ids, "labels": one.labels} for one in examples]
     batch = Collator(padding=0, packing=True)(rows)
     inputs = {name: batch[name] for name in ("input_ids", "labels", "position_ids")}

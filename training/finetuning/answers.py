@@ -28,10 +28,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Window:
-    """How long a conversation may be, in tokens, and what says so."""
+    """How long a conversation may be, in tokens, what says so, and what to do about a longer one."""
 
     tokens: int
     reason: str
+    fix: str
 
 
 def tokenise(
@@ -58,7 +59,7 @@ def _example(number: int, messages: Conversation, tokenizer: Any, window: Window
     if len(ids) > window.tokens:
         raise InputError(
             f"{where} has {len(ids)} tokens, and {window.reason} allows {window.tokens}: "
-            "shorten or leave out the conversation, or raise the limit"
+            f"shorten the conversation or leave it out, or {window.fix}"
         )
     labels = [IGNORED] * len(ids)
     for start, end in spans:

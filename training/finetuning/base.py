@@ -56,8 +56,9 @@ def window_of(base: Path, options: "FineTuning") -> Window:
     config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     own = getattr(config.get_text_config(), "max_position_embeddings", None) or options.max_length
     if own < options.max_length:
-        return Window(own, f"the model's window (max_position_embeddings of {base / 'config.json'})")
-    return Window(options.max_length, "hyperparameters.max_length")
+        reason = f"the model's window (max_position_embeddings of {base / 'config.json'})"
+        return Window(own, reason, "take a base model with a longer one")
+    return Window(options.max_length, "hyperparameters.max_length", f"raise it, up to the model's own window of {own}")
 
 
 def precision_of(wanted: Literal["auto", "bf16", "fp32"]) -> Literal["bf16", "fp32"]:

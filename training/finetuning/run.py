@@ -44,13 +44,13 @@ def fine_tune(conversations: Sequence[Conversation], base: Path, options: FineTu
     need_llm_extra("fine-tuning")
     check_base(base)
     check_devices(options)
-    tokenise(conversations, load_tokenizer(base), window_of(base, options))
     place = place_for(conversations, base, options, seed, precision_of(options.precision), work)
     launched = world_size()
     with alone(place) if launched is None else nullcontext():
         if place.result.is_dir():
             print(f"{place.result} was trained before", flush=True)
         elif launched is None and options.processes > 1:
+            tokenise(conversations, load_tokenizer(base), window_of(base, options))
             launch(conversations, base, options, seed, place)
         else:
             train_here(conversations, base, options, seed, place)
