@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 START_S = 60.0
 """How long our own server may take until it answers its first inference."""
 STOP_S = 5.0
+ENDING_S = 2.0
+"""How long after a lost answer the end of the process is waited for."""
 HELLO = ({"role": "user", "content": "Hello"},)
 """The first question to a language model, unless one is given."""
 
@@ -47,6 +49,10 @@ class Served:
     """Returns the exit code of the process when it has ended."""
     openai: str = ""
     """Base URL of its OpenAI routes, where it has them."""
+
+
+class Ended(OstinatoError):
+    """The server's process has ended; the text has its exit code and its last words."""
 
 
 @contextmanager
@@ -94,6 +100,11 @@ def serving(
             cold_start_s = time.perf_counter() - began
             ran, grpc = _ran(runtime, start, url), f"127.0.0.1:{ports[1]}"
             yield Served(url, grpc, name, cold_start_s, process.pid, ran, process.wait, openai)
+        except OstinatoError as error:
+            code = _ended(process)
+            if code is None or isinstance(error, Ended):
+                raise
+            raise Ended(f"{error}; the server of {name} ended with exit code {code}: {_said(log)}") from error
         finally:
             _end(process)
 
@@ -157,7 +168,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, name: str, wit
         except subprocess.TimeoutExpired:
             pass
         else:
-            raise OstinatoError(f"the server of {name} ended with exit code {code}: {_said(log)}")
+            raise Ended(f"the server of {name} ended with exit code {code}: {_said(log)}")
         try:
             if requests.get(url, timeout=1).status_code == 200:
                 return
@@ -165,6 +176,14 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, name: str, wit
             pass  # not listening yet
         if time.perf_counter() > end:
             raise OstinatoError(f"the server of {name} was not ready within {within_s:g} s: {_said(log)}")
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit code of a process that is ending, None for one that goes on."""
+    try:
+        return process.wait(ENDING_S)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _said(log: IO[bytes]) -> str:

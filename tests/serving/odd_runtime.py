@@ -6,6 +6,7 @@ It knows the answers of :mod:`serving.talkers`; a token is a word with the space
 """
 
 import json
+import os
 import re
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,6 +52,9 @@ class OddRuntime(BaseHTTPRequestHandler):
         return self._whole("text_completion", {"text": "on"}, "length", 1, 1)
 
     def _chat(self, body: dict[str, Any]) -> None:
+        if self.fault == "dies" and body.get("max_tokens", 0) > 1:
+            print("out of memory", file=sys.stderr, flush=True)
+            os._exit(7)
         read = body["messages"]
         if self.fault == "system message":
             read = [one for one in read if one["role"] != "system"]

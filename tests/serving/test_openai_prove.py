@@ -121,6 +121,11 @@ def test_a_runtime_that_answers_with_500_is_a_failure_with_its_words(odd: Any, t
     assert judge_servable(proof, "generation").status == "failed"
 
 
+def test_a_runtime_that_dies_on_the_way_is_a_failure_with_its_last_words(odd: Any, talker: Path) -> None:
+    proof = odd("dies", sample_of(talker))
+    assert "the server of guide ended with exit code 7: out of memory" in proof.failure
+
+
 def test_a_runtime_that_never_gets_ready_is_a_failure(odd: Any, talker: Path) -> None:
     proof = odd("never ready", sample_of(talker), within_s=0.5)
     assert "was not ready within 0.5 s" in proof.failure
