@@ -1,11 +1,11 @@
 """Answers a second: batches of similar length against one question at a time.
 
-    python benchmarks/judging.py --model FOLDER [--questions 64] [--max-new-tokens 64] [--repeat 3]
+    python benchmarks/judging.py [--model FOLDER] [--questions 64] [--max-new-tokens 64] [--repeat 3]
         [--dtype float32] [--batch-tokens 16384] [--threads N] [--json FILE]
 
-FOLDER is a language model in Hugging Face's layout with a chat template. Both sides use the same loaded model, the
-same questions, of mixed length, and the same greedy decoding; they take turns, and each figure is the median of
-``--repeat`` turns after one that is not counted. Runs on a GPU where there is one.
+FOLDER is a language model in Hugging Face's layout with a chat template, the base model of llm-qa unless given. Both
+sides use the same loaded model, the same questions, of mixed length, and the same greedy decoding; they take turns, and
+each figure is the median of ``--repeat`` turns after one that is not counted. Runs on a GPU where there is one.
 
 Another batch rounds otherwise, and a token that flips changes the rest of its answer. Such answers are counted; in
 float32 more than 1 in 20 of them fails the run, since that would be no rounding.
@@ -17,11 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frameworks import ROOT
 from measure import machine, median, say, table, write_json
 
 from components.evaluate.text.answers import BATCH_TOKENS, answer_all
 from components.evaluate.text.rows import Messages
+from components.stores.base_model import fetch_base_model
 from components.train.language_model import LanguageModel, load_language_model
+from training.folder import model_folder, model_spec
 from training.spec import Decoding
 
 TOPICS = ("a release", "a canary", "drift", "a registry", "a seasonal baseline", "a tokenizer", "rollback", "a queue")
@@ -67,9 +70,15 @@ def measure(model: LanguageModel, prompts: list[Messages], decoding: Decoding, s
     return seconds, answers
 
 
+def base_model() -> Path:
+    spec = model_spec(ROOT, "llm-qa").training.base_model
+    assert spec
+    return fetch_base_model(spec, model_folder(ROOT, "llm-qa"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Answers a second, batched against one by one.")
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model", type=Path, help="a Hugging Face folder; the base model of llm-qa unless given")
     parser.add_argument("--questions", type=int, default=64)
     parser.add_argument("--max-new-tokens", type=int, default=64)
     parser.add_argument("--repeat", type=int, default=3)
@@ -83,7 +92,7 @@ def main() -> None:
 
     if given.threads:
         torch.set_num_threads(given.threads)
-    model = load_language_model(given.model, given.dtype)
+    model = load_language_model(given.model or base_model(), given.dtype)
     net: Any = model.model
     net.to("cuda" if torch.cuda.is_available() else "cpu")
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"

@@ -62,6 +62,13 @@ BENCHMARKS = (
         "From the start of the process to the first answer, with the model `trees` and files that were read before. "
         "Each gate and each pod pays it once.",
     ),
+    Benchmark("finetuning", "Fine-tuning", "Training tokens a second on conversations of mixed length."),
+    Benchmark(
+        "judging",
+        "Answers of a language model",
+        "The same questions to the base model of llm-qa, one by one and in batches.",
+        ("--questions", "32", "--max-new-tokens", "32"),
+    ),
     Benchmark("engine", "The local engine", "Five trivial steps: what running a package costs."),
     Benchmark(
         "imports",

@@ -10,9 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from odd_servers import LoopbackServer, running, send
 from openai.types.chat import ChatCompletion, ChatCompletionMessage
 from openai.types.chat.chat_completion import Choice
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
@@ -92,28 +93,17 @@ def refused(code: int, message: str) -> Status:
 
 @contextmanager
 def judge_server(judge: Judge) -> Iterator["JudgeServer"]:
-    server = JudgeServer(judge)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with running(JudgeServer(judge)) as server:
         yield server
-    finally:
-        server.let_go.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class JudgeServer(ThreadingHTTPServer):
-    daemon_threads = True
-
+class JudgeServer(LoopbackServer):
     def __init__(self, judge: Judge) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.judge = judge
         self.asked: list[Asked] = []
-        self.let_go = threading.Event()
         self.counting = threading.Lock()
-        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+        self.url += "/v1"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -141,13 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, _completion(answer, body["model"]))
 
     def _send(self, status: int, content: Any, kind: str = "") -> None:
-        kind = kind or ("text/html" if isinstance(content, str) else "application/json")
-        body = (content if isinstance(content, str) else json.dumps(content)).encode()
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        send(self, status, content, kind or ("text/html" if isinstance(content, str) else "application/json"))
 
 
 def _completion(answer: str | ChatCompletionMessage, model: str) -> dict[str, Any]:

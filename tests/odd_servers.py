@@ -5,24 +5,26 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 DESCRIBED = {"name": "shop", "inputs": [{"name": "price", "datatype": "FP64", "shape": [-1]}]}
 Answer = Callable[[BaseHTTPRequestHandler], None]
+Server = TypeVar("Server", bound="LoopbackServer")
 
 
 def says(status: int, content: Any, kind: str = "application/json") -> Answer:
     """An answer with a body: text as it is, else JSON."""
 
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        body = (content if isinstance(content, str) else json.dumps(content)).encode()
-        handler.send_response(status)
-        handler.send_header("content-type", kind)
-        handler.send_header("content-length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
+    return lambda handler: send(handler, status, content, kind)
 
-    return answer
+
+def send(handler: BaseHTTPRequestHandler, status: int, content: Any, kind: str) -> None:
+    body = (content if isinstance(content, str) else json.dumps(content)).encode()
+    handler.send_response(status)
+    handler.send_header("content-type", kind)
+    handler.send_header("content-length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
 
 
 def forecasts(*values: Any) -> Answer:
@@ -44,7 +46,13 @@ def is_cut_off(handler: BaseHTTPRequestHandler) -> None:
 @contextmanager
 def odd_server(*answers: Answer, described: Sequence[Answer] = (says(200, DESCRIBED),)) -> Iterator["OddServer"]:
     """A server that gives these answers to inferences, and those to requests for the description; the last for ever."""
-    server = OddServer(answers, described)
+    with running(OddServer(answers, described)) as server:
+        yield server
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """The server in a thread; at the end nobody waits any longer."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -56,16 +64,22 @@ def odd_server(*answers: Answer, described: Sequence[Answer] = (says(200, DESCRI
         thread.join()
 
 
-class OddServer(ThreadingHTTPServer):
+class LoopbackServer(ThreadingHTTPServer):
     daemon_threads = True
 
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.let_go = threading.Event()
+        """Set when the server goes down: what hangs until then waits for it."""
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class OddServer(LoopbackServer):
     def __init__(self, answers: Sequence[Answer], described: Sequence[Answer]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.answers = {"POST": list(answers), "GET": list(described)}
         self.bodies: list[Any] = []
         """Of the inferences that were asked for."""
-        self.let_go = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}"
 
     def hangs(self, handler: BaseHTTPRequestHandler) -> None:
         """An answer that does not come while the server is up."""

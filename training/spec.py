@@ -14,6 +14,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, mode
 
 from training.data_spec import Column, DataSpec, KeySplit, TestSet, TimeSplit
 from training.errors import InputError, did_you_mean
+from training.finetuning.options import FineTuning
 from training.generation_spec import BaseModelSpec, ConversationSpec, Decoding, EngineSpec, JudgeSpec
 from training.language_serving import check_adapter_is_served
 from training.quality_spec import (
@@ -96,9 +97,6 @@ ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_le
 """KServe labels pods with `isvc.NAME-predictor`, and a label has at most 63 characters."""
 
 
-DEFAULT_LORA_RANK = 16
-
-
 class TrainingSpec(Section):
     """How the model is fitted."""
 
@@ -109,7 +107,7 @@ class TrainingSpec(Section):
     seed: int = 0
     base_model: BaseModelSpec | None = None
     """What a language model starts from."""
-    system_prompt: Annotated[str, Field(pattern=r"^(prompts/[A-Za-z0-9][-A-Za-z0-9_./]*\.md)?$")] = ""
+    system_prompt: Annotated[str, Field(pattern=r"^(prompts/([-A-Za-z0-9_]+/)*[-A-Za-z0-9_]+\.md)?$")] = ""
     """A file in the model's folder, such as `prompts/system.md`. It is written into the chat template, so that every
     runtime gives it to the model where a caller sends no system message; the training conversations get it too."""
     adapter: Literal["merged", "separate"] = "merged"
@@ -123,8 +121,9 @@ class TrainingSpec(Section):
     @property
     def lora_rank(self) -> int:
         """Of a LoRA adapter, by the hyperparameter of that name; what a fine-tuning takes unless it is given."""
-        rank = self.hyperparameters.get("lora_rank", DEFAULT_LORA_RANK)
-        return rank if isinstance(rank, int) else DEFAULT_LORA_RANK
+        usual = FineTuning().lora_rank
+        rank = self.hyperparameters.get("lora_rank", usual)
+        return rank if isinstance(rank, int) else usual
 
 
 class ReleaseSpec(Section):

@@ -147,7 +147,7 @@ def _not_measured(
 
 
 def _over(served: ServingProof) -> str:
-    return f"protocol {served.protocol.upper()}"
+    return "OpenAI's protocol" if served.protocol == "openai" else f"protocol {served.protocol.upper()}"
 
 
 def _status(passed: bool) -> Literal["passed", "failed"]:

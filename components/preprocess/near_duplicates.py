@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from training.errors import InputError
+from training.llm_extra import need_llm_extra
 
 if TYPE_CHECKING:
     from datasketch import MinHash
@@ -103,11 +103,7 @@ def _stable_hash(word: str) -> int:
 
 @cache
 def _datasketch() -> Any:
-    try:
-        import datasketch
-    except ImportError as error:
-        raise InputError(
-            "conversations are compared with datasketch, which is not installed: make llm, or pip install "
-            "'ostinato[llm]'"
-        ) from error
+    need_llm_extra("comparing conversations", ["datasketch"])
+    import datasketch
+
     return datasketch

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from training.errors import InputError, OstinatoError
+from training.llm_extra import need_llm_extra
 
 if TYPE_CHECKING:
     from training.spec import Decoding
@@ -82,12 +83,9 @@ class ChatModel:
     """
 
     def __init__(self, base_url: str, model: str, timeout_s: float = TIMEOUT_S) -> None:
-        try:
-            import openai
-        except ImportError as error:
-            raise InputError(
-                "the openai package is not installed: pip install 'ostinato[llm]' (in a checkout: make llm)"
-            ) from error
+        need_llm_extra("asking a language model", ["openai"])
+        import openai
+
         self.base_url, self.model = base_url.rstrip("/"), model
         self._timeout = timeout_s
         http = openai.DefaultHttpxClient(trust_env=False)

@@ -19,8 +19,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("app_chat"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
+    """Not for the whole session: while playwright runs, its event loop does, and no test can start one of its own."""
     if reason := chromium.missing():
         pytest.skip(reason)
     with chromium.running() as browser:

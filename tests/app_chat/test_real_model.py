@@ -1,18 +1,14 @@
 """The chat with a real language model behind a real server: a tiny untrained one, so that what it says has no sense."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from chatting import WAIT_S, chat_process, messages, read_events
-from servers import free_port, wait_until_healthy
+from chatting import MODEL, WAIT_S, chat_process, messages, read_events
 from tiny_models import tiny_model
+
+from components.serving.process import serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -21,28 +17,12 @@ pytest.importorskip("torch", reason="the llm extra is not installed: make llm")
 TOKENS = 12
 
 
-@contextmanager
-def serving(folder: Path, log: Path) -> Iterator[tuple[str, str]]:
-    """transformers' own server; gives its OpenAI base URL and the model's name there."""
-    port = free_port()
-    command = [Path(sys.executable).parent / "transformers", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_HOME": str(log.parent / "hub")}
-    with log.open("wb") as out:
-        server = subprocess.Popen([*command, "--device", "cpu", folder], env=env, stdout=out, stderr=out)
-        try:
-            wait_until_healthy(f"http://127.0.0.1:{port}/health", server, log)
-            yield f"http://127.0.0.1:{port}/v1", str(folder)
-        finally:
-            server.terminate()
-            server.wait(WAIT_S)
-
-
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     home = tmp_path_factory.mktemp("language-model")
     model = tiny_model(home / "tiny", ["What is it? It is a model.", "Why? So that it can be served."], seed=3)
-    with serving(model, home / "log") as served:
-        yield served
+    with serving(model, MODEL, runtime="kserve-huggingfaceserver", protocol="openai") as server:
+        yield server.openai, MODEL
 
 
 @pytest.fixture(scope="module")

@@ -130,9 +130,8 @@ def test_a_checkpoint_of_another_training_is_not_used(
 
 
 def test_two_trainings_of_the_same_at_once_are_refused(
-    tmp_path: Path, base: Path, conversations: Conversations, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, base: Path, conversations: Conversations
 ) -> None:
-    monkeypatch.setattr("training.finetuning.place.LOCK_SECONDS", 0.2)
     options = FineTuning(**OPTIONS)
     place = place_for(conversations, base, options, 0, "fp32", tmp_path)
     with alone(place), pytest.raises(OstinatoError, match="another process trains the same model in"):

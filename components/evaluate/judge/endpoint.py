@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from components.evaluate.judge.prompt import Messages
 from components.evaluate.judge.reply import Unusable, shown
 from training.errors import InputError
+from training.llm_extra import need_llm_extra
 from training.spec import JudgeSpec
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Endpoint:
         self._json_mode: bool | None = None
         """Whether the server takes `response_format`; None until it has replied once."""
         self._tries_plain = False
-        _check_installed()
+        need_llm_extra("a judge", ["openai"])
 
     async def __aenter__(self) -> Self:
         import httpx2
@@ -124,10 +125,3 @@ def _text_of(completion: Any) -> str:
     if not isinstance(text, str) or not text.strip():
         raise Unusable("it replied with no text")
     return text
-
-
-def _check_installed() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("openai") is None:
-        raise InputError("a judge needs the package openai: pip install 'ostinato[llm]', or `make llm`")
