@@ -126,11 +126,20 @@ class TrainingSpec(Section):
         return rank if isinstance(rank, int) else usual
 
 
+Label = Annotated[str, Field(pattern=r"^[^\s,][^\n,]*$", max_length=100)]
+
+
 class ReleaseSpec(Section):
     """How a candidate that passed goes live."""
 
     mode: Literal["direct", "pull-request"] = "direct"
     """`direct` commits to the live branch; `pull-request` pushes a release branch for a reviewer to merge."""
+    labels: tuple[Label, ...] = ()
+    """Of the pull request; the forge must know them, or make them as it does."""
+    reviewers: tuple[Label, ...] = ()
+    """User names at the forge that are asked to review."""
+    draft: bool = False
+    """Open the pull request as a draft."""
 
 
 def _kind_of_data(value: Any) -> str:
