@@ -1,5 +1,6 @@
 """The chat with a real language model behind a real server: a tiny untrained one, so that what it says has no sense."""
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ TOKENS = 12
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     home = tmp_path_factory.mktemp("language-model")
     model = tiny_model(home / "tiny", ["What is it? It is a model.", "Why? So that it can be served."], seed=3)
+    settings = model / "generation_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"do_sample": True, "top_k": 1}))  # greedy
     with serving(model, MODEL, runtime="kserve-huggingfaceserver", protocol="openai") as server:
         yield server.openai, MODEL
 
