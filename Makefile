@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Where pip is told to look for wheels, uv looks too.
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 
-.PHONY: run run-llm test setup llm tools check fix lock golden docs bench clean
+.PHONY: run run-llm test coverage setup llm tools check fix lock golden docs bench clean
 
 run: setup
 	$(BIN)/ostinato run demand-forecaster
@@ -21,6 +21,10 @@ run-llm: llm
 	$(BIN)/ostinato run llm-qa
 
 test: setup llm tools check
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# The tests again with the lines that they reach, which takes a third longer.
+coverage: setup llm tools
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 setup: $(VENV)/.ready
