@@ -35,6 +35,7 @@ EFFECTS = (
     "commit pushed",
     "champion set",
     "previous set",
+    "environment champion set",
     "prompt champion set",
     "prompt previous set",
 )

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from components.deploy.repository import LIVE_BRANCH
 from components.evidence import CheckResult, Contender, Measure, Verdict
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ def verified_line(done: "Verified") -> str:
 
 def promotion_line(done: "Promotion") -> str:
     already = "" if done.changed else " already"
-    return f"{done.model}: version {done.version} is in {done.environment}{already} (commit {done.commit[:12]})"
+    what = f"is in {done.environment}" if done.branch == LIVE_BRANCH else f"for {done.environment} is on {done.branch}"
+    return f"{done.model}: version {done.version} {what}{already} (commit {done.commit[:12]})"
 
 
 def alias_lines(changes: "Sequence[AliasChange]") -> str:

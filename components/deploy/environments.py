@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from components.deploy.documents import from_bytes
+from components.deploy.history import is_proposed
 from components.deploy.manifest import LiveModel, manifest_path, parse, service_of
-from components.deploy.repository import LIVE_BRANCH, Snapshot, open_repository, transact
+from components.deploy.repository import LIVE_BRANCH, ReleaseMode, Snapshot, open_repository, transact
 from training.errors import InputError, OstinatoError
+from training.folder import check_name
 
-PRODUCTION = "production"
+STAGING, PRODUCTION = "staging", "production"
 HEADER = "# Written once, by the first {event}. It is yours from then on; nothing overwrites it.\n"
 
 _STAGING_PATCHES = """\
@@ -37,8 +39,10 @@ class Promotion:
     model: str
     version: str
     environment: str
+    branch: str
+    """The live branch, or the branch that waits for a reviewer."""
     commit: str
-    """The commit that brought it there if `changed`, else the live branch's tip, which had it already."""
+    """The commit that brought it there if `changed`, else the branch's tip, which had it already."""
     changed: bool
 
 
@@ -67,53 +71,85 @@ def check_environment(text: str) -> str:
     return text
 
 
+def check_source(text: str) -> str:
+    """The environment that is promoted from. Raises InputError unless releases run there."""
+    if text != STAGING:
+        raise InputError(f"--from is {text!r}; give {STAGING}, which every release runs in first")
+    return text
+
+
+def production_path(name: str) -> str:
+    """Where the manifest that production runs is in the repository."""
+    return f"environments/{PRODUCTION}/{check_name(name)}/inferenceservice.yaml"
+
+
 def in_production(manifests_remote: str, name: str) -> str:
     """The version that was promoted last, "" if none was. Raises InputError for a broken manifest."""
-    path = f"environments/{PRODUCTION}/{name}/inferenceservice.yaml"
+    path = production_path(name)
     with open_repository(manifests_remote) as repository:
         snapshot = repository.snapshot()
         content = snapshot.read(path).get(path)
     return parse(content, name, snapshot.commit).version if content is not None else ""
 
 
-def promote_to_production(manifests_remote: str, name: str) -> Promotion:
-    """Copy the model's released manifest, byte for byte, to where production reads it, in one commit.
+def promote_to_production(manifests_remote: str, name: str, mode: ReleaseMode = "direct") -> Promotion:
+    """Copy the model's released manifest, byte for byte, to where production reads it: one commit, there or proposed.
 
     Again changes nothing. Raises InputError if nothing is live or a canary is running, OstinatoError if another
     release of the model lands meanwhile: what was not looked at is not promoted.
     """
-    source, folder = manifest_path(name), f"environments/{PRODUCTION}/{name}"
-    target, kustomization = f"{folder}/inferenceservice.yaml", f"{folder}/kustomization.yaml"
+    source, target = manifest_path(name), production_path(name)
     seen: dict[str, bytes] = {}
     at: dict[str, str] = {}
     with open_repository(manifests_remote) as repository:
 
         def attempt() -> tuple[str, str, str] | None:
-            snapshot = repository.snapshot()
-            files = snapshot.read(source, target, kustomization)
-            if source not in files:
+            proposals = [] if mode == "direct" else [f"promote/{name}/*"]
+            tips = repository.fetch(LIVE_BRANCH, *proposals, history=mode != "direct")
+            snapshot = Snapshot(repository, tips[LIVE_BRANCH])
+            content = snapshot.read(source).get(source)
+            if content is None:
                 raise InputError(f"{name} is not live, so there is nothing to promote; see `ostinato status`")
-            content = files[source]
             if seen.setdefault("content", content) != content:
                 raise OstinatoError(f"another release of {name} landed while promoting; see `ostinato status {name}`")
-            model = parse(content, name, snapshot.commit)
-            if model.canary:
-                raise InputError(
-                    f"version {model.canary.version} of {name} is a canary, so what was released is not decided; "
-                    f"finish or abort it first, with `ostinato canary {name} --finish` or `--abort`"
-                )
-            at.update(version=model.version, commit=snapshot.commit)
-            wanted = {target: content}
-            if kustomization not in files:
-                service = service_of(from_bytes(content), name)
-                assert service, "parse has found it"
-                wanted[kustomization] = _kustomization(service["metadata"].get("namespace", ""))
-            if all(files.get(path) == one for path, one in wanted.items()):
+            model = _decided(parse(content, name, snapshot.commit))
+            branch = LIVE_BRANCH if mode == "direct" else f"promote/{name}/{PRODUCTION}-v{model.version}"
+            at.update(version=model.version, branch=LIVE_BRANCH, commit=snapshot.commit)
+            wanted = _missing_in_production(snapshot, name, content)
+            if not wanted:
                 return None
-            return repository.commit(wanted, _message(model), snapshot.commit), LIVE_BRANCH, snapshot.commit
+            at["branch"] = branch
+            if mode == "pull-request" and is_proposed(repository, tips, branch, target, content):
+                at["commit"] = tips[branch]
+                return None
+            commit = repository.commit(wanted, _message(model), snapshot.commit)
+            return commit, branch, snapshot.commit if mode == "direct" else tips.get(branch, "")
 
         pushed = transact(repository, attempt)
-    return Promotion(name, at["version"], PRODUCTION, pushed or at["commit"], changed=pushed is not None)
+    commit = pushed or at["commit"]
+    return Promotion(name, at["version"], PRODUCTION, at["branch"], commit, changed=pushed is not None)
+
+
+def _decided(model: LiveModel) -> LiveModel:
+    if model.canary:
+        raise InputError(
+            f"version {model.canary.version} of {model.name} is a canary, so what was released is not decided; "
+            f"finish or abort it first, with `ostinato canary {model.name} --finish` or `--abort`"
+        )
+    return model
+
+
+def _missing_in_production(snapshot: Snapshot, name: str, content: bytes) -> dict[str, bytes]:
+    """What has to be committed so that production has the content, by path; nothing if it has."""
+    target = production_path(name)
+    kustomization = target.replace("inferenceservice.yaml", "kustomization.yaml")
+    files = snapshot.read(target, kustomization)
+    wanted = {target: content}
+    if kustomization not in files:
+        service = service_of(from_bytes(content), name)
+        assert service, "the content was parsed"
+        wanted[kustomization] = _kustomization(service["metadata"].get("namespace", ""))
+    return {} if all(files.get(path) == one for path, one in wanted.items()) else wanted
 
 
 def _kustomization(namespace: str) -> bytes:

@@ -1,6 +1,6 @@
 """The history of the live branch: of one file, and of one model's releases."""
 
-from components.deploy.repository import Repository
+from components.deploy.repository import LIVE_BRANCH, Repository, Snapshot
 
 MODEL, VERSION = "Ostinato-Model", "Ostinato-Version"
 """Trailers of a release's commit."""
@@ -47,3 +47,18 @@ def release_commits(repository: Repository, tip: str, name: str) -> dict[str, st
         if model == name:
             found.setdefault(version, commit)
     return found
+
+
+def is_merged(repository: Repository, main: str, branch: str, path: str) -> bool:
+    """Whether the branch's file has come to the live branch since the branch left it; both need history here."""
+    blob = blob_of(repository, branch, path)
+    if not blob or not repository.git("rev-list", "--max-count=1", f"{main}..{branch}").strip():
+        return True
+    return any(new == blob for _, _, new in file_history(repository, f"{branch}..{main}", path))
+
+
+def is_proposed(repository: Repository, tips: dict[str, str], branch: str, path: str, content: bytes) -> bool:
+    """Whether the branch waits for a reviewer with this content of the file; tips: commits by branch, with history."""
+    tip = tips.get(branch, "")
+    same = bool(tip) and Snapshot(repository, tip).read(path).get(path) == content
+    return same and not is_merged(repository, tips[LIVE_BRANCH], tip, path)

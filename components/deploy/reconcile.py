@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from components.deploy.environments import PRODUCTION, STAGING
 from components.deploy.manifest import LiveModel, parse
-from components.deploy.release import live_manifests
+from components.deploy.repository import open_repository
 from components.effects import effect
 from components.register.lookup import CHAMPION, PREVIOUS, PROMPTS_TAG, Registry, registry
 from components.register.prompts import alias_moves
@@ -26,6 +27,8 @@ class AliasChange:
 def reconcile(tracking_uri: str, manifests_remote: str, name: str | None = None) -> list[AliasChange]:
     """Set `champion` and `previous` of every live model (or of one) to what its manifest says.
 
+    A model that was promoted also has `champion-staging` and `champion-production`, by what each environment runs.
+
     Returns the changes; a second call returns none. Raises OstinatoError that lists every manifest that names
     a version which the registry lacks or knows with another digest, after the other models' aliases have followed.
     """
@@ -33,24 +36,42 @@ def reconcile(tracking_uri: str, manifests_remote: str, name: str | None = None)
     changes: list[AliasChange] = []
     problems: list[str] = []
     owners: dict[str, str] = {}
-    for model, (content, commit) in live_manifests(manifests_remote).items():
+    released, promoted, commit = _manifests(manifests_remote)
+    for model, content in released.items():
         if name not in (None, model):
             continue
         try:
             live = parse(content, model, commit)
+            there = parse(promoted[model], model, commit) if model in promoted else None
         except InputError as error:
             problems.append(str(error))
             continue
         other = owners.setdefault(live.registered_model, model)
         problem = _problem(reader, live) if other == model else f"{other} and {model} share {live.registered_model!r}"
+        problem = problem or (_problem(reader, there) if there else "")
         if problem:
             problems.append(problem)
         else:
-            changes += _follow(tracking_uri, reader, live)
+            changes += _follow(tracking_uri, reader, live, there)
     if problems:
         followed = "".join(f"\n  moved: {one.registered_model}@{one.alias} to {one.after or 'none'}" for one in changes)
         raise OstinatoError("aliases could not follow git:\n  " + "\n  ".join(problems) + followed)
     return changes
+
+
+def _manifests(remote: str) -> tuple[dict[str, bytes], dict[str, bytes], str]:
+    """Bytes of what is released and of what was promoted, by model name, and the commit they were read from."""
+    production = f"environments/{PRODUCTION}"
+    with open_repository(remote) as repository:
+        snapshot = repository.snapshot()
+        files = snapshot.read("models", production)
+    found = {folder: {} for folder in ("models", production)}
+    for path, content in sorted(files.items()):
+        folder, _, file = path.rpartition("/")
+        where, _, name = folder.rpartition("/")
+        if where in found and file == "inferenceservice.yaml":
+            found[where][name] = content
+    return found["models"], found[production], snapshot.commit
 
 
 def _problem(reader: Registry, live: LiveModel) -> str:
@@ -70,9 +91,11 @@ def _problem(reader: Registry, live: LiveModel) -> str:
     return ""
 
 
-def _follow(tracking_uri: str, reader: Registry, live: LiveModel) -> list[AliasChange]:
-    """Move the model's aliases where they differ."""
+def _follow(tracking_uri: str, reader: Registry, live: LiveModel, there: LiveModel | None) -> list[AliasChange]:
+    """Move the model's aliases where they differ; there: what was promoted to production."""
     wanted = {CHAMPION: live.version, PREVIOUS: live.previous_version}
+    wanted[f"{CHAMPION}-{STAGING}"] = live.version if there else ""
+    wanted[f"{CHAMPION}-{PRODUCTION}"] = there.version if there else ""
     if live.previous_version and reader.version(live.registered_model, live.previous_version) is None:
         wanted[PREVIOUS] = ""
     changes = []
@@ -83,7 +106,7 @@ def _follow(tracking_uri: str, reader: Registry, live: LiveModel) -> list[AliasC
         from components.register.registry import move_alias
 
         move_alias(tracking_uri, live.registered_model, alias, version)
-        effect(f"{alias} set")
+        effect(f"{alias} set" if alias in (CHAMPION, PREVIOUS) else "environment champion set")
         changes.append(AliasChange(live.name, live.registered_model, alias, before, version))
     champion = reader.version(live.registered_model, live.version)
     if champion and PROMPTS_TAG in champion.tags:
@@ -101,6 +124,6 @@ def _prompts_follow(
             from components.register.registry import move_alias
 
             move_alias(tracking_uri, prompt, alias, after, prompt=True)
-            effect(f"prompt {alias} set")
+            effect(f"prompt {alias.partition('-')[0]} set")
             changes.append(AliasChange(live.name, prompt, alias, before, after))
     return changes

@@ -3,13 +3,12 @@
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from components.deploy.environments import first_release_files
-from components.deploy.history import MODEL, VERSION, blob_of, file_history, release_commits
+from components.deploy.history import MODEL, VERSION, is_merged, is_proposed, release_commits
 from components.deploy.manifest import Evidence, LiveModel, manifest_path, parse
 from components.deploy.render import render
-from components.deploy.repository import LIVE_BRANCH, Repository, Snapshot, open_repository, transact
+from components.deploy.repository import LIVE_BRANCH, ReleaseMode, Repository, Snapshot, open_repository, transact
 from components.deploy.storage import manifest_uri
 from components.deploy.trials import keep_shadow, settled, with_canary
 from components.register.lookup import (
@@ -25,8 +24,6 @@ from components.register.lookup import (
 from training.errors import GateRefused, InputError, OstinatoError
 from training.spec import ModelSpec
 
-ReleaseMode = Literal["direct", "pull-request"]
-_MANIFEST = re.compile(r"models/([^/]+)/inferenceservice\.yaml")
 _BRANCH = re.compile(r"release/([^/]+)/v([1-9][0-9]*)")
 
 
@@ -80,15 +77,6 @@ def live(remote: str, name: str) -> LiveModel | None:
     return parse(content, name, snapshot.commit) if content is not None else None
 
 
-def live_manifests(remote: str) -> dict[str, tuple[bytes, str]]:
-    """Bytes of every model's manifest and the commit they were read from, by model name."""
-    with open_repository(remote) as repository:
-        snapshot = repository.snapshot()
-        files = snapshot.read("models")
-    found = {match[1]: content for path, content in files.items() if (match := _MANIFEST.fullmatch(path))}
-    return {name: (found[name], snapshot.commit) for name in sorted(found)}
-
-
 def open_proposals(remote: str) -> list[Proposal]:
     """The release branches whose manifest has not been merged in any way: merge, squash or rebase."""
     with open_repository(remote) as repository:
@@ -96,7 +84,7 @@ def open_proposals(remote: str) -> list[Proposal]:
         found = []
         for branch, commit in sorted(tips.items()):
             match = _BRANCH.fullmatch(branch)
-            if match and not _merged(repository, tips[LIVE_BRANCH], commit, manifest_path(match[1])):
+            if match and not is_merged(repository, tips[LIVE_BRANCH], commit, manifest_path(match[1])):
                 found.append(Proposal(match[1], match[2], branch, commit))
     return found
 
@@ -193,11 +181,9 @@ def propose_or_commit(
                 at.update(branch=LIVE_BRANCH, commit=snapshot.commit)
                 return None
             proposed = tips.get(target, "")
-            if mode == "pull-request" and proposed:
-                same = Snapshot(repository, proposed).read(path).get(path) == content
-                if same and not _merged(repository, snapshot.commit, proposed, path):
-                    at.update(branch=target, commit=proposed)
-                    return None
+            if mode == "pull-request" and is_proposed(repository, tips, target, path, content):
+                at.update(branch=target, commit=proposed)
+                return None
             message = _message(spec.name, wanted.version, now is None, _percent_of(made[0], version), trailers)
             first = first_release_files(snapshot, spec.name, spec.serving.namespace)
             commit = repository.commit({path: content, **first}, message, snapshot.commit)
@@ -324,11 +310,3 @@ def _message(name: str, version: ModelVersion, first: bool, percent: int, traile
         "Ostinato-Verdict": version.tags[VERDICT_DIGEST_TAG],
     }
     return f"{subject}\n\n" + "".join(f"{key}: {value}\n" for key, value in lines.items() if value)
-
-
-def _merged(repository: Repository, main: str, branch: str, path: str) -> bool:
-    """Whether the branch's file has come to the live branch since the branch left it; both need history here."""
-    blob = blob_of(repository, branch, path)
-    if not blob or not repository.git("rev-list", "--max-count=1", f"{main}..{branch}").strip():
-        return True
-    return any(new == blob for _, _, new in file_history(repository, f"{branch}..{main}", path))

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from components.deploy.git import LostRace, RemoteUnavailable, check_remote, git, local_path, redact
 from components.effects import effect
 from training.errors import InputError, OstinatoError
 
 LIVE_BRANCH = "main"
+ReleaseMode = Literal["direct", "pull-request"]
+"""A commit on the live branch, or on a branch that a reviewer merges."""
 INDEX = "ostinato-index"
 RACES = 40
 """How often a lost race is tried again before giving up."""

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from components.deploy.reconcile import reconcile
-from components.deploy.release import Release, ReleaseMode, release
+from components.deploy.release import Release, release
+from components.deploy.repository import ReleaseMode
 from components.evidence import Verdict
 from components.register.lookup import registry
 from components.register.steps import check_decision

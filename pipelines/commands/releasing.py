@@ -25,21 +25,26 @@ def status(model: AnyModel = None, as_json: AsJson = False) -> None:
     print(json.dumps([asdict(row) for row in rows], indent=2) if as_json else status_table(rows))
 
 
-@app.command(epilog="Examples: ostinato promote churn --version 3; ostinato promote churn --to production")
+@app.command(
+    epilog="Examples: ostinato promote churn --version 3; ostinato promote churn --from staging --to production"
+)
 def promote(
     model: Model,
     version: Annotated[str | None, typer.Option(help="Model version; the registry's candidate unless given.")] = None,
     release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
-    to: Annotated[str | None, typer.Option(help="production: copy there what is released, which staging runs.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="With --to: staging, where every release runs.")] = None,
+    to: Annotated[str | None, typer.Option(help="production: copy there what is released, byte for byte.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Release a registered version that passed: a commit that names it, then reconcile. Or, with --to, bring what is
-    released to production."""
+    released to production, byte for byte."""
     if to is not None:
-        if version is not None or release is not None:
-            raise InputError("--to copies what is released as it is; leave out --version and --release")
-        promote_to(model, to, as_json)
+        if version is not None:
+            raise InputError(f"--to copies what is released as it is; leave out --version {version}")
+        promote_to(model, from_, to, release, as_json)
         return
+    if from_ is not None:
+        raise InputError(f"--from {from_} goes with --to production")
     from components.deploy.reconcile import reconcile
     from components.deploy.release import promote
     from components.deploy.steps import check_mode
@@ -52,40 +57,61 @@ def promote(
     tell_release(done, changes, as_json)
 
 
-def promote_to(model: str, environment: str, as_json: bool) -> None:
-    from components.deploy.environments import check_environment, promote_to_production
-    from pipelines.wording import promotion_line
+def promote_to(model: str, source: str | None, environment: str, release: str | None, as_json: bool) -> None:
+    from components.deploy.environments import STAGING, check_environment, check_source, promote_to_production
+    from components.deploy.steps import check_mode
+    from pipelines.wording import alias_lines, promotion_line
 
     check_environment(environment)
+    check_source(source or STAGING)
     here = places()
-    model_spec(here.root, model)
-    done = promote_to_production(manifests(here), model)
-    print(json.dumps(asdict(done), indent=2) if as_json else promotion_line(done))
+    spec = model_spec(here.root, model)
+    done = promote_to_production(manifests(here), model, check_mode(release or spec.release.mode))
+    changes = follow(here, model, "promotion")
+    if as_json:
+        print(json.dumps(asdict(done) | {"aliases": [asdict(change) for change in changes]}, indent=2))
+    else:
+        print("\n".join([promotion_line(done), *([alias_lines(changes)] if changes else [])]))
 
 
-@app.command(epilog="Examples: ostinato rollback demand-forecaster; ostinato rollback demand-forecaster --to 3")
+@app.command(
+    epilog="Examples: ostinato rollback demand-forecaster; ostinato rollback demand-forecaster --to 3; "
+    "ostinato rollback demand-forecaster --in production"
+)
 def rollback(
     model: Model,
     to: Annotated[str | None, typer.Option("--to", help="A version that was live before, however long ago.")] = None,
+    environment: Annotated[
+        str | None, typer.Option("--in", help="production: take back what was promoted there, not the release.")
+    ] = None,
+    release: Annotated[
+        str | None, typer.Option(help="pull-request: propose it; else a commit at once, whatever the spec says.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Go back: end the canary if one runs, else git revert of the last release commit; then reconcile.
 
     Works without the registry: its aliases then follow with the next reconcile.
     """
-    from components.deploy.reconcile import reconcile
     from components.deploy.rollback import rollback
+    from components.deploy.steps import check_mode
 
     here = places()
     model_spec(here.root, model)
-    done = rollback(manifests(here), model, to)
-    changes = []
+    done = rollback(manifests(here), model, to, environment, check_mode(release or "direct"))
+    tell_release(done, follow(here, model, "rollback"), as_json)
+
+
+def follow(here: Any, model: str, what: str) -> list[Any]:
+    """Reconcile after ``what``, which is done whether or not the registry can be used."""
+    from components.deploy.reconcile import reconcile
+
     try:
-        changes = reconcile(here.tracking_uri, here.manifests_remote, model)
+        return reconcile(here.tracking_uri, here.manifests_remote, model)
     except OstinatoError as error:
-        late = "the rollback is done, and the registry's aliases follow later, with: ostinato reconcile"
+        late = f"the {what} is done, and the registry's aliases follow later, with: ostinato reconcile"
         print(f"{late} ({error})", file=sys.stderr)
-    tell_release(done, changes, as_json)
+        return []
 
 
 @app.command(

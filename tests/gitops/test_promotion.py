@@ -16,9 +16,12 @@ from gitops.tree import only
 from release.candidates import bare_git, model_spec
 from release.registered import Place
 
-from components.deploy.environments import promote_to_production
+from components.deploy.environments import in_production, promote_to_production
+from components.deploy.reconcile import reconcile
 from components.deploy.release import live, release
+from components.deploy.rollback import rollback
 from components.effects import CRASH_AT
+from components.register.lookup import registry
 from training.errors import InputError, OstinatoError
 
 FORK = multiprocessing.get_context("fork")
@@ -146,6 +149,96 @@ def test_git_revert_of_a_promotion_brings_the_bytes_before_back(place: Place) ->
     assert promote_to_production(place.remote, NAME).version == "2", "and it can be promoted again"
 
 
+def aliases(place: Place) -> dict[str, str]:
+    return registry(place.tracking_uri).aliases(NAME)
+
+
+def test_each_environment_has_an_alias_once_there_are_two(place: Place) -> None:
+    place.release("1")
+    reconcile(place.tracking_uri, place.remote)
+    assert "champion-staging" not in aliases(place)
+    promote_to_production(place.remote, NAME)
+    place.release("2")
+    reconcile(place.tracking_uri, place.remote)
+    shown = aliases(place)
+    assert (shown["champion"], shown["champion-staging"], shown["champion-production"]) == ("2", "2", "1")
+    assert reconcile(place.tracking_uri, place.remote) == []
+    in_a_copy(place, "rm", "-r", "--quiet", PRODUCTION)
+    reconcile(place.tracking_uri, place.remote)
+    assert not {"champion-staging", "champion-production"} & set(aliases(place))
+
+
+def _reconcile(place: Place) -> None:
+    os.environ[CRASH_AT] = "environment champion set"
+    reconcile(place.tracking_uri, place.remote)
+
+
+def test_a_kill_between_the_environments_aliases_is_finished_by_the_next_reconcile(place: Place) -> None:
+    place.release("1")
+    promote_to_production(place.remote, NAME)
+    victim = FORK.Process(target=_reconcile, args=(place,))
+    victim.start()
+    victim.join(BOUND_S)
+    assert victim.exitcode == -signal.SIGKILL
+    assert [one.alias for one in reconcile(place.tracking_uri, place.remote)] == ["champion-production"]
+
+
+def test_a_proposed_promotion_waits_for_its_reviewer_and_is_the_same_branch_again(place: Place) -> None:
+    place.release("1")
+    before = place.commits()
+    proposal = promote_to_production(place.remote, NAME, "pull-request")
+    again = promote_to_production(place.remote, NAME, "pull-request")
+    assert (proposal.branch, proposal.changed) == ("promote/bike-demand/production-v1", True)
+    assert (again.commit, again.changed, place.commits()) == (proposal.commit, False, before)
+    assert in_production(place.remote, NAME) == ""
+    place.merge(proposal.branch)
+    assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == blob(place, FILE)
+    merged = promote_to_production(place.remote, NAME, "pull-request")
+    assert (merged.branch, merged.changed) == ("main", False)
+
+
+def test_production_alone_is_rolled_back_and_the_release_stays(place: Place) -> None:
+    for version in ("1", "2", "3"):
+        place.release(version)
+        promote_to_production(place.remote, NAME)
+    first = blob(place, f"{PRODUCTION}/inferenceservice.yaml", "main~4")
+    back = rollback(place.remote, NAME, environment="production")
+    now = live(place.remote, NAME)
+    assert now and (back.version, in_production(place.remote, NAME), now.version) == ("2", "2", "3")
+    assert "Ostinato-Environment: production" in bare_git(place.manifests, "log", "-1", "--format=%B", "main")
+    rollback(place.remote, NAME, to="1", environment="production")
+    assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == first
+    with pytest.raises(InputError, match=r"version 9 of bike-demand in production was never live; these were: 1, 2, 3"):
+        rollback(place.remote, NAME, to="9", environment="production")
+    with pytest.raises(InputError, match="--in is 'staging'; give production"):
+        rollback(place.remote, NAME, environment="staging")
+
+
+def test_what_was_promoted_once_can_not_be_rolled_back_further(place: Place) -> None:
+    with pytest.raises(InputError, match="bike-demand in production is not live"):
+        rollback(place.remote, NAME, environment="production")
+    place.release("1")
+    promote_to_production(place.remote, NAME)
+    with pytest.raises(InputError, match="came with its first promotion"):
+        rollback(place.remote, NAME, environment="production")
+
+
+@pytest.mark.parametrize("environment", [None, "production"])
+def test_a_proposed_rollback_waits_for_its_reviewer(place: Place, environment: str | None) -> None:
+    for version in ("1", "2"):
+        place.release(version)
+        promote_to_production(place.remote, NAME)
+    before = place.commits()
+    proposal = rollback(place.remote, NAME, environment=environment, mode="pull-request")
+    again = rollback(place.remote, NAME, environment=environment, mode="pull-request")
+    assert proposal.branch == f"rollback/bike-demand/{environment or 'release'}-v1"
+    assert (again.commit, again.changed, place.commits()) == (proposal.commit, False, before)
+    place.merge(proposal.branch)
+    released = live(place.remote, NAME)
+    assert released
+    assert (released.version, in_production(place.remote, NAME)) == (("2", "1") if environment else ("1", "2"))
+
+
 def test_what_is_not_released_is_not_promoted(place: Place) -> None:
     with pytest.raises(InputError, match="is not live, so there is nothing to promote; see `ostinato status`"):
         promote_to_production(place.remote, NAME)
@@ -242,12 +335,18 @@ def live_forecaster(place: Place) -> Place:
     return place
 
 
-def test_the_command_promotes_and_says_so(live_forecaster: Place, ostinato: Any) -> None:
-    where = {"OSTINATO_MANIFESTS_REMOTE": live_forecaster.remote}
-    command = ("promote", "demand-forecaster", "--to", "production")
+def test_the_command_promotes_moves_the_aliases_and_says_so(live_forecaster: Place, ostinato: Any) -> None:
+    where = {
+        "OSTINATO_MANIFESTS_REMOTE": live_forecaster.remote,
+        "OSTINATO_TRACKING_URI": live_forecaster.tracking_uri,
+    }
+    command = ("promote", "demand-forecaster", "--from", "staging", "--to", "production")
     first = ostinato(*command, expect=0, **where)
     commit = bare_git(live_forecaster.manifests, "rev-parse", "main")
-    assert first.out == f"demand-forecaster: version 1 is in production (commit {commit[:12]})\n"
+    assert first.out.splitlines() == [
+        f"demand-forecaster: version 1 is in production (commit {commit[:12]})",
+        *(f"{NAME}@{alias}: none -> 1" for alias in ("champion", "champion-staging", "champion-production")),
+    ]
     again = ostinato(*command, expect=0, **where)
     assert again.out == f"demand-forecaster: version 1 is in production already (commit {commit[:12]})\n"
     told = json.loads(ostinato(*command, "--json", expect=0, **where).out)
@@ -255,9 +354,29 @@ def test_the_command_promotes_and_says_so(live_forecaster: Place, ostinato: Any)
         "model": "demand-forecaster",
         "version": "1",
         "environment": "production",
+        "branch": "main",
         "commit": commit,
         "changed": False,
+        "aliases": [],
     }
+
+
+def test_a_promotion_can_be_proposed_and_production_rolled_back_without_the_registry(
+    live_forecaster: Place, ostinato: Any
+) -> None:
+    where = {"OSTINATO_MANIFESTS_REMOTE": live_forecaster.remote}
+    away = {**where, "OSTINATO_TRACKING_URI": "http://127.0.0.1:9"}
+    command = ("promote", "demand-forecaster", "--to", "production")
+    told = ostinato(*command, "--release", "pull-request", expect=0, **away)
+    assert "version 1 for production is on promote/demand-forecaster/production-v1 (commit" in told.out
+    assert "the promotion is done, and the registry's aliases follow later, with: ostinato reconcile" in told.err
+    ostinato(*command, expect=0, **where)
+    spec = model_spec("demand-forecaster", registry=NAME)
+    release(spec, live_forecaster.tracking_uri, live_forecaster.remote, "2", "direct")
+    ostinato(*command, expect=0, **where)
+    back = ostinato("rollback", "demand-forecaster", "--in", "production", expect=0, **away)
+    assert "version 1 is on main" in back.out and "aliases follow later" in back.err
+    assert in_production(live_forecaster.remote, "demand-forecaster") == "1"
 
 
 def test_status_says_what_production_runs_and_that_it_is_behind(live_forecaster: Place, ostinato: Any) -> None:
@@ -275,8 +394,9 @@ def test_status_says_what_production_runs_and_that_it_is_behind(live_forecaster:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--to", "production", "--version", "1"), "leave out --version and --release"),
-        (("--to", "production", "--release", "direct"), "leave out --version and --release"),
+        (("--to", "production", "--version", "1"), "leave out --version 1"),
+        (("--to", "production", "--from", "production"), "--from is 'production'; give staging"),
+        (("--from", "staging"), "--from staging goes with --to production"),
         (("--to", "prod"), "--to is 'prod'; give production"),
         (("--to", "staging"), "staging follows every release by itself"),
     ],

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from release.candidates import bare_git, candidate, model_spec
 
-from components.deploy.release import Release, ReleaseMode, release
+from components.deploy.release import Release, release
+from components.deploy.repository import ReleaseMode
 from components.register.steps import register
 
 

@@ -27,6 +27,9 @@ IMAGES = ("image layer pushed", "image pushed")
 """Effects of a release that pushes an image; the others are reached by any release."""
 PROMPTS = tuple(one for one in EFFECTS if one.startswith("prompt "))
 """Effects of a language model only; tests/release/test_prompts.py kills after them."""
+PROMOTED = ("environment champion set",)
+"""Of a model that was promoted only; tests/gitops/test_promotion.py kills after it."""
+ELSEWHERE = (*IMAGES, *PROMPTS, *PROMOTED)
 FIRST_ONLY = ("store created", "experiment created", "registered model created")
 
 
@@ -83,7 +86,7 @@ def check_exactly_once(name: str, uri: str, place: Place, weights: list[int]) ->
     assert reader.aliases(name) == expected | ({"previous": versions[-2].version} if len(versions) > 1 else {})
 
 
-@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in (*IMAGES, *PROMPTS)])
+@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in ELSEWHERE])
 def test_a_kill_on_the_laptop_leaves_a_state_from_which_the_same_command_finishes(
     crash_at: str, place: Place, tracking_uri: str, tmp_path: Path
 ) -> None:
@@ -97,7 +100,7 @@ def test_a_kill_on_the_laptop_leaves_a_state_from_which_the_same_command_finishe
         check_exactly_once("fresh", uri, place, [1, 2])
 
 
-@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in ("store created", *IMAGES, *PROMPTS)])
+@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in ("store created", *ELSEWHERE)])
 def test_a_kill_beside_a_real_server_leaves_a_state_from_which_the_same_command_finishes(
     crash_at: str, place: Place, mlflow_server: str
 ) -> None:

@@ -7,8 +7,8 @@ import pytest
 from release.candidates import bare_git, model_spec
 from release.registered import Place
 
-from components.deploy.release import ReleaseMode, live, promote, release
-from components.deploy.repository import open_repository
+from components.deploy.release import live, promote, release
+from components.deploy.repository import ReleaseMode, open_repository
 from components.deploy.rollback import end_canary, rollback
 from training.errors import GateRefused
 

@@ -8,7 +8,7 @@ import pytest
 from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
 
-from components.deploy.release import live, live_manifests, open_proposals, promote, release
+from components.deploy.release import live, open_proposals, promote, release
 from components.deploy.rollback import rollback
 from components.register.registry import mlflow_client
 from training.errors import GateRefused, InputError, OstinatoError
@@ -233,13 +233,6 @@ def test_a_version_that_was_merged_and_rolled_back_can_be_proposed_again(place: 
     rollback(place.remote, NAME)
     assert place.release("2", mode="pull-request").changed
     assert [one.version for one in open_proposals(place.remote)] == ["2"]
-
-
-def test_live_models_are_all_that_git_names(place: Place) -> None:
-    assert live_manifests(place.remote) == {} and live(place.remote, NAME) is None
-    place.release("1")
-    release(model_spec("other-model", registry=NAME), place.tracking_uri, place.remote, "1", "direct")
-    assert list(live_manifests(place.remote)) == [NAME, "other-model"]
 
 
 def test_a_release_over_http_reads_and_writes_the_same(place: Place, git_server: Any) -> None:
