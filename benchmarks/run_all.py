@@ -69,6 +69,7 @@ BENCHMARKS = (
         "The same questions to the base model of llm-qa, one by one and in batches.",
         ("--questions", "32", "--max-new-tokens", "32"),
     ),
+    Benchmark("rollback", "The way back", "From what is live to what was live before, aliases included."),
     Benchmark("engine", "The local engine", "Five trivial steps: what running a package costs."),
     Benchmark(
         "imports",

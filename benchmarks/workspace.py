@@ -58,6 +58,12 @@ class Workspace:
         if (live.version, weights) != (version, self._weights):
             raise RuntimeError(f"version {live.version}, weights {weights} are live, not {version}, {self._weights}")
 
+    def check_version(self, version: str) -> None:
+        """Raises RuntimeError unless this version is live."""
+        found = parse(self._git("show", MANIFEST).encode(), MODEL, "").version
+        if found != version:
+            raise RuntimeError(f"version {found} is live, not {version}")
+
     def clear(self) -> None:
         """As on a new machine: no registry, no repository, no package."""
         shutil.rmtree(self.root / ".ostinato", ignore_errors=True)
