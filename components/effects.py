@@ -33,11 +33,16 @@ EFFECTS = (
     "image pushed",
     "commit written",
     "commit pushed",
+    "pull request opened",
+    "pull request updated",
+    "older proposal superseded",
     "champion set",
     "previous set",
     "environment champion set",
     "prompt champion set",
     "prompt previous set",
+    "rejection set",
+    "rejection removed",
 )
 """Every effect of register, deploy and reconcile, in the order in which they happen."""
 

@@ -42,6 +42,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
         tracking_uri: str = "",
         manifests_remote: str = "",
         artifacts_destination: str = "",
+        forge: str = "",
         release: str = spec.release.mode,
         code_version: str = "",
         run: str = "",
@@ -122,6 +123,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             run=run,
             verdict=verdict,
             artifacts_destination=artifacts_destination,
+            forge=forge,
         ).set_container_image(image)
         deployed.set_caching_options(False)
 

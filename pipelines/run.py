@@ -62,6 +62,10 @@ class Summary:
     commit: str
     canary_percent: int
     """Of the requests, where the version went live as a canary; 0 for all of them."""
+    pull_request: str
+    """Address of the open one, where the version waits for a reviewer."""
+    note: str
+    """What else is to be known or done."""
     folder: str
     page: str
     """The page to open; empty before evaluate."""
@@ -109,6 +113,7 @@ def run_model(
         "tracking_uri": places.tracking_uri,
         "manifests_remote": places.manifests_remote,
         "artifacts_destination": places.artifacts_destination,
+        "forge": places.forge,
         "release": check_mode(release) if release else spec.release.mode,
         "code_version": code_version(places.root),
         "run": run,
@@ -205,6 +210,8 @@ def finish(spec: ModelSpec, run: str, result: RunResult, verdict: Verdict | None
         version=_parameter(result, "register", "version"),
         commit=_parameter(result, "deploy", "commit"),
         canary_percent=int(float(_parameter(result, "deploy", "canary_percent") or 0)),
+        pull_request=_parameter(result, "deploy", "pull_request"),
+        note=_parameter(result, "deploy", "note"),
         folder=str(result.run_dir),
         page=str(page),
         seconds=round(result.seconds, 3),

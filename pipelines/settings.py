@@ -12,6 +12,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from components.deploy.forges.choose import check_forge
 from components.deploy.storage import check_destination
 from pipelines.package import DEFAULT_IMAGE
 from training.errors import InputError, did_you_mean
@@ -32,6 +33,9 @@ class Settings(BaseSettings):
     """Git URL or path of the manifests repository. Default: a bare repository under `.ostinato/`."""
     artifacts_destination: str = ""
     """Where an MLflow server that hands out artifacts itself keeps them, as its `--artifacts-destination` says."""
+    forge: str = ""
+    """Where pull requests are opened: `github`, `gitlab`, `gitea` (Forgejo too), each also with `=ADDRESS`, or `none`.
+    Default: what the host of the manifests remote says."""
     image: str = DEFAULT_IMAGE
     """Container image of the steps in a compiled package; pin it by digest for a cluster."""
 
@@ -56,6 +60,8 @@ class Places:
         self.database = self.home / "mlflow.db"
         self.tracking_uri = settings.tracking_uri or f"sqlite:///{self.database}"
         self.manifests_remote = settings.manifests_remote or str(self.local_manifests)
+        check_forge(settings.forge)
+        self.forge = settings.forge
         self.artifacts_destination = check_destination(settings.artifacts_destination)
 
     @property

@@ -1,10 +1,11 @@
 """`ostinato status`: git, the registry and the open proposals of a model, and whether they agree."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.deploy.environments import in_production
-from components.deploy.release import Proposal, live, open_proposals
+from components.deploy.release import Proposal, live
 from components.register.lookup import CANDIDATE, CHAMPION, PREVIOUS, registry
 from pipelines.settings import Places
 from training.spec import ModelSpec
@@ -35,13 +36,12 @@ class ModelStatus:
     proposals: tuple[Proposal, ...]
 
 
-def model_status(places: Places, spec: ModelSpec) -> ModelStatus:
+def model_status(places: Places, spec: ModelSpec, proposals: Sequence[Proposal]) -> ModelStatus:
     """Read git and the registry; nothing is written, nothing is made."""
-    running, proposals, production = None, [], ""
+    running, production = None, ""
     if not places.embedded_manifests or places.local_manifests.exists():
         running = live(places.manifests_remote, spec.name)
         production = in_production(places.manifests_remote, spec.name)
-        proposals = [one for one in open_proposals(places.manifests_remote) if one.model == spec.name]
     aliases = {}
     if not places.embedded_registry or Path(places.database).exists():
         aliases = registry(places.tracking_uri).aliases(spec.registered_name)

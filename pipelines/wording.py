@@ -14,7 +14,8 @@ from components.evidence import CheckResult, Contender, Measure, Verdict
 if TYPE_CHECKING:
     from components.deploy.environments import Promotion
     from components.deploy.reconcile import AliasChange
-    from components.deploy.release import Release
+    from components.deploy.rejection import Rejection
+    from components.deploy.release import Proposal, Release
     from components.serving.compare import ClassComparison, NumberComparison
     from pipelines.run import Finished
     from pipelines.status import ModelStatus
@@ -36,6 +37,10 @@ def told(finished: "Finished") -> str:
         parts.append(f"version   {summary.version}{share}\n")
     if summary.commit:
         parts.append(f"commit    {summary.commit}\n")
+    if summary.pull_request:
+        parts.append(f"proposed  {summary.pull_request}\n")
+    if summary.note:
+        parts.append(f"note      {summary.note}\n")
     parts.append(f"report    {summary.page}\n")
     parts.append(f"run       {summary.run}, {summary.seconds:.1f} s\n")
     return "".join(parts).rstrip("\n")
@@ -99,8 +104,14 @@ def status_table(rows: "Sequence[ModelStatus]") -> str:
             lines.append(f"{row.model}: {gets}; ostinato shadow {row.model} --off")
         if not row.agree:
             lines.append(f"{row.model}: the registry does not follow git; run: ostinato reconcile")
-        lines += [f"{row.model}: version {one.version} is proposed on {one.branch}" for one in row.proposals]
+        lines += [proposal_line(one) for one in row.proposals]
     return (rendered(table) + "\n".join(lines)).rstrip("\n")
+
+
+def proposal_line(one: "Proposal") -> str:
+    where = one.url or one.branch
+    draft = ", as a draft" if one.draft else ""
+    return f"{one.model}: version {one.version} is proposed at {where}{draft}" + (f" ({one.note})" if one.note else "")
 
 
 def release_line(done: "Release") -> str:
@@ -108,8 +119,9 @@ def release_line(done: "Release") -> str:
     if done.canary_percent:
         what = f"the canary, version {done.version} with {done.canary_percent} % of the requests,"
     already = "" if done.changed else " already"
+    proposed = f"\n{done.model}: pull request {done.pull_request}" if done.pull_request else ""
     note = f"\n{done.model}: {done.note}" if done.note else ""
-    return f"{done.model}: {what} is on {done.branch}{already} (commit {done.commit[:12]}){note}"
+    return f"{done.model}: {what} is on {done.branch}{already} (commit {done.commit[:12]}){proposed}{note}"
 
 
 def comparison_table(found: "NumberComparison | ClassComparison") -> str:
@@ -163,6 +175,14 @@ def promotion_line(done: "Promotion") -> str:
 def alias_lines(changes: "Sequence[AliasChange]") -> str:
     lines = [f"{one.registered_model}@{one.alias}: {one.before or 'none'} -> {one.after or 'none'}" for one in changes]
     return "\n".join(lines) or "the registry's aliases follow git already"
+
+
+def rejection_lines(changes: "Sequence[Rejection]") -> str:
+    """One line each, with its line break."""
+    told = (
+        f"version {one.version} {'is rejected: ' + one.why if one.why else 'is rejected no more'}" for one in changes
+    )
+    return "".join(f"{one.model}: {line}\n" for one, line in zip(changes, told, strict=True))
 
 
 def rendered(what: Table | str) -> str:

@@ -16,7 +16,8 @@ def deploy(
     run: str,
     verdict: dsl.Input[dsl.Artifact],
     artifacts_destination: str = "",
-) -> NamedTuple("Outputs", [("commit", str), ("canary_percent", int)]):  # pyright: ignore[reportInvalidTypeForm]
+    forge: str = "",
+) -> NamedTuple("Outputs", [("commit", str), ("canary_percent", int), ("pull_request", str), ("note", str)]):  # pyright: ignore[reportInvalidTypeForm]
     """Commit the version's manifest, or propose it, and let the registry's aliases follow git."""
     from pathlib import Path
 
@@ -24,5 +25,5 @@ def deploy(
 
     where = (tracking_uri, manifests_remote)
     judged = Path(verdict.path)
-    done = deploy(spec, *where, version, release, code_version, run, judged, artifacts_destination)
-    return done.commit, done.canary_percent
+    done = deploy(spec, *where, version, release, code_version, run, judged, artifacts_destination, forge)
+    return done.commit, done.canary_percent, done.pull_request, done.note

@@ -15,6 +15,7 @@ from components.register.lookup import (
     CANDIDATE,
     CODE_TAG,
     FINGERPRINT_TAG,
+    REJECTED_TAG,
     SPEC_TAG,
     VERDICT_DIGEST_TAG,
     VERDICT_TAG,
@@ -24,6 +25,7 @@ from components.register.lookup import (
 from training.errors import GateRefused, InputError, OstinatoError
 from training.spec import ModelSpec
 
+_MANIFEST = re.compile(r"models/([^/]+)/inferenceservice\.yaml")
 _BRANCH = re.compile(r"release/([^/]+)/v([1-9][0-9]*)")
 
 
@@ -42,6 +44,8 @@ class Release:
     """Of the requests that the version gets while it is a canary; 0 for a version that gets them all."""
     note: str = ""
     """What the caller should know besides, "" for nothing."""
+    pull_request: str = ""
+    """Address of the open pull request, "" without one."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ class Proposal:
     version: str
     branch: str
     commit: str
+    url: str = ""
+    """Of its pull request, "" without one."""
+    draft: bool = False
+    note: str = ""
+    """Why there is no pull request, "" where none is to be expected."""
 
 
 def live(remote: str, name: str) -> LiveModel | None:
@@ -75,6 +84,15 @@ def live(remote: str, name: str) -> LiveModel | None:
         snapshot = repository.snapshot()
         content = snapshot.read(path).get(path)
     return parse(content, name, snapshot.commit) if content is not None else None
+
+
+def live_manifests(remote: str) -> dict[str, tuple[bytes, str]]:
+    """Bytes of every model's manifest and the commit they were read from, by model name."""
+    with open_repository(remote) as repository:
+        snapshot = repository.snapshot()
+        files = snapshot.read("models")
+    found = {match[1]: content for path, content in files.items() if (match := _MANIFEST.fullmatch(path))}
+    return {name: (found[name], snapshot.commit) for name in sorted(found)}
 
 
 def open_proposals(remote: str) -> list[Proposal]:
@@ -105,11 +123,13 @@ def release(
     Everything in the manifest comes from the registry and the spec, so a second call changes nothing.
     judged_against: see :class:`Wanted`. percent: of the requests that it gets as a canary, 0 for all; the spec's
     `serving.canary` unless given. A first release gets all requests. artifacts_destination: of an MLflow server that
-    hands out the files itself. Raises GateRefused if the version has no passing verdict, InputError if it does not
-    exist or can't be served, OstinatoError if another version is live than it was judged against, or its files are not
-    where the manifest would say.
+    hands out the files itself. Raises GateRefused if the version has no passing verdict, or people
+    rejected it and this is a run; InputError if it does not exist or can't be served; OstinatoError if another version
+    is live than it was judged against, or its files are not where the manifest would say.
     """
     found, storage_uri = releasable(spec, tracking_uri, manifests_remote, version, artifacts_destination)
+    if judged_against is not None:
+        check_not_rejected(found, spec.name)
     wanted = Wanted(found, storage_uri, percent, judged_against)
     return propose_or_commit(spec, manifests_remote, wanted, mode, trailers or {})
 
@@ -296,6 +316,15 @@ def _check_verdict(version: ModelVersion) -> None:
     if decision != "pass":
         raise GateRefused(
             f"the verdict on version {version.version} of {version.name} is {decision!r}; only a pass goes live"
+        )
+
+
+def check_not_rejected(version: ModelVersion, model: str) -> None:
+    """Raises GateRefused if a proposal of the version was closed without a merge; a person may overrule that."""
+    if why := version.tags.get(REJECTED_TAG):
+        raise GateRefused(
+            f"version {version.version} of {model} was rejected: {why}. A run does not bring it back; a person does "
+            f"with: ostinato promote {model} --version {version.version}"
         )
 
 

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+from components.deploy.forges.choose import forge_of
+from components.deploy.proposal import pushed
+from components.deploy.propose import check_proposable, propose
 from components.deploy.reconcile import reconcile
+from components.deploy.rejection import follow_rejections
 from components.deploy.release import Release, release
-from components.deploy.repository import ReleaseMode
+from components.deploy.repository import LIVE_BRANCH, ReleaseMode
 from components.evidence import Verdict
 from components.register.lookup import registry
 from components.register.steps import check_decision
@@ -22,14 +26,16 @@ def deploy(
     run: str,
     verdict: Path,
     artifacts_destination: str = "",
+    forge: str = "",
 ) -> Release:
     """Release ``version`` as the spec's JSON says, then reconcile.
 
     ``release_mode`` is `direct` or `pull-request`. ``artifacts_destination`` is where an MLflow server that hands out
-    files itself keeps them (gs://, s3:// or file:///), "" for other servers. Nothing changes if the manifest is live
-    (or proposed) already. Raises GateRefused if the verdict is not a pass, OstinatoError if it is a verdict on another
-    model, or against a champion that is not live any more: a run that was stopped, or overtaken by another, starts
-    again.
+    files itself keeps them (gs://, s3:// or file:///), "" for other servers. ``forge`` is the setting of that name:
+    where a pull request is opened. Nothing changes if the manifest is live (or proposed) already. Raises GateRefused if
+    the verdict is not a pass, people rejected the version, or a newer one is proposed; OstinatoError if it is a verdict
+    on another model, or against a champion that is not live any more: a run that was stopped, or overtaken by another,
+    starts again; ForgeError if the branch is there and the pull request is not.
     """
     model = ModelSpec.model_validate_json(spec)
     judged = Verdict.read(verdict)
@@ -41,17 +47,26 @@ def deploy(
             f"version {version} of {model.registered_name} has model digest {found.digest or 'none'}, but the verdict "
             f"is on {candidate.digest if candidate else 'no candidate'}; run the pipeline again from evaluate"
         )
+    mode = check_mode(release_mode)
+    where = (model, tracking_uri, manifests_remote)
+    at = forge_of(manifests_remote, forge) if mode == "pull-request" else None
+    trouble = check_proposable(at, *where, version) if at else None
     released = release(
         model,
         tracking_uri,
         manifests_remote,
         version,
-        check_mode(release_mode),
+        mode,
         {"Ostinato-Run": run, "Ostinato-Code": code_version},
         judged_against=champion.version if (champion := judged.contender("champion")) else "",
         artifacts_destination=artifacts_destination,
     )
+    if trouble and released.branch != LIVE_BRANCH:
+        raise pushed(trouble, released) from trouble
+    released = propose(at, *where, released, by_hand=False)
     reconcile(tracking_uri, manifests_remote, model.name)
+    if at and not trouble:
+        follow_rejections(at, tracking_uri, manifests_remote, {model.name: model.registered_name})
     return released
 
 

@@ -118,3 +118,14 @@ def move_alias(tracking_uri: str, name: str, alias: str, version: str, *, prompt
                 return
             if not left:
                 raise
+
+
+def set_version_tag(tracking_uri: str, name: str, version: str, key: str, value: str) -> None:
+    """Give a version a tag, or take it away if the value is "". Raises OstinatoError if the registry can't be used."""
+    client = mlflow_client(tracking_uri)
+    if value:
+        with registry_errors(tracking_uri):
+            client.set_model_version_tag(name, version, key, value)
+    else:
+        with registry_errors(tracking_uri, fine=MISSING):
+            client.delete_model_version_tag(name, version, key)

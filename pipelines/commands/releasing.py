@@ -16,12 +16,14 @@ from training.folder import model_names, model_spec
 @app.command(epilog="Example: ostinato status --json")
 def status(model: AnyModel = None, as_json: AsJson = False) -> None:
     """What is live by git, what the registry's aliases say, whether they agree, and what is proposed."""
+    from pipelines.proposals import proposed_models
     from pipelines.status import model_status
     from pipelines.wording import status_table
 
     here = places()
     names = [model] if model else model_names(here.root)
-    rows = [model_status(here, model_spec(here.root, name)) for name in names]
+    proposals = proposed_models(here)
+    rows = [model_status(here, model_spec(here.root, name), proposals.get(name, ())) for name in names]
     print(json.dumps([asdict(row) for row in rows], indent=2) if as_json else status_table(rows))
 
 
@@ -53,6 +55,7 @@ def promote(
     spec = model_spec(here.root, model)
     mode = check_mode(release) if release else None
     done = promote(spec, here.tracking_uri, manifests(here), version, mode, here.artifacts_destination)
+    done = proposed_by_hand(here, spec, done)
     changes = reconcile(here.tracking_uri, here.manifests_remote, model)
     tell_release(done, changes, as_json)
 
@@ -147,6 +150,7 @@ def canary(
         done = finish_canary(spec, here.tracking_uri, remote, mode, here.artifacts_destination)
     else:
         done = end_canary(remote, model)
+    done = proposed_by_hand(here, spec, done)
     tell_release(done, reconcile(here.tracking_uri, remote, model), as_json)
 
 
@@ -180,13 +184,35 @@ def shadow(
 
 @app.command("reconcile", epilog="Example: ostinato reconcile")
 def reconcile_(as_json: AsJson = False) -> None:
-    """Make the registry's aliases follow the manifests repository. Run it as often as you like."""
+    """Make the registry's aliases follow the manifests repository, and mark versions whose pull request was closed.
+
+    Run it as often as you like.
+    """
     from components.deploy.reconcile import reconcile
-    from pipelines.wording import alias_lines
+    from pipelines.proposals import reconcile_rejections
+    from pipelines.wording import alias_lines, rejection_lines
 
     here = places()
     changes = reconcile(here.tracking_uri, manifests(here))
-    print(json.dumps([asdict(change) for change in changes], indent=2) if as_json else alias_lines(changes))
+    rejections, note = reconcile_rejections(here)
+    if note:
+        print(note, file=sys.stderr)
+    if as_json:
+        print(json.dumps([asdict(change) for change in [*changes, *rejections]], indent=2))
+    else:
+        print(rejection_lines(rejections) + alias_lines(changes))
+
+
+def proposed_by_hand(here: Any, spec: Any, done: Any) -> Any:
+    """The release with its pull request, where it is proposed; what people rejected before is rejected no more."""
+    from components.deploy.forges.choose import forge_of
+    from components.deploy.propose import propose
+    from components.deploy.rejection import overrule
+
+    at = forge_of(here.manifests_remote, here.forge)
+    done = propose(at, spec, here.tracking_uri, here.manifests_remote, done, by_hand=True)
+    overrule(here.tracking_uri, spec, done.version)
+    return done
 
 
 def tell_comparison(spec: Any, rows: Path, url: str | None, shadow_url: str | None, as_json: bool) -> None:

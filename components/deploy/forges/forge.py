@@ -1,0 +1,111 @@
+"""What a forge is to a release: where a branch is proposed, talked about, and merged or closed by people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from training.errors import OstinatoError
+
+State = Literal["open", "merged", "closed"]
+RELEASES = "release/"
+"""What the branches begin with that are proposed here; others are nobody's business."""
+
+
+class ForgeError(OstinatoError):
+    """The forge can't be used, or said no."""
+
+
+class ForgeUnavailable(ForgeError):
+    """It did not answer, or answered that it can't now. What came of the request is then unknown."""
+
+
+class AlreadyProposed(ForgeError):
+    """The branch has an open proposal."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A proposal as it should be."""
+
+    branch: str
+    title: str
+    body: str
+    labels: tuple[str, ...] = ()
+    reviewers: tuple[str, ...] = ()
+    draft: bool = False
+    """Only how it is opened; from then on people decide when it is ready."""
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A proposal as the forge has it; GitLab calls it a merge request."""
+
+    number: int
+    url: str
+    branch: str
+    title: str
+    """Without the prefix that makes it a draft."""
+    body: str
+    state: State
+    draft: bool
+    labels: tuple[str, ...]
+    reviewers: tuple[str, ...]
+    """Who is asked now; a forge may forget who has answered."""
+
+
+@dataclass(frozen=True)
+class Comment:
+    """What somebody wrote under a proposal."""
+
+    author: str
+    text: str
+
+
+class Forge(Protocol):
+    """One repository at a forge. Proposals are of branches of that repository itself, never of a fork.
+
+    Every method raises ForgeError with one clear message if the forge can't be used, or refuses.
+    """
+
+    name: str
+    """Such as ``GitHub (https://api.github.com)``, for messages."""
+    has_token: bool
+
+    def of_branch(self, branch: str) -> list[PullRequest]:
+        """Proposals of a branch in any state, newest first."""
+        ...
+
+    def proposals(self, state: Literal["open", "closed"]) -> list[PullRequest]:
+        """Proposals of release branches, newest first; `closed` has the merged ones too, and only the latest."""
+        ...
+
+    def open(self, wanted: Wanted) -> PullRequest:
+        """Open a proposal, once asked. Raises AlreadyProposed if the branch has one."""
+        ...
+
+    def reviewers(self, pull: PullRequest) -> set[str]:
+        """Who is asked to review, or has reviewed."""
+        ...
+
+    def update(self, pull: PullRequest, wanted: Wanted, ask: Sequence[str]) -> None:
+        """Give it the wanted title, body and labels besides those it has, and ask these reviewers too."""
+        ...
+
+    def comments(self, pull: PullRequest) -> list[Comment]:
+        """Of people and programs, oldest first."""
+        ...
+
+    def comment(self, pull: PullRequest, text: str) -> None: ...
+
+    def close(self, pull: PullRequest) -> None:
+        """Close it without merging."""
+        ...
+
+    def closed_by(self, pull: PullRequest) -> str:
+        """Who closed it, "" if the forge does not say."""
+        ...
+
+
+def same_text(one: str, other: str) -> bool:
+    """Whether two texts are equal but for what forges do to line ends and the ends of a text."""
+    return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()

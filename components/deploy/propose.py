@@ -1,0 +1,97 @@
+"""From a pushed release branch to its open pull request, with the evidence read back from the registry."""
+
+import shlex
+from dataclasses import replace
+
+from components.deploy.forges.forge import Forge, ForgeError
+from components.deploy.git import redact
+from components.deploy.proposal import Change, check_newest, ensure_proposed
+from components.deploy.pull_request import Link, Story, body
+from components.deploy.rejection import follow_rejections
+from components.deploy.release import Release, live
+from components.deploy.repository import LIVE_BRANCH
+from components.register.lookup import registry, shown
+from training.errors import OstinatoError
+from training.spec import ModelSpec
+
+
+def check_proposable(
+    forge: Forge, spec: ModelSpec, tracking_uri: str, manifests_remote: str, version: str
+) -> ForgeError | None:
+    """Before a run pushes a version's branch: mark it if people closed its proposal, and look for a newer one.
+
+    Returns the error of a forge that can't be asked, for after the push: the branch is there then, and running again
+    finishes. Raises GateRefused if a newer version is proposed. A version that is live is not looked at.
+    """
+    running = live(manifests_remote, spec.name)
+    if running and version in (running.version, running.canary.version if running.canary else ""):
+        return None
+    try:
+        branch = f"release/{spec.name}/v{version}"
+        follow_rejections(forge, tracking_uri, manifests_remote, {spec.name: spec.registered_name}, branch)
+        check_newest(forge, spec.name, version)
+    except ForgeError as error:
+        return error
+    return None
+
+
+def propose(
+    forge: Forge | None, spec: ModelSpec, tracking_uri: str, manifests_remote: str, released: Release, by_hand: bool
+) -> Release:
+    """The release with its open pull request or, without a forge, with a note that says how to merge the branch.
+
+    Raises as :func:`ensure_proposed` does.
+    """
+    if released.branch == LIVE_BRANCH:
+        return released
+    if forge is None:
+        notes = (released.note, how_to_merge(manifests_remote, released.branch))
+        return replace(released, note="\n".join(one for one in notes if one))
+    return ensure_proposed(
+        forge,
+        spec,
+        manifests_remote,
+        released,
+        lambda change: body(tell(spec, tracking_uri, released, change)),
+        by_hand,
+    )
+
+
+def how_to_merge(manifests_remote: str, branch: str) -> str:
+    """The commands that do what the button of a forge does."""
+    return (
+        "there is no forge for pull requests; look at the branch, and merge it with:\n"
+        f"  git clone {shlex.quote(redact(manifests_remote))} manifests && cd manifests\n"
+        f"  git diff origin/{LIVE_BRANCH}...origin/{branch}\n"
+        f"  git merge --no-ff origin/{branch}\n"
+        f"  git push origin {LIVE_BRANCH}\n"
+        "  ostinato reconcile"
+    )
+
+
+def tell(spec: ModelSpec, tracking_uri: str, released: Release, change: Change) -> Story:
+    """What the pull request says; where the evidence can't be had, why."""
+    from components.register.evidence import fetch_judged
+
+    found = registry(tracking_uri).version(spec.registered_name, released.version)
+    assert found, "it was released from there"
+    story = Story(spec.name, released.version, change, released.canary_percent)
+    try:
+        judged = fetch_judged(tracking_uri, found)
+    except OstinatoError as error:
+        return replace(story, missing=str(error))
+    links = _links(tracking_uri, found.name, found.version, judged.experiment, found.run_id)
+    return replace(story, verdict=judged.verdict, card=judged.card, links=links)
+
+
+def _links(tracking_uri: str, name: str, version: str, experiment: str, run_id: str) -> tuple[Link, ...]:
+    """Pages of an MLflow server; a registry in a file has none."""
+    if not tracking_uri.startswith(("http://", "https://")):
+        return ()
+    root = f"{shown(tracking_uri).rstrip('/')}/#"
+    run = f"{root}/experiments/{experiment}/runs/{run_id}"
+    return (
+        Link(f"Version {version} of {name} in the registry", f"{root}/models/{name}/versions/{version}"),
+        Link("The run, with every metric and parameter", run),
+        Link("The report, as a page", f"{run}/artifacts/report.html"),
+    )

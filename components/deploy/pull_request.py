@@ -1,0 +1,269 @@
+"""The text of a pull request: the evidence, so that a reviewer decides from it without opening anything else.
+
+A view of the verdict, the data card and the two manifests; equal input gives equal bytes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from components.deploy.manifest import LiveModel
+from components.deploy.markdown import code, link, table, text
+from components.deploy.proposal import Change
+from components.evaluate.wording import short
+from components.evidence import CheckResult, Contender, DataCard, Measure, SliceResult, Verdict
+from training.quality_spec import METRICS
+
+LONGEST = 60_000
+"""Characters; GitHub takes 65,536."""
+ROWS = 60
+"""That a table shows at most."""
+MARKS = {"passed": "✅", "failed": "❌", "undecided": "❔", "not applicable": "➖"}
+
+
+@dataclass(frozen=True)
+class Link:
+    shown: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a body is made of."""
+
+    name: str
+    version: str
+    change: Change
+    canary_percent: int = 0
+    """Of the requests that the version gets first; 0 for all of them."""
+    verdict: Verdict | None = None
+    card: DataCard | None = None
+    missing: str = ""
+    """Why there is no verdict, "" if there is one."""
+    links: tuple[Link, ...] = ()
+
+
+def body(story: Story) -> str:
+    """Markdown of at most LONGEST characters; a longer one is cut at a line's end, with a note."""
+    sections = [_decision(story)]
+    if story.verdict:
+        sections += [_metrics(story.verdict), _checks(story.verdict), _slices(story.verdict), _data(story)]
+        sections += [_warnings(story)]
+    elif story.missing:
+        sections.append([f"> **The evidence could not be read back:** {text(story.missing, 1000)}"])
+    sections += [_change(story), _links(story), _way_back(story)]
+    whole = "\n".join(line for section in sections if section for line in [*section, ""]).rstrip() + "\n"
+    if len(whole) <= LONGEST:
+        return whole
+    note = "\n\n*Shortened; the whole evidence is in verdict.json and report.html of the run.*\n"
+    return whole[: LONGEST - len(note)].rpartition("\n")[0] + note
+
+
+def _decision(story: Story) -> list[str]:
+    """One line: what was decided, from what."""
+    what = f"Version {story.version} of {code(story.name)}"
+    share = f" as a canary with {story.canary_percent} % of the requests" if story.canary_percent else ""
+    before = story.change.before
+    instead = ", the first that does" if before is None else f", in the place of version {before.version}"
+    if story.canary_percent and before:
+        instead = f", beside version {before.version}"
+    lines = [f"{what} goes live{share}{instead}, when this is merged."]
+    verdict = story.verdict
+    if not verdict:
+        return lines
+    passed = sum(check.status == "passed" for check in verdict.checks)
+    open_ones = [f"{count} {word}" for word, count in _others(verdict)]
+    counted = f"{passed} of {len(verdict.checks)} checks passed" + (f" ({', '.join(open_ones)})" if open_ones else "")
+    mark = "✅ **Pass**" if verdict.decision == "pass" else "❌ **Reject**"
+    return [f"{mark}: {_headline(verdict)}. {counted}.", "", *lines]
+
+
+def _others(verdict: Verdict) -> Iterator[tuple[str, int]]:
+    for word in ("failed", "undecided", "not applicable"):
+        count = sum(check.status == word for check in verdict.checks)
+        if count:
+            yield word, count
+
+
+def _headline(verdict: Verdict) -> str:
+    """The metric of record of candidate against champion, in words."""
+    candidate, champion = verdict.contender("candidate"), verdict.contender("champion")
+    own = candidate.metrics.get(verdict.metric) if candidate else None
+    told = f"{text(verdict.metric)} {_measure(own)}"
+    rival = champion or verdict.contender("baseline")
+    other = rival.metrics.get(verdict.metric) if rival else None
+    if rival is None or other is None:
+        return f"{told} on {verdict.rows:,} test rows"
+    who = f"the champion's (version {rival.version})" if rival.role == "champion" else "the baseline's"
+    found = verdict.differences.get(verdict.metric) if rival.role == "champion" else None
+    clear = f", {_compared(found, verdict.direction)[1]}" if found else ""
+    return f"{told} against {who} {short(other.value)} on {verdict.rows:,} test rows{clear}"
+
+
+def _metrics(verdict: Verdict) -> list[str]:
+    """Every metric of every contender; the difference is of pairs on the same rows."""
+    names = list(dict.fromkeys([verdict.metric, *(name for one in verdict.contenders for name in one.metrics)]))
+    against = verdict.contender("champion") is not None
+    head = ["metric", *(_called(one) for one in verdict.contenders), *(["candidate − champion"] if against else [])]
+    rows = [[_metric_name(verdict, name), *_cells(verdict, name, against)] for name in names]
+    note = (
+        f"On the same {verdict.rows:,} test rows, with {verdict.confidence:.0%} intervals; ↓ less is better, ↑ more. "
+        f"Decided by **{text(verdict.metric)}**."
+    )
+    if against:
+        note += " 🟢 better and 🔴 worse beyond chance, ⚪ not to be told apart."
+    return ["### Metrics", "", *table(head, rows, ROWS, right=len(head) - 1), "", note]
+
+
+def _metric_name(verdict: Verdict, name: str) -> str:
+    arrow = {"lower": " ↓", "higher": " ↑"}.get(_direction(verdict, name), "")
+    shown = text(name)
+    return (f"**{shown}**" if name == verdict.metric else shown) + arrow
+
+
+def _direction(verdict: Verdict, name: str) -> str:
+    return verdict.direction if name == verdict.metric else METRICS[verdict.task].get(name, "")
+
+
+def _cells(verdict: Verdict, name: str, against: bool) -> list[str]:
+    cells = [_measure(one.metrics.get(name)) for one in verdict.contenders]
+    if against:
+        found = verdict.differences.get(name)
+        cells.append(
+            f"{_compared(found, _direction(verdict, name))[0]} {_measure(found, signed=True)}" if found else "–"
+        )
+    return cells
+
+
+def _compared(found: Measure, direction: str) -> tuple[str, str]:
+    """Mark and word for a difference: better, worse, or within chance."""
+    if found.low is None or found.high is None or found.low <= 0 <= found.high or not direction:
+        return "⚪", "not to be told apart"
+    better = (found.value < 0) == (direction == "lower")
+    return ("🟢", "better") if better else ("🔴", "worse")
+
+
+def _called(one: Contender) -> str:
+    if one.role == "champion":
+        return f"champion (version {text(one.version)})"
+    return f"baseline: {text(one.name)}" if one.role == "baseline" else "candidate"
+
+
+def _measure(found: Measure | None, signed: bool = False) -> str:
+    if found is None:
+        return "–"
+
+    def shown(value: float) -> str:
+        plus = "+" if signed and value > 0 else ""
+        return plus + short(value).replace("-", "−")
+
+    if found.low is None or found.high is None:
+        return shown(found.value)
+    return f"{shown(found.value)} ({shown(found.low)} to {shown(found.high)})"
+
+
+def _checks(verdict: Verdict) -> list[str]:
+    """Every check; those that did not pass come first."""
+    order = sorted(verdict.checks, key=lambda check: check.status == "passed")
+    rows = [[f"{MARKS[check.status]} {check.status}", text(check.name, 100), _why(check)] for check in order]
+    return ["### Checks", "", *table(["", "check", "why"], rows, ROWS)]
+
+
+def _why(check: CheckResult) -> str:
+    return text(check.reason) + ("" if check.required else " *Not required.*")
+
+
+def _slices(verdict: Verdict) -> list[str]:
+    """The slices where the candidate is worse than the champion, the largest first."""
+    worse = sorted((one for one in verdict.slices if one.worse), key=lambda one: (-one.rows, one.column, one.value))
+    if not verdict.slices:
+        return []
+    if not worse:
+        return ["### Slices", "", f"Worse in none of the {len(verdict.slices)} slices that were looked at."]
+    head = ["slice", "rows", "metric", "candidate", "champion"]
+    rows = [_slice(one) for one in worse]
+    note = f"Worse than the champion in {len(worse)} of {len(verdict.slices)} slices:"
+    return ["### Slices", "", note, "", *table(head, rows, ROWS)]
+
+
+def _slice(one: SliceResult) -> list[str]:
+    champion = short(one.champion) if one.champion is not None else "–"
+    where = f"{text(one.column, 80)} = {text(one.value, 80)}"
+    return [where, f"{one.rows:,}", text(one.metric), short(one.candidate), champion]
+
+
+def _data(story: Story) -> list[str]:
+    """What the rows are, which content they have, and what moved in them."""
+    verdict, card = story.verdict, story.card
+    assert verdict
+    drifted = [one.column for one in verdict.drift if one.drifted]
+    lines = [f"- Data fingerprint {code(verdict.data_fingerprint)}"]
+    if card:
+        lines = [
+            f"- {card.train.rows:,} rows to train, {card.test.rows:,} to test{_period(card)}; split {text(card.split)}",
+            f"- From {code(card.source)}, snapshot {code(card.snapshot)}",
+            *lines,
+            f"- Refused rows: {card.refused:,}{_refused(card)}",
+        ]
+    elif verdict.test_from and verdict.test_to:
+        lines.insert(0, f"- Test rows from {verdict.test_from:%Y-%m-%d} to {verdict.test_to:%Y-%m-%d}")
+    if verdict.drift:
+        told = ", ".join(text(one, 80) for one in drifted[:ROWS]) or "none"
+        lines.append(f"- Inputs that moved between training and test rows: {told} (of {len(verdict.drift)})")
+    return ["### Data", "", *lines]
+
+
+def _period(card: DataCard) -> str:
+    if not (card.train.time_from and card.test.time_to):
+        return ""
+    return f", from {card.train.time_from:%Y-%m-%d} to {card.test.time_to:%Y-%m-%d}"
+
+
+def _refused(card: DataCard) -> str:
+    reasons = sorted(card.refused_by_reason.items(), key=lambda one: (-one[1], one[0]))[:10]
+    return f" ({'; '.join(f'{text(why, 120)}: {count:,}' for why, count in reasons)})" if reasons else ""
+
+
+def _warnings(story: Story) -> list[str]:
+    given = [*(story.verdict.warnings if story.verdict else ()), *(story.card.warnings if story.card else ())]
+    return ["### Warnings", "", *(f"- ⚠️ {text(one)}" for one in given[:ROWS])] if given else []
+
+
+def _change(story: Story) -> list[str]:
+    """What the manifest names before and after, as a diff."""
+    before, after = story.change.before, story.change.after
+    old = [f"- {line}" for line in _named(before)] if before else []
+    tried = after.canary if after.canary and after.canary.version == story.version else None
+    new = [f"+ {line}" for line in _facts(tried.version, tried.storage_uri, tried.digest)] if tried else []
+    if tried and before:
+        old = [f"  {line}" for line in _named(before)]
+    lines = [*old, *(new or [f"+ {line}" for line in _named(after)])]
+    return ["### What changes", "", "```diff", *lines, "```"]
+
+
+def _named(model: LiveModel) -> list[str]:
+    return _facts(model.version, model.storage_uri, model.digest)
+
+
+def _facts(version: str, uri: str, digest: str) -> list[str]:
+    """The values hold no line break and no fence: the first two are checked when a manifest is read."""
+    return [f"version: {version}", f"storageUri: {uri}", f"digest: {digest.split()[0].replace('`', '')}"]
+
+
+def _links(story: Story) -> list[str]:
+    return ["### Links", "", *(f"- {link(one.shown, one.url)}" for one in story.links)] if story.links else []
+
+
+def _way_back(story: Story) -> list[str]:
+    ends = f"`ostinato canary {story.name} --abort`" if story.canary_percent else ""
+    line = f"After the merge, {ends} takes it away again." if ends else ""
+    if not line and story.change.before is None:
+        line = "Nothing was live before, so there is nothing to go back to; revert the merge to take the model away."
+    if not line:
+        before = story.change.before
+        assert before
+        line = f"After the merge, `ostinato rollback {story.name}` brings back version {before.version} in one commit."
+    reject = (
+        f"Close this without merging to reject the version; the last comment is kept as the reason, and no run "
+        f"proposes it again until somebody types `ostinato promote {story.name} --version {story.version}`."
+    )
+    return ["### Rolling back, or saying no", "", line, "", reject]

@@ -1,0 +1,60 @@
+"""What waits at the forge: the open pull requests, and what people closed."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from components.deploy.forges.choose import forge_of
+from components.deploy.forges.forge import Forge, ForgeError
+from components.deploy.release import Proposal, open_proposals
+from pipelines.settings import Places
+from training.folder import model_names, model_spec
+
+if TYPE_CHECKING:
+    from components.deploy.rejection import Rejection
+
+
+def proposed_models(places: Places) -> dict[str, tuple[Proposal, ...]]:
+    """The open proposals by model, each with its pull request where there is a forge that can be asked.
+
+    Git says which branches are not merged; the forge, which of them were closed.
+    """
+    if places.embedded_manifests and not places.local_manifests.exists():
+        return {}
+    found = open_proposals(places.manifests_remote)
+    forge = forge_of(places.manifests_remote, places.forge)
+    if forge and found:
+        found = _asked(forge, found)
+    return {name: tuple(one for one in found if one.model == name) for name in {one.model for one in found}}
+
+
+def _asked(forge: Forge, found: list[Proposal]) -> list[Proposal]:
+    if not forge.has_token:
+        return [replace(one, note=f"{forge.name} was not asked, for there is no token") for one in found]
+    try:
+        open_ones = {one.branch: one for one in forge.proposals("open")}
+        closed = {one.branch for one in forge.proposals("closed")} if len(open_ones) < len(found) else set()
+    except ForgeError as error:
+        return [replace(one, note=str(error)) for one in found]
+    told = []
+    for one in found:
+        if pull := open_ones.get(one.branch):
+            told.append(replace(one, url=pull.url, draft=pull.draft))
+        elif one.branch not in closed:
+            told.append(replace(one, note="it has no pull request yet; the command that pushed it opens one"))
+    return told
+
+
+def reconcile_rejections(places: Places) -> tuple[list["Rejection"], str]:
+    """Let the marks of rejected versions follow the forge; the changes, and why the forge was not asked, or "".
+
+    Raises ForgeError if it can't be asked.
+    """
+    from components.deploy.rejection import follow_rejections
+
+    forge = forge_of(places.manifests_remote, places.forge)
+    if forge is None:
+        return [], ""
+    if not forge.has_token and not places.forge:
+        return [], f"{forge.name} was not asked which proposals were closed, for there is no token"
+    registered = {name: model_spec(places.root, name).registered_name for name in model_names(places.root)}
+    return follow_rejections(forge, places.tracking_uri, places.manifests_remote, registered), ""
