@@ -169,7 +169,9 @@ def verified_line(done: "Verified") -> str:
 def promotion_line(done: "Promotion") -> str:
     already = "" if done.changed else " already"
     what = f"is in {done.environment}" if done.branch == LIVE_BRANCH else f"for {done.environment} is on {done.branch}"
-    return f"{done.model}: version {done.version} {what}{already} (commit {done.commit[:12]})"
+    proposed = f"\n{done.model}: pull request {done.pull_request}" if done.pull_request else ""
+    note = f"\n{done.model}: {done.note}" if done.note else ""
+    return f"{done.model}: version {done.version} {what}{already} (commit {done.commit[:12]}){proposed}{note}"
 
 
 def alias_lines(changes: "Sequence[AliasChange]") -> str:

@@ -44,6 +44,10 @@ class Promotion:
     commit: str
     """The commit that brought it there if `changed`, else the branch's tip, which had it already."""
     changed: bool
+    pull_request: str = ""
+    """Address of the open one, "" without one."""
+    note: str = ""
+    """What the caller should know besides, "" for nothing."""
 
 
 def first_release_files(snapshot: Snapshot, name: str, namespace: str) -> dict[str, bytes]:

@@ -53,7 +53,7 @@ def ensure_proposed(
     if released.branch == LIVE_BRANCH:
         return released
     try:
-        change = read_change(manifests_remote, spec.name, released.branch)
+        change = read_change(manifests_remote, spec.name, released.branch, manifest_path(spec.name))
         wanted = Wanted(
             branch=released.branch,
             title=title(released, change),
@@ -62,11 +62,11 @@ def ensure_proposed(
             reviewers=spec.release.reviewers,
             draft=spec.release.draft,
         )
-        pull = _ensure_open(forge, wanted)
-        _settle(forge, pull, wanted)
+        pull = ensure_open(forge, wanted)
+        settle(forge, pull, wanted)
         newest = _give_way(forge, spec.name, pull, by_hand)
     except ForgeError as error:
-        raise pushed(error, released) from error
+        raise pushed(error, released.branch) from error
     if newest.number != pull.number:
         raise GateRefused(
             f"version {released.version} of {spec.name} is older than what is proposed at {newest.url}, so {pull.url} "
@@ -75,15 +75,14 @@ def ensure_proposed(
     return replace(released, pull_request=pull.url)
 
 
-def pushed(error: ForgeError, released: Release) -> ForgeError:
+def pushed(error: ForgeError, branch: str) -> ForgeError:
     """The error for a forge that failed when the branch was there already."""
-    after = f"Branch {released.branch} is pushed and stays; run the same command again to finish the proposal"
+    after = f"Branch {branch} is pushed and stays; run the same command again to finish the proposal"
     return type(error)(f"{error}. {after}")
 
 
-def read_change(manifests_remote: str, name: str, branch: str) -> Change:
-    """The model's manifest on the live branch and on the release branch. Raises InputError for a broken one."""
-    path = manifest_path(name)
+def read_change(manifests_remote: str, name: str, branch: str, path: str) -> Change:
+    """A manifest of the model on the live branch and on the proposed one. Raises InputError for a broken one."""
     with open_repository(manifests_remote) as repository:
         tips = repository.fetch(LIVE_BRANCH, branch)
         now, then = (Snapshot(repository, tips[one]).read(path).get(path) for one in (LIVE_BRANCH, branch))
@@ -102,7 +101,7 @@ def title(released: Release, change: Change) -> str:
     return f"Release {called}" if change.before else f"First release of {called}"
 
 
-def _ensure_open(forge: Forge, wanted: Wanted) -> PullRequest:
+def ensure_open(forge: Forge, wanted: Wanted) -> PullRequest:
     """The branch's open proposal, opened if there is none; a lost answer is looked up before it is asked again."""
     for left in reversed(range(ATTEMPTS)):
         found = open_one(forge.of_branch(wanted.branch))
@@ -124,7 +123,7 @@ def open_one(pulls: list[PullRequest]) -> PullRequest | None:
     return next((one for one in pulls if one.state == "open"), None)
 
 
-def _settle(forge: Forge, pull: PullRequest, wanted: Wanted) -> None:
+def settle(forge: Forge, pull: PullRequest, wanted: Wanted) -> None:
     """Make title, text, labels and reviewers what is wanted; whether it is a draft is for people to say."""
     asked = {name.lower() for name in pull.reviewers}
     ask = [name for name in wanted.reviewers if name.lower() not in asked]
@@ -176,8 +175,8 @@ def model_of(pull: PullRequest) -> str:
 
 
 def version_of(pull: PullRequest) -> str:
-    match = BRANCH.fullmatch(pull.branch)
-    return match[2] if match else "0"
+    match = re.search(r"v([1-9][0-9]*)$", pull.branch)
+    return match[1] if match else "0"
 
 
 def check_newest(forge: Forge, name: str, version: str) -> None:

@@ -50,7 +50,7 @@ def body(story: Story) -> str:
         sections += [_warnings(story)]
     elif story.missing:
         sections.append([f"> **The evidence could not be read back:** {text(story.missing, 1000)}"])
-    sections += [_change(story), _links(story), _way_back(story)]
+    sections += [["### What changes", "", *change_lines(story.change, story.version)], _links(story), _way_back(story)]
     whole = "\n".join(line for section in sections if section for line in [*section, ""]).rstrip() + "\n"
     if len(whole) <= LONGEST:
         return whole
@@ -228,16 +228,16 @@ def _warnings(story: Story) -> list[str]:
     return ["### Warnings", "", *(f"- ⚠️ {text(one)}" for one in given[:ROWS])] if given else []
 
 
-def _change(story: Story) -> list[str]:
-    """What the manifest names before and after, as a diff."""
-    before, after = story.change.before, story.change.after
+def change_lines(change: Change, version: str) -> list[str]:
+    """What the manifest names before and after, as a diff; version: the one that the proposal is about."""
+    before, after = change.before, change.after
     old = [f"- {line}" for line in _named(before)] if before else []
-    tried = after.canary if after.canary and after.canary.version == story.version else None
+    tried = after.canary if after.canary and after.canary.version == version else None
     new = [f"+ {line}" for line in _facts(tried.version, tried.storage_uri, tried.digest)] if tried else []
     if tried and before:
         old = [f"  {line}" for line in _named(before)]
     lines = [*old, *(new or [f"+ {line}" for line in _named(after)])]
-    return ["### What changes", "", "```diff", *lines, "```"]
+    return ["```diff", *lines, "```"]
 
 
 def _named(model: LiveModel) -> list[str]:

@@ -62,7 +62,7 @@ def deploy(
         artifacts_destination=artifacts_destination,
     )
     if trouble and released.branch != LIVE_BRANCH:
-        raise pushed(trouble, released) from trouble
+        raise pushed(trouble, released.branch) from trouble
     released = propose(at, *where, released, by_hand=False)
     reconcile(tracking_uri, manifests_remote, model.name)
     if at and not trouble:

@@ -62,6 +62,8 @@ def promote(
 
 def promote_to(model: str, source: str | None, environment: str, release: str | None, as_json: bool) -> None:
     from components.deploy.environments import STAGING, check_environment, check_source, promote_to_production
+    from components.deploy.forges.choose import forge_of
+    from components.deploy.moves import propose_promotion
     from components.deploy.steps import check_mode
     from pipelines.wording import alias_lines, promotion_line
 
@@ -70,6 +72,7 @@ def promote_to(model: str, source: str | None, environment: str, release: str | 
     here = places()
     spec = model_spec(here.root, model)
     done = promote_to_production(manifests(here), model, check_mode(release or spec.release.mode))
+    done = propose_promotion(forge_of(here.manifests_remote, here.forge), spec, here.manifests_remote, done)
     changes = follow(here, model, "promotion")
     if as_json:
         print(json.dumps(asdict(done) | {"aliases": [asdict(change) for change in changes]}, indent=2))
@@ -96,12 +99,19 @@ def rollback(
 
     Works without the registry: its aliases then follow with the next reconcile.
     """
+    from components.deploy.repository import LIVE_BRANCH
     from components.deploy.rollback import rollback
     from components.deploy.steps import check_mode
 
     here = places()
-    model_spec(here.root, model)
+    spec = model_spec(here.root, model)
     done = rollback(manifests(here), model, to, environment, check_mode(release or "direct"))
+    if done.branch != LIVE_BRANCH:
+        from components.deploy.forges.choose import forge_of
+        from components.deploy.moves import propose_rollback
+
+        at = forge_of(here.manifests_remote, here.forge)
+        done = propose_rollback(at, spec, here.manifests_remote, done, environment)
     tell_release(done, follow(here, model, "rollback"), as_json)
 
 

@@ -357,6 +357,8 @@ def test_the_command_promotes_moves_the_aliases_and_says_so(live_forecaster: Pla
         "branch": "main",
         "commit": commit,
         "changed": False,
+        "pull_request": "",
+        "note": "",
         "aliases": [],
     }
 
@@ -369,6 +371,7 @@ def test_a_promotion_can_be_proposed_and_production_rolled_back_without_the_regi
     command = ("promote", "demand-forecaster", "--to", "production")
     told = ostinato(*command, "--release", "pull-request", expect=0, **away)
     assert "version 1 for production is on promote/demand-forecaster/production-v1 (commit" in told.out
+    assert "git merge --no-ff origin/promote/demand-forecaster/production-v1" in told.out, "there is no forge"
     assert "the promotion is done, and the registry's aliases follow later, with: ostinato reconcile" in told.err
     ostinato(*command, expect=0, **where)
     spec = model_spec("demand-forecaster", registry=NAME)

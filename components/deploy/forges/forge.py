@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from training.errors import OstinatoError
 
 State = Literal["open", "merged", "closed"]
-RELEASES = "release/"
+OURS = ("release/", "promote/", "rollback/")
 """What the branches begin with that are proposed here; others are nobody's business."""
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from components.deploy.forges.forge import RELEASES, Comment, ForgeError, PullRequest, Wanted, same_text
+from components.deploy.forges.forge import OURS, Comment, ForgeError, PullRequest, Wanted, same_text
 from components.deploy.forges.rest import Place, Rest
 from components.deploy.repository import LIVE_BRANCH
 
@@ -83,7 +83,7 @@ class Gitea:
             for one in found
             if one.head.repo_id == one.base.repo_id
             and one.base.label == LIVE_BRANCH
-            and one.head.label.startswith(RELEASES)
+            and one.head.label.startswith(OURS)
         ]
         return sorted(own, key=lambda one: -one.number)
 

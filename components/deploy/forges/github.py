@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from components.deploy.forges.forge import RELEASES, Comment, PullRequest, Wanted, same_text
+from components.deploy.forges.forge import OURS, Comment, PullRequest, Wanted, same_text
 from components.deploy.forges.rest import Place, Rest
 from components.deploy.repository import LIVE_BRANCH
 
@@ -76,7 +76,7 @@ class GitHub:
     def proposals(self, state: Literal["open", "closed"]) -> list[PullRequest]:
         order = {"sort": "updated", "direction": "desc"} if state == "closed" else {}
         found = self._list(CLOSED_PAGES if state == "closed" else 10, state=state, **order)
-        return [one for one in found if one.branch.startswith(RELEASES)]
+        return [one for one in found if one.branch.startswith(OURS)]
 
     def _list(self, pages: int, branch: str = "", **query: str) -> list[PullRequest]:
         path = f"{self._repository}/pulls"

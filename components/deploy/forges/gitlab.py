@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from components.deploy.forges.forge import RELEASES, Comment, ForgeError, PullRequest, State, Wanted
+from components.deploy.forges.forge import OURS, Comment, ForgeError, PullRequest, State, Wanted
 from components.deploy.forges.rest import Place, Rest
 from components.deploy.repository import LIVE_BRANCH
 
@@ -62,7 +62,7 @@ class GitLab:
         else:
             latest: dict[str, Any] = {"order_by": "updated_at", "sort": "desc"}
             found = [one for state in ("closed", "merged") for one in self._list(CLOSED_PAGES, state=state, **latest)]
-        return sorted((one for one in found if one.branch.startswith(RELEASES)), key=lambda one: -one.number)
+        return sorted((one for one in found if one.branch.startswith(OURS)), key=lambda one: -one.number)
 
     def _list(self, pages: int, **query: Any) -> list[PullRequest]:
         found = self._rest.all(_Merge, self._merges, pages, target_branch=LIVE_BRANCH, per_page=100, **query)
