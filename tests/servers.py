@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -92,17 +92,18 @@ class GitServer(ThreadingHTTPServer):
 
     credentials: (user, password) that every request must carry. status: answer every request with it instead.
     hanging: while set, requests are taken and not answered. drop_pushes: how many pushes are done, but their answer
-    is cut off.
+    is cut off. intercept: is given each request first, and says whether it has dealt with it.
     """
 
     daemon_threads = True
 
     def __init__(self, root: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _GitHandler)
+        super().__init__(("127.0.0.1", 0), GitRequest)
         self.root = root
         self.credentials: tuple[str, str] | None = None
         self.status: int | None = None
         self.drop_pushes = 0
+        self.intercept: Callable[[GitRequest, bytes], bool] | None = None
         self.let_go = threading.Event()
         self.let_go.set()
 
@@ -113,7 +114,7 @@ class GitServer(ThreadingHTTPServer):
         """Clients that are killed while they talk are part of the tests."""
 
 
-class _GitHandler(BaseHTTPRequestHandler):
+class GitRequest(BaseHTTPRequestHandler):
     server: GitServer  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def log_message(self, format: str, *args: object) -> None:
@@ -128,15 +129,31 @@ class _GitHandler(BaseHTTPRequestHandler):
     def _serve(self, body: bytes) -> None:
         server = self.server
         server.let_go.wait(START_S)
+        if server.intercept and server.intercept(self, body):
+            return
         if server.status:
             self.send_error(server.status)
             return
-        if server.credentials and self.headers.get("Authorization") != _basic(server.credentials):
+        if server.credentials and self.headers.get("Authorization") != basic(server.credentials):
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="git"')
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        head, answer = self.backend(body)
+        if server.drop_pushes and self.path.endswith("/git-receive-pack"):
+            server.drop_pushes -= 1
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self.send_response(int(head.pop("Status", "200").split()[0]))
+        for name, value in {**head, "Content-Length": str(len(answer))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def backend(self, body: bytes) -> tuple[dict[str, str], bytes]:
+        """Headers and body of what git answers."""
+        server = self.server
         path, _, query = self.path.partition("?")
         cgi = {
             "PATH": os.environ["PATH"],
@@ -151,20 +168,11 @@ class _GitHandler(BaseHTTPRequestHandler):
             "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
         }
         done = subprocess.run(["git", "http-backend"], input=body, env=cgi, capture_output=True)
-        if server.drop_pushes and path.endswith("/git-receive-pack"):
-            server.drop_pushes -= 1
-            self.connection.shutdown(socket.SHUT_RDWR)
-            return
         head, _, answer = done.stdout.partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
-        self.send_response(int(headers.pop("Status", "200").split()[0]))
-        for name, value in {**headers, "Content-Length": str(len(answer))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(answer)
+        return dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line), answer
 
 
-def _basic(credentials: tuple[str, str]) -> str:
+def basic(credentials: tuple[str, str]) -> str:
     return "Basic " + base64.b64encode(":".join(credentials).encode()).decode()
 
 
@@ -173,7 +181,13 @@ def git_server(tmp_path: Path) -> Iterator[GitServer]:
     """A git server over HTTP for the bare repositories in ``tmp_path / "served"``."""
     root = tmp_path / "served"
     root.mkdir(exist_ok=True)
-    server = GitServer(root)
+    with running_git(GitServer(root)) as server:
+        yield server
+
+
+@contextmanager
+def running_git(server: GitServer) -> Iterator[GitServer]:
+    """The server, in a thread that has ended at the end."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from components.deploy.git import LostRace, RemoteUnavailable, check_remote, git, local_path, redact
+from components.deploy.git import check_remote, git, local_path
+from components.deploy.git_access import NOTHING, Access, access
+from components.deploy.git_errors import LostRace, RemoteUnavailable, redact
+from components.deploy.git_signing import signing
 from components.effects import effect
 from training.errors import InputError, OstinatoError
 
@@ -56,10 +59,11 @@ class Repository:
     remote: str
     git_dir: Path
     partial: bool
+    access: Access = NOTHING
 
     def git(self, *arguments: str, feed: bytes = b"") -> bytes:
-        index = {"GIT_INDEX_FILE": str(self.git_dir / INDEX)}
-        return git(self.git_dir, *arguments, remote=self.remote, feed=feed, extra=index)
+        extra = {"GIT_INDEX_FILE": str(self.git_dir / INDEX), **self.access.environment}
+        return git(self.git_dir, *arguments, remote=self.remote, feed=feed, extra=extra, options=self.access.options)
 
     def fetch(self, *patterns: str, history: bool = False) -> dict[str, str]:
         """Bring the branches' tips here, and say which commit each is at, by branch name.
@@ -102,7 +106,10 @@ class Repository:
         return contents
 
     def commit(self, files: dict[str, bytes], message: str, parent: str | None) -> str:
-        """Write a commit that puts the files over the parent's, and return its name. Nothing is pushed."""
+        """Write a commit that puts the files over the parent's, and return its name. Nothing is pushed.
+
+        It is signed where a key is configured. Raises InputError or OstinatoError if it can't be.
+        """
         entries = []
         for path, content in sorted(files.items()):
             blob = self.git("hash-object", "-w", "--stdin", feed=content).decode().strip()
@@ -111,7 +118,18 @@ class Repository:
         self.git("update-index", "-z", "--index-info", feed="".join(entries).encode())
         tree = self.git("write-tree", "--missing-ok").decode().strip()
         parents = ["-p", parent] if parent else []
-        return self.git("commit-tree", tree, *parents, feed=message.encode()).decode().strip()
+        how = signing()
+        arguments = ("commit-tree", *(["-S"] if how else []), tree, *parents)
+        try:
+            extra, options = how.environment, how.options
+            said = git(
+                self.git_dir, *arguments, remote=self.remote, feed=message.encode(), extra=extra, options=options
+            )
+        except OstinatoError as error:
+            if how:
+                raise how.failed(error) from error
+            raise
+        return said.decode().strip()
 
     def push(self, commit: str, branch: str, expected: str) -> None:
         """Move the branch from ``expected`` ("" for a new one) to the commit. Raises LostRace if it has moved."""
@@ -122,7 +140,10 @@ class Repository:
 
 @contextmanager
 def open_repository(remote: str) -> Iterator[Repository]:
-    """A scratch repository for the remote, removed at the end. Raises InputError for a remote that can't be one."""
+    """A scratch repository for the remote, removed at the end.
+
+    Raises InputError for a remote that can't be one, and for credentials that can't be used.
+    """
     path = local_path(check_remote(remote))
     url = str(path) if path else remote
     if path and not path.is_dir():
@@ -150,7 +171,7 @@ def open_repository(remote: str) -> Iterator[Repository]:
             (scratch / "objects/info/alternates").write_text(f"{objects}\n")
         (scratch / "config").write_text("\n".join(lines) + "\n")
         (scratch / "HEAD").write_text(f"ref: refs/heads/{LIVE_BRANCH}\n")
-        yield Repository(url, scratch, partial=not borrows)
+        yield Repository(url, scratch, not borrows, access(url, scratch))
 
 
 def transact(repository: Repository, attempt: Callable[[], tuple[str, str, str] | None]) -> str | None:

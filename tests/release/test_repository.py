@@ -7,37 +7,16 @@ from pathlib import Path
 
 import pytest
 from release.candidates import bare_git
+from release.transactions import commits, put, read
 from servers import GitServer, free_port
 
-from components.deploy.git import LostRace, check_remote, explain, redact
+from components.deploy.git import check_remote
+from components.deploy.git_errors import LostRace, explain, redact
 from components.deploy.repository import LIVE_BRANCH, ensure_local_repository, open_repository, transact
 from training.errors import InputError, OstinatoError
 
 FORK = multiprocessing.get_context("fork")
 BOUND_S = 120.0
-
-
-def put(remote: str, path: str, content: bytes) -> str | None:
-    """Commit one file to the live branch, unless it holds these bytes already."""
-    with open_repository(remote) as repository:
-
-        def attempt() -> tuple[str, str, str] | None:
-            snapshot = repository.snapshot()
-            if snapshot.read(path).get(path) == content:
-                return None
-            commit = repository.commit({path: content}, f"Put {path}\n", snapshot.commit)
-            return commit, LIVE_BRANCH, snapshot.commit
-
-        return transact(repository, attempt)
-
-
-def read(remote: str, *paths: str) -> dict[str, bytes]:
-    with open_repository(remote) as repository:
-        return repository.snapshot().read(*paths)
-
-
-def commits(repository: Path) -> int:
-    return int(bare_git(repository, "rev-list", "--count", LIVE_BRANCH))
 
 
 @pytest.fixture(params=["path", "file URL", "http", "http without filters"])

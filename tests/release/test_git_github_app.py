@@ -1,0 +1,253 @@
+"""Tokens of a GitHub App, from a stand-in that checks each request as GitHub's REST documentation (2022-11-28) says."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from image_registries import key_pem
+from release.candidates import bare_git
+from release.transactions import put, refs
+from servers import START_S, GitServer, free_port
+
+from components.deploy import git_github_app
+from components.deploy.git_credentials import forge_token
+from components.deploy.repository import ensure_local_repository
+from training.errors import InputError, OstinatoError
+
+ROOT = Path(__file__).parents[2]
+APP, INSTALLATION = "Iv23liTESTS", 4711
+
+
+class GitHub(ThreadingHTTPServer):
+    """The two routes of the App's login: which installation a repository has, and a token of it."""
+
+    daemon_threads = True
+
+    def __init__(self, public_key: Any) -> None:
+        super().__init__(("127.0.0.1", 0), _Request)
+        self.public_key = public_key
+        self.asked: list[str] = []
+        self.given: list[str] = []
+        self.lasts_s = 3600
+        self.failures: list[tuple[int, str]] = []
+        """Answered first, one to a request."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Request(BaseHTTPRequestHandler):
+    server: GitHub  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        if self._who() and self.path == "/repos/fleet/manifests/installation":
+            self._say(200, {"id": INSTALLATION, "app_slug": "releaser"})
+        else:
+            self._say(404, {"message": "Not Found"})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
+        server = self.server
+        if not self._who():
+            return
+        if self.path != f"/app/installations/{INSTALLATION}/access_tokens":
+            self._say(404, {"message": "Not Found"})
+        elif body != {"repositories": ["manifests"]}:
+            self._say(422, {"message": "There is at least one repository that does not exist or is not accessible"})
+        else:
+            server.given.append(f"ghs_{len(server.given)}")
+            ends = datetime.now(UTC) + timedelta(seconds=server.lasts_s)
+            self._say(201, {"token": server.given[-1], "expires_at": f"{ends:%Y-%m-%dT%H:%M:%SZ}"})
+
+    def _who(self) -> bool:
+        server = self.server
+        server.asked.append(self.path)
+        if server.failures:
+            status, words = server.failures.pop(0)
+            self._say(status, {"message": words})
+            return False
+        assert self.headers["Accept"] == "application/vnd.github+json"
+        assert self.headers["X-GitHub-Api-Version"] == "2022-11-28"
+        kind, _, token = self.headers.get("Authorization", "").partition(" ")
+        try:
+            must = {"require": ["iat", "exp", "iss"]}
+            claims = jwt.decode(token, server.public_key, algorithms=["RS256"], issuer=APP, options=must)
+            fine = kind == "Bearer" and claims["iat"] <= time.time() - 30 and claims["exp"] <= time.time() + 600
+        except jwt.PyJWTError:
+            fine = False
+        if not fine:
+            self._say(401, {"message": "A JSON web token could not be decoded"})
+        return fine
+
+    def _say(self, status: int, document: dict[str, Any]) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@dataclass
+class App:
+    """A configured App, and the repository that it is installed on."""
+
+    github: GitHub
+    repository: Path
+    url: str
+    git_server: GitServer = field(repr=False)
+
+
+@pytest.fixture(scope="module")
+def key() -> Any:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture
+def app(key: Any, git_server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    repository = ensure_local_repository(git_server.root / "fleet" / "manifests.git", ROOT / "manifests")
+    bare_git(repository, "config", "http.receivepack", "true")
+    file = tmp_path / "app key.pem"
+    file.touch(0o600)
+    file.write_bytes(key_pem(key))
+    server = GitHub(key.public_key())
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    monkeypatch.setenv("OSTINATO_GITHUB_APP_ID", APP)
+    monkeypatch.setenv("OSTINATO_GITHUB_APP_KEY_FILE", str(file))
+    monkeypatch.setenv("OSTINATO_GITHUB_API_URL", server.url)
+    try:
+        yield App(server, repository, git_server.url(repository), git_server)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(START_S)
+
+
+def test_the_app_commits_with_a_token_that_it_asks_for_once(app: App) -> None:
+    app.git_server.credentials = ("x-access-token", "ghs_0")
+    assert put(app.url, "a", b"1") and put(app.url, "a", b"2")
+    assert app.github.asked == ["/repos/fleet/manifests/installation", "/app/installations/4711/access_tokens"]
+    assert app.github.given == ["ghs_0"]
+
+
+def test_a_configured_installation_is_not_looked_up(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSTINATO_GITHUB_APP_INSTALLATION_ID", str(INSTALLATION))
+    assert forge_token("git@github.example.org:fleet/manifests.git") == "ghs_0"
+    assert app.github.asked == ["/app/installations/4711/access_tokens"]
+
+
+def test_a_token_that_is_about_to_expire_is_replaced(app: App) -> None:
+    app.github.lasts_s = git_github_app.SPARE_S - 10
+    assert [forge_token(app.url), forge_token(app.url)] == ["ghs_0", "ghs_1"]
+    app.github.lasts_s = git_github_app.SPARE_S + 60
+    assert [forge_token(app.url), forge_token(app.url)] == ["ghs_2", "ghs_2"]
+
+
+def test_a_login_in_netrc_does_not_replace_the_apps(app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password mine\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert forge_token(app.url) == "ghs_0"
+
+
+def test_a_short_outage_of_github_is_waited_for(app: App) -> None:
+    app.github.failures = [(502, "Bad Gateway"), (503, "Unavailable")]
+    assert forge_token(app.url) == "ghs_0"
+
+
+REFUSALS = [
+    ({"OSTINATO_GITHUB_APP_ID": "12"}, "does not know the App, or the key is not the App's, or this machine's clock"),
+    ({"OSTINATO_GITHUB_APP_INSTALLATION_ID": "12"}, "knows no such installation.*OSTINATO_GITHUB_APP_INSTALLATION_ID"),
+]
+
+
+@pytest.mark.parametrize(("environment", "words"), REFUSALS)
+def test_a_wrong_id_is_one_error_and_nothing_is_pushed(
+    app: App, environment: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    before = refs(app.repository)
+    with pytest.raises(OstinatoError, match=words):
+        put(app.url, "a", b"1")
+    assert refs(app.repository) == before
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(401, "this machine's clock"), (403, "suspended"), (422, "add the repository"), (500, "refused")],
+)
+def test_what_github_says_no_with_is_explained_in_its_own_words_too(app: App, status: int, words: str) -> None:
+    app.github.failures = [(status, "so it said")]
+    with pytest.raises(OstinatoError, match=rf"{words}.*HTTP {status} so it said$") as caught:
+        forge_token(app.url)
+    assert "eyJ" not in str(caught.value)
+
+
+def test_a_repository_that_the_app_is_not_installed_on_is_named(app: App) -> None:
+    with pytest.raises(OstinatoError, match=r"/repos/fleet/other/installation: GitHub knows no such installation"):
+        forge_token(app.url.replace("manifests", "other"))
+
+
+def test_a_key_of_another_app_is_refused_by_github_and_a_broken_one_before(app: App, tmp_path: Path) -> None:
+    file = tmp_path / "app key.pem"
+    file.write_bytes(key_pem(rsa.generate_private_key(public_exponent=65537, key_size=2048)))
+    with pytest.raises(OstinatoError, match="the key is not the App's"):
+        forge_token(app.url)
+    file.write_text("-----BEGIN RSA PRIVATE KEY-----\nc2VjcmV0\n-----END RSA PRIVATE KEY-----\n")
+    with pytest.raises(InputError, match="no RSA private key in PEM") as caught:
+        forge_token(app.url)
+    assert "c2VjcmV0" not in str(caught.value)
+    file.chmod(0o644)
+    with pytest.raises(InputError, match=r"others can read \(mode 0644\); chmod 600"):
+        forge_token(app.url)
+
+
+def test_an_app_that_is_half_configured_or_misread_is_named(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="names no OWNER/REPOSITORY"):
+        forge_token("https://github.com/manifests.git")
+    monkeypatch.setenv("OSTINATO_GITHUB_APP_INSTALLATION_ID", "fleet")
+    with pytest.raises(InputError, match="APP_INSTALLATION_ID is 'fleet'; it is the number"):
+        forge_token(app.url)
+    monkeypatch.setenv("OSTINATO_GITHUB_API_URL", "http://api.github.com")
+    monkeypatch.delenv("OSTINATO_GITHUB_APP_INSTALLATION_ID")
+    with pytest.raises(InputError, match="give an https:// URL"):
+        forge_token(app.url)
+    monkeypatch.delenv("OSTINATO_GITHUB_APP_ID")
+    with pytest.raises(InputError, match="OSTINATO_GITHUB_APP_ID is not set"):
+        forge_token(app.url)
+
+
+def test_github_that_is_away_is_named_and_nothing_is_pushed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSTINATO_GITHUB_API_URL", f"http://127.0.0.1:{free_port()}")
+    before = refs(app.repository)
+    with pytest.raises(OstinatoError, match=r"GitHub can't be asked for a token.*ConnectionError.*Nothing was"):
+        put(app.url, "a", b"1")
+    assert refs(app.repository) == before
+
+
+@pytest.mark.parametrize(
+    ("remote", "api"),
+    [
+        ("https://github.com/o/r.git", "https://api.github.com"),
+        ("git@github.com:o/r.git", "https://api.github.com"),
+        ("ssh://git@ssh.github.com:443/o/r.git", "https://api.github.com"),
+        ("https://octo.ghe.com/o/r", "https://api.octo.ghe.com"),
+        ("https://git.example.org/o/r/", "https://git.example.org/api/v3"),
+    ],
+)
+def test_the_api_is_found_from_the_remote(remote: str, api: str) -> None:
+    host, owner, name = git_github_app._repository(remote)
+    assert (git_github_app._api(host), owner, name) == (api, "o", "r")
