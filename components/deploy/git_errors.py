@@ -42,14 +42,27 @@ _REASONS: Sequence[tuple[str, type[Exception], str]] = (
         "OSTINATO_GIT_TOKEN or OSTINATO_GIT_TOKEN_FILE, or a git credential helper",
     ),
     (
-        r"error: 403|Permission denied \(|access denied|not allowed to push|Write access .* not granted",
+        r"Permission denied \([a-z]",
+        OstinatoError,
+        "does not accept the SSH key; name one that it knows, without a passphrase, in OSTINATO_GIT_SSH_KEY_FILE, or "
+        "let ssh-agent hold it",
+    ),
+    (
+        r"error: 403|access denied|not allowed to push|Write access .* not granted",
         OstinatoError,
         "does not allow this; the credentials need read and write access to it",
     ),
     (
         r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED",
         OstinatoError,
-        "has an SSH host key that is not the known one; check it and add it to known_hosts",
+        "has an SSH host key that is not the known one; get the right one from its owners, and put it into "
+        "OSTINATO_GIT_KNOWN_HOSTS_FILE, or known_hosts",
+    ),
+    (
+        r"not allow request for unadvertised object",
+        InputError,
+        "leaves file contents out, and does not hand them out later; in it, git config uploadpack.allowAnySHA1InWant "
+        "true, or let its SSH server take AcceptEnv GIT_PROTOCOL",
     ),
     (
         r"insufficient permission|[Rr]ead-only file ?system|Permission denied|[Nn]o space left|unpacker error",
@@ -78,6 +91,7 @@ _REASONS: Sequence[tuple[str, type[Exception], str]] = (
         "has a TLS certificate that is not trusted; set GIT_SSL_CAINFO to the authority that signed it",
     ),
 )
+_TELLING = r"remote:|error:|fatal:|!|ssh:|Host key|No \S+ host key|Load key|.*: Permission denied \("
 _AWAY = (
     r"unable to access|resolve host|Connection|Failed to connect|timed out|hung up|early EOF|RPC failed|error: 5\d\d"
 )
@@ -88,7 +102,7 @@ def explain(remote: str, arguments: Sequence[str], said: str) -> Exception:
     """The error for what git said: which remote, what is wrong with it, the fix, and git's own last words."""
     where = redact(remote)
     lines = [line.strip() for line in redact(said).splitlines() if line.strip()]
-    telling = [line for line in lines if re.match(r"(remote:|error:|fatal:|!)", line) and "hint:" not in line]
+    telling = [line for line in lines if re.match(_TELLING, line) and "hint:" not in line]
     words = " | ".join(dict.fromkeys(telling or lines[-3:]))[:600] or "nothing"
     for pattern, kind, reason in _REASONS:
         if re.search(pattern, said):

@@ -61,9 +61,10 @@ class Repository:
     partial: bool
     access: Access = NOTHING
 
-    def git(self, *arguments: str, feed: bytes = b"") -> bytes:
+    def git(self, *arguments: str, feed: bytes = b"", options: tuple[str, ...] = ()) -> bytes:
         extra = {"GIT_INDEX_FILE": str(self.git_dir / INDEX), **self.access.environment}
-        return git(self.git_dir, *arguments, remote=self.remote, feed=feed, extra=extra, options=self.access.options)
+        every = (*self.access.options, *options)
+        return git(self.git_dir, *arguments, remote=self.remote, feed=feed, extra=extra, options=every)
 
     def fetch(self, *patterns: str, history: bool = False) -> dict[str, str]:
         """Bring the branches' tips here, and say which commit each is at, by branch name.
@@ -94,7 +95,7 @@ class Repository:
             feed = "\n".join(wanted).encode() + b"\n"
             lean = ("-c", "fetch.negotiationAlgorithm=noop")
             tail = ("--no-write-fetch-head", "--recurse-submodules=no", "--filter=blob:none", "--stdin")
-            self.git(*lean, "fetch", "--quiet", "--no-tags", "origin", *tail, feed=feed)
+            self.git("fetch", "--quiet", "--no-tags", "origin", *tail, feed=feed, options=lean)
         out = self.git("cat-file", "--batch", feed="".join(f"{name}\n" for name in wanted).encode())
         contents, start = {}, 0
         for name in wanted:
