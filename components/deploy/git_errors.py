@@ -25,7 +25,7 @@ _LOST = r"stale info|non-fast-forward|fetch first|failed to update ref|cannot lo
 _LOST += r"|reference already exists|reference already set|remote ref updated since checkout"
 _REASONS: Sequence[tuple[str, type[Exception], str]] = (
     (
-        r"hook declined|protected branch|prohibited|denied by|GH00\d",
+        r"hook declined|protected branch|prohibited|denied by|GH0\d\d",
         OstinatoError,
         "refused the commit; the live state is unchanged. Ask its owners, or release by pull request "
         "(release.mode: pull-request)",
@@ -92,9 +92,8 @@ _REASONS: Sequence[tuple[str, type[Exception], str]] = (
     ),
 )
 _TELLING = r"remote:|error:|fatal:|!|ssh:|Host key|No \S+ host key|Load key|.*: Permission denied \("
-_AWAY = (
-    r"unable to access|resolve host|Connection|Failed to connect|timed out|hung up|early EOF|RPC failed|error: 5\d\d"
-)
+_AWAY = r"unable to access|resolve host|Connection|Failed to connect|timed out|hung up|early EOF|RPC failed"
+_AWAY += r"|error: (429|5\d\d)"
 _AWAY += r"|unexpected disconnect|Could not read from remote|[Nn]etwork is unreachable|No route to host|Broken pipe"
 
 
