@@ -24,7 +24,6 @@ from training.errors import InputError, OstinatoError
 LIVE_BRANCH = "main"
 ReleaseMode = Literal["direct", "pull-request"]
 """A commit on the live branch, or on a branch that a reviewer merges."""
-INDEX = "ostinato-index"
 RACES = 40
 """How often a lost race is tried again before giving up."""
 OUTAGES = 2
@@ -40,6 +39,16 @@ class Snapshot:
 
     def read(self, *paths: str) -> dict[str, bytes]:
         """Bytes of every file at or under the paths, by path; what does not exist is not in it."""
+        blobs = self._blobs(paths)
+        contents = self.repository.blobs(set(blobs.values()))
+        return {path: contents[blob] for path, blob in blobs.items()}
+
+    def paths(self, *paths: str) -> set[str]:
+        """Which files there are at or under the paths. Nothing is fetched."""
+        return set(self._blobs(paths))
+
+    def _blobs(self, paths: tuple[str, ...]) -> dict[str, str]:
+        """Object names by path."""
         if not paths:
             return {}
         listed = self.repository.git("ls-tree", "-r", "-z", "--full-tree", self.commit, "--", *paths)
@@ -48,8 +57,7 @@ class Snapshot:
             (_, kind, blob), path = entry.split("\t")[0].split(), entry.split("\t", 1)[1]
             if kind == "blob":
                 blobs[path] = blob
-        contents = self.repository.blobs(set(blobs.values()))
-        return {path: contents[blob] for path, blob in blobs.items()}
+        return blobs
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,7 @@ class Repository:
     access: Access = NOTHING
 
     def git(self, *arguments: str, feed: bytes = b"", options: tuple[str, ...] = ()) -> bytes:
-        extra = {"GIT_INDEX_FILE": str(self.git_dir / INDEX), **self.access.environment}
-        every = (*self.access.options, *options)
+        every, extra = (*self.access.options, *options), self.access.environment
         return git(self.git_dir, *arguments, remote=self.remote, feed=feed, extra=extra, options=every)
 
     def fetch(self, *patterns: str, history: bool = False) -> dict[str, str]:
@@ -91,7 +98,9 @@ class Repository:
     def blobs(self, names: set[str]) -> dict[str, bytes]:
         """Contents by object name, fetched in one go where they are not here."""
         wanted = sorted(names)
-        if self.partial and wanted:
+        if not wanted:
+            return {}
+        if self.partial:
             feed = "\n".join(wanted).encode() + b"\n"
             lean = ("-c", "fetch.negotiationAlgorithm=noop")
             tail = ("--no-write-fetch-head", "--recurse-submodules=no", "--filter=blob:none", "--stdin")
@@ -111,13 +120,7 @@ class Repository:
 
         It is signed where a key is configured. Raises InputError or OstinatoError if it can't be.
         """
-        entries = []
-        for path, content in sorted(files.items()):
-            blob = self.git("hash-object", "-w", "--stdin", feed=content).decode().strip()
-            entries.append(f"100644 {blob}\t{path}\0")
-        self.git("read-tree", *([parent] if parent else ["--empty"]))
-        self.git("update-index", "-z", "--index-info", feed="".join(entries).encode())
-        tree = self.git("write-tree", "--missing-ok").decode().strip()
+        tree = self._tree(files, parent)
         parents = ["-p", parent] if parent else []
         how = signing()
         arguments = ("commit-tree", *(["-S"] if how else []), tree, *parents)
@@ -131,6 +134,22 @@ class Repository:
                 raise how.failed(error) from error
             raise
         return said.decode().strip()
+
+    def _tree(self, files: dict[str, bytes], parent: str | None) -> str:
+        """Write the files and the folders on their paths over the parent's, in one process without an index.
+
+        Costs what those folders cost, whatever else the repository holds. fast-import makes a commit of its own on the
+        way, which it forgets again.
+        """
+        feed = ["commit refs/ostinato", "committer Ostinato <ostinato@localhost> now", "data 0"]
+        feed += [f"from {parent}"] if parent else []
+        stream = "\n".join([*feed, ""]).encode()
+        for path, content in sorted(files.items()):
+            quoted = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            stream += f'M 100644 inline "{quoted}"\ndata {len(content)}\n'.encode() + content + b"\n"
+        stream += b'ls ""\nreset refs/ostinato\nfrom 0000000000000000000000000000000000000000\n'
+        _, _, tree = self.git("fast-import", "--quiet", "--date-format=now", feed=stream).decode().split()
+        return tree
 
     def push(self, commit: str, branch: str, expected: str) -> None:
         """Move the branch from ``expected`` ("" for a new one) to the commit. Raises LostRace if it has moved."""
@@ -228,7 +247,6 @@ def ensure_local_repository(path: Path, seed_folder: Path) -> Path:
         repository.git("config", "uploadpack.allowFilter", "true")
         commit = repository.commit(files, "Start the manifests repository\n", parent=None)
         repository.git("update-ref", f"refs/heads/{LIVE_BRANCH}", commit)
-        (building / INDEX).unlink()
         try:
             building.rename(path)
         except OSError:
