@@ -56,7 +56,7 @@ def first_release_files(snapshot: Snapshot, name: str, namespace: str) -> dict[s
     Nothing if the model has its kustomization, so that who deletes or edits either of them is not overruled.
     """
     model, staging = f"models/{name}/kustomization.yaml", f"environments/staging/{name}/kustomization.yaml"
-    existing = snapshot.read(model, staging)
+    existing = snapshot.paths(model, staging)
     if model in existing:
         return {}
     header = HEADER.format(event="release")
