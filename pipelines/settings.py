@@ -13,6 +13,7 @@ from pydantic_settings import (
 )
 
 from components.deploy.forges.choose import check_forge
+from components.deploy.git_author import AUTHOR, check_author
 from components.deploy.storage import check_destination
 from pipelines.package import DEFAULT_IMAGE
 from training.errors import InputError, did_you_mean
@@ -36,6 +37,8 @@ class Settings(BaseSettings):
     forge: str = ""
     """Where pull requests are opened: `github`, `gitlab`, `gitea` (Forgejo too), each also with `=ADDRESS`, or `none`.
     Default: what the host of the manifests remote says."""
+    git_author: str = ""
+    """Who commits to the manifests repository, `Name <email>`. git's own `GIT_AUTHOR_NAME` and so on go before it."""
     image: str = DEFAULT_IMAGE
     """Container image of the steps in a compiled package; pin it by digest for a cluster."""
 
@@ -62,6 +65,7 @@ class Places:
         self.manifests_remote = settings.manifests_remote or str(self.local_manifests)
         check_forge(settings.forge)
         self.forge = settings.forge
+        self.git_author = check_author(settings.git_author)
         self.artifacts_destination = check_destination(settings.artifacts_destination)
 
     @property
@@ -74,11 +78,17 @@ class Places:
 
 
 def load_places(root: Path) -> Places:
-    """Read the settings of a workspace. Raises InputError for an unknown key or a wrong value."""
+    """Read the settings of a workspace. Raises InputError for an unknown key or a wrong value.
+
+    The author of commits goes into the environment, where every process that commits finds it.
+    """
     previous = Path.cwd()
     try:
         os.chdir(root)  # pydantic-settings looks for pyproject.toml from the current folder
-        return Places(root, Settings())  # pyright: ignore[reportCallIssue]
+        places = Places(root, Settings())  # pyright: ignore[reportCallIssue]
+        if places.git_author:
+            os.environ[AUTHOR] = places.git_author
+        return places
     except ValidationError as error:
         raise InputError("\n".join(_explain(problem) for problem in error.errors())) from error
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from components.deploy.git_author import identity
 from components.deploy.git_errors import RemoteUnavailable, explain, redact
 from components.deploy.git_helper import SERVER, TOKEN, TOKEN_FILE
 from training.errors import InputError, OstinatoError
@@ -54,10 +55,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if name not in refused and not name.startswith("GIT_TRACE")
     }
-    who = {"GIT_AUTHOR_NAME": "Ostinato", "GIT_AUTHOR_EMAIL": "ostinato@localhost"}
-    for name, default in who.items():
-        kept.setdefault(name, default)
-        kept.setdefault(name.replace("AUTHOR", "COMMITTER"), kept[name])
+    kept |= identity(kept)
     return kept | {"LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **(extra or {})}
 
 

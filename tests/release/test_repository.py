@@ -53,15 +53,6 @@ def test_a_push_whose_answer_is_lost_lands_once(manifests: Path, git_server: Git
     assert commits(manifests) == 2
 
 
-def test_an_author_from_the_environment_signs_the_commit(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(str(manifests), "a", b"1")
-    monkeypatch.setenv("GIT_AUTHOR_NAME", "Ada")
-    monkeypatch.setenv("GIT_AUTHOR_EMAIL", "ada@example.org")
-    put(str(manifests), "a", b"2")
-    who = bare_git(manifests, "log", "-2", "--format=%an %ae %cn %ce", LIVE_BRANCH).splitlines()
-    assert who == ["Ada ada@example.org Ada ada@example.org", "Ostinato ostinato@localhost Ostinato ostinato@localhost"]
-
-
 def test_the_callers_own_git_variables_do_not_reach_the_transaction(
     manifests: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
