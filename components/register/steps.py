@@ -140,12 +140,13 @@ def _register(
             if not registry(tracking_uri).versions(name, digest=digest):
                 prompts = prompt_tag(client, tracking_uri, spec.name, files.model)
                 card = model_card(spec, verdict, DataCard.read(files.data / DATA_CARD_FILE), read_facts(files.model))
-                created = client.create_model_version(
+                client.create_model_version(
                     name, f"models:/{model_id}", run_id, {**tags, **prompts}, description=card, model_id=model_id
                 )
                 effect("version created")
-                link_version(client, model_id, name, str(created.version))
         winner = _settle(client, tracking_uri, name, digest)
+        with registry_errors(tracking_uri, fine=MISSING):
+            link_version(client, winner)
         delete_leftovers(client, experiment, digest, winner.run_id, winner.source)
         effect("leftovers deleted")
     return winner

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from components.effects import effect
 from components.evidence import DATA_CARD_FILE, DataCard, Verdict
-from components.register.lookup import DIGEST_TAG, FINGERPRINT_TAG, RUN_TAG, VERDICT_DIGEST_TAG
+from components.register.lookup import DIGEST_TAG, FINGERPRINT_TAG, RUN_TAG, VERDICT_DIGEST_TAG, ModelVersion
 from components.register.registry import EXISTS, artifact_root, registry_errors
 from components.serving.sample import SAMPLE_FILE
 from training.errors import OstinatoError
@@ -169,10 +169,11 @@ def ensure_model(
     client: "MlflowClient", experiment: str, run_id: str, spec: ModelSpec, digest: str, folder: Path
 ) -> str:
     """Id of the READY logged model with the digest. One that was left half uploaded is not trusted, but replaced."""
-    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+    from mlflow.entities import LoggedModelStatus
 
     for model in logged_models(client, experiment, digest):
         if model.status == LoggedModelStatus.READY:
+            _link_run(client, run_id, model.model_id)
             return model.model_id
     model = client.create_logged_model(experiment, spec.name, source_run_id=run_id, tags={DIGEST_TAG: digest})
     effect("model created")
@@ -184,14 +185,23 @@ def ensure_model(
     effect("model uploaded")
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     effect("model ready")
-    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    _link_run(client, run_id, model.model_id)
     return model.model_id
 
 
-def link_version(client: "MlflowClient", model_id: str, name: str, version: str) -> None:
+def _link_run(client: "MlflowClient", run_id: str, model_id: str) -> None:
+    """Say on the run that it made the logged model, unless it says so: MLflow would say it twice."""
+    from mlflow.entities import LoggedModelOutput
+
+    outputs = client.get_run(run_id).outputs
+    if model_id not in {one.model_id for one in (outputs.model_outputs if outputs else [])}:
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+
+
+def link_version(client: "MlflowClient", version: ModelVersion) -> None:
     """Say on the logged model which version it became, as MLflow's own register does for its pages."""
-    named = json.dumps([{"name": name, "version": version}])
-    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": named})
+    named = json.dumps([{"name": version.name, "version": version.version}])
+    client.set_logged_model_tags(version.source.removeprefix("models:/"), {"mlflow.modelVersions": named})
 
 
 def logged_models(client: "MlflowClient", experiment: str, digest: str) -> list["LoggedModel"]:

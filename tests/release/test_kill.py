@@ -1,5 +1,6 @@
 """SIGKILL right after every effect of register, deploy and reconcile; the same command then finishes, exactly once."""
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -79,6 +80,10 @@ def check_exactly_once(name: str, uri: str, place: Place, weights: list[int]) ->
     assert all(run.info.status == "FINISHED" and run.inputs and len(run.inputs.dataset_inputs) == 2 for run in runs)
     models = client.search_logged_models([experiment.experiment_id])
     assert {f"models:/{model.model_id}" for model in models} == {one.source for one in versions}
+    made = {output.model_id: run.info.run_id for run in runs for output in run.outputs.model_outputs}
+    assert made == {one.source.removeprefix("models:/"): one.run_id for one in versions}
+    became = {one.source.removeprefix("models:/"): [{"name": name, "version": one.version}] for one in versions}
+    assert {model.model_id: json.loads(model.tags["mlflow.modelVersions"]) for model in models} == became
     subjects = bare_git(place.manifests, "log", "--reverse", "--format=%s", "main", "--", f"models/{name}").splitlines()
     assert [subject.rpartition(" v")[2] for subject in subjects] == [one.version for one in versions]
     last = versions[-1].version
