@@ -23,7 +23,7 @@ from components.register.steps import Candidate, register
 from training.errors import OstinatoError
 
 FORK = multiprocessing.get_context("fork")
-BOUND_S = 60.0
+BOUND_S = 240.0
 SEED = "OSTINATO_TEST_SEED"
 
 Ended = Literal["done", "refused", "killed", "broken", "hung"]
