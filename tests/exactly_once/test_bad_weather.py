@@ -1,0 +1,89 @@
+"""Releases while the MLflow server and the git server answer slowly, wrongly, half or not at all, at random.
+
+A command either ends well or says one clear thing, and is simply run again. OSTINATO_TEST_WEATHER_S is how long it
+goes on, in seconds: 30 unless given; docs/guarantees.md has the command for longer.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from exactly_once.attempts import Attempt, chance, new_release
+from exactly_once.invariants import World, all_hold
+from exactly_once.weather import BAD, BadWeather, bad_weather
+
+from components.deploy.reconcile import reconcile
+from components.deploy.release import live
+from components.register.registry import mlflow_client
+
+LASTS = "OSTINATO_TEST_WEATHER_S"
+LASTS_S = 30.0
+BAD_SHARE = 0.12
+MODELS = 3
+TRIES = 40
+"""How often one release is run before the test says that it never comes through."""
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "OSTINATO_GIT_TIMEOUT": "10",
+}
+"""Less than the defaults, so that commands fail more often, and sooner."""
+HANGS_S = 60.0
+"""No attempt may last longer."""
+
+
+@pytest.fixture
+def sky() -> Random:
+    return chance()
+
+
+@pytest.fixture
+def storm(served: World, sky: Random) -> Iterator[tuple[World, tuple[BadWeather, BadWeather]]]:
+    """The served world behind a proxy before each server."""
+    git_root, _, repository = served.remote.rpartition("/")
+    with (
+        bad_weather(served.tracking_uri, sky, BAD_SHARE) as before_mlflow,
+        bad_weather(git_root, sky, BAD_SHARE) as before_git,
+    ):
+        proxies = before_mlflow, before_git
+        yield World(before_mlflow.url, f"{before_git.url}/{repository}", served.manifests), proxies
+
+
+def test_releases_in_bad_weather_come_through_once_and_fail_with_one_clear_message(
+    served: World, storm: tuple[World, tuple[BadWeather, BadWeather]], sky: Random, tmp_path: Path
+) -> None:
+    world, proxies = storm
+    mlflow_client(world.tracking_uri)
+    released: dict[str, list[str]] = {f"storm-{number}": [] for number in range(MODELS)}
+    ends: Counter[str] = Counter()
+    deadline = time.monotonic() + float(os.environ.get(LASTS) or LASTS_S)
+    while time.monotonic() < deadline:
+        name = sky.choice(list(released))
+        versions = released[name]
+        weight = len(versions) + 1
+        folder = tmp_path / name / str(weight)
+        champion = versions[-1] if versions else ""
+        release = new_release(folder, name, world.tracking_uri, world.remote, weight, champion)
+        for _ in range(TRIES):
+            outcome = Attempt(release, PATIENCE).end(HANGS_S)
+            ends[outcome.ended] += 1
+            if outcome.ended == "done":
+                break
+            assert outcome.ended == "refused", f"{outcome.ended} in {outcome.seconds:.1f} s: {outcome.said}"
+            assert "can't be" in outcome.said or "did not answer" in outcome.said, outcome.said
+        else:
+            pytest.fail(f"{name} did not come through in {TRIES} tries: {outcome.said}")
+        now = live(str(served.manifests), name)
+        assert now and now.version not in versions
+        versions.append(now.version)
+    print(dict(ends), *(dict(proxy.seen) for proxy in proxies))
+    assert ends["refused"], "the weather was too fair to say anything"
+    assert sum((proxy.seen for proxy in proxies), Counter()).keys() >= set(BAD)
+    all_hold(served, {name: versions for name, versions in released.items() if versions})
+    assert reconcile(served.tracking_uri, served.remote) == []
