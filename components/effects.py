@@ -22,6 +22,8 @@ EFFECTS = (
     "model file uploaded",
     "model uploaded",
     "model ready",
+    "statement written",
+    "signature written",
     "registered model created",
     "prompt created",
     "prompt version created",

@@ -1,6 +1,6 @@
 """The register step: one model version for each model digest, with its evidence, and then the alias `candidate`.
 
-Order of effects: run described and finished, model folder stored, the prompts of a language model registered, version
+Order of effects: run described and finished, model folder stored, its statement and signature stored, the prompts of a language model registered, version
 created with all its tags, leftovers of killed or racing attempts deleted, `candidate` set, then on the prompts. The
 step may stop anywhere; run again, it goes on from there.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from components.effects import effect
 from components.evidence import DATA_CARD_FILE, DataCard, Verdict
+from components.register.attest import ensure_statement
 from components.register.lookup import (
     CANDIDATE,
     CODE_TAG,
@@ -40,6 +41,7 @@ from components.register.tracked_run import (
     ensure_experiment,
     ensure_model,
     ensure_run,
+    facts_of_run,
     link_version,
 )
 from components.train.language_model import read_facts
@@ -135,13 +137,20 @@ def _register(
     with registry_errors(tracking_uri):
         if not registry(tracking_uri).versions(name, digest=digest):
             run_id = ensure_run(client, experiment, spec, verdict, tags, files)
+            tags = facts_of_run(client, run_id, tags)
             model_id = ensure_model(client, experiment, run_id, spec, digest, files.model)
+            stated = ensure_statement(client, run_id, name, tags, files)
             ensure_registered_model(client, tracking_uri, name, spec.description)
             if not registry(tracking_uri).versions(name, digest=digest):
                 prompts = prompt_tag(client, tracking_uri, spec.name, files.model)
                 card = model_card(spec, verdict, DataCard.read(files.data / DATA_CARD_FILE), read_facts(files.model))
                 client.create_model_version(
-                    name, f"models:/{model_id}", run_id, {**tags, **prompts}, description=card, model_id=model_id
+                    name,
+                    f"models:/{model_id}",
+                    run_id,
+                    {**tags, **stated, **prompts},
+                    description=card,
+                    model_id=model_id,
                 )
                 effect("version created")
         winner = _settle(client, tracking_uri, name, digest)

@@ -92,7 +92,7 @@ def ensure_run(
         (files.sample, SAMPLE_FILE),
         (files.data / DATA_CARD_FILE, DATA_CARD_FILE),
     ):
-        _log_file(client, run_id, file, name)
+        log_file(client, run_id, file, name)
     effect("run artifacts logged")
     client.set_terminated(run_id)
     effect("run finished")
@@ -152,7 +152,17 @@ def _source(uri: str) -> "DatasetSource":
             return CodeDatasetSource({"ostinato.source": uri})
 
 
-def _log_file(client: "MlflowClient", run_id: str, file: Path, name: str) -> None:
+def facts_of_run(client: "MlflowClient", run_id: str, tags: dict[str, str]) -> dict[str, str]:
+    """The tags with the values that the run was created with.
+
+    A run that another attempt left is gone on with, so its facts count, not those of the attempt that finds it: two
+    attempts then state the same.
+    """
+    of_run = client.get_run(run_id).data.tags
+    return {key: of_run.get(key, value) for key, value in tags.items()}
+
+
+def log_file(client: "MlflowClient", run_id: str, file: Path, name: str) -> None:
     """Log a file under a name that need not be its own."""
     import tempfile
 
