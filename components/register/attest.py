@@ -16,10 +16,9 @@ from components.register.lookup import (
     VERDICT_DIGEST_TAG,
     ModelVersion,
 )
-from components.register.registry import registry_errors
 from components.register.tracked_run import Candidate, log_file
 from components.serving.sample import SAMPLE_FILE
-from components.trust.keys import Identity, PrivateKey, configured_signer, verifier_of
+from components.trust.keys import SIGNING_KEY, Identity, PrivateKey, configured_signer, verifier_of
 from components.trust.signing import SIGNATURE_FILE, BrokenSignature, check_folder, sign_folder
 from components.trust.statement import (
     STATEMENT_FILE,
@@ -31,6 +30,7 @@ from components.trust.statement import (
     read_envelope,
     write_envelope,
 )
+from training.errors import InputError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,10 +49,13 @@ def ensure_statement(
     """
     evidence = {DATA_CARD_FILE: files.data / DATA_CARD_FILE, SAMPLE_FILE: files.sample, VERDICT_FILE: files.verdict}
     digests = {file: payload_digest(path.read_bytes()) for file, path in sorted(evidence.items())}
-    payload = facts_of_tags(name, tags, digests).payload()
-    if _store(client, run_id, payload, files.model, configured_signer()):
-        for file, path in evidence.items():  # another attempt's, whose bytes may be others
+    payload, signer = facts_of_tags(name, tags, digests).payload(), configured_signer()
+    if not _is_stated(client, run_id, payload, signer):
+        for file, path in evidence.items():  # those of another attempt may have other bytes
             log_file(client, run_id, path, file)
+        _write_statement(client, run_id, payload, signer)
+    if signer is not None:
+        _ensure_signature(client, run_id, files.model, signer)
     return {STATEMENT_TAG: payload_digest(payload)}
 
 
@@ -78,44 +81,47 @@ def stored_file(client: "MlflowClient", run_id: str, name: str) -> bytes | None:
         return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
 
 
-def sign_version(
-    client: "MlflowClient", tracking_uri: str, version: ModelVersion, folder: Path, payload: bytes
-) -> bool:
-    """Sign a version that was registered without a signature. folder: its files, of which the caller has compared the
-    digest. Returns whether anything was written."""
-    with registry_errors(tracking_uri):
-        return _store(client, version.run_id, payload, folder, configured_signer())
+def sign_version(client: "MlflowClient", version: ModelVersion, payload: bytes, folder: Path) -> bool:
+    """Sign a version that was registered without the configured key's signature; whether anything was written.
 
-
-def _store(
-    client: "MlflowClient", run_id: str, payload: bytes, folder: Path, signer: PrivateKey | Identity | None
-) -> bool:
-    """Whether either file had to be written."""
-    stored = stored_file(client, run_id, STATEMENT_FILE)
-    states = stored is not None and _states(stored, payload, signer)
-    if not states:
-        _log_bytes(client, run_id, STATEMENT_FILE, write_envelope(payload, signer))
-        effect("statement written")
+    payload: of its statement. folder: its files. The caller has held both against the version. Raises InputError
+    without a signing key.
+    """
+    signer = configured_signer()
     if signer is None:
-        return not states
-    signature = stored_file(client, run_id, SIGNATURE_FILE)
-    signs = signature is not None and _holds(lambda: check_folder(folder, signature, verifier_of(signer)))
-    if not signs:
-        _log_bytes(client, run_id, SIGNATURE_FILE, sign_folder(folder, signer))
-        effect("signature written")
-    return not (states and signs)
+        raise InputError(f"there is nothing to sign with; set {SIGNING_KEY}")
+    stated = _is_stated(client, version.run_id, payload, signer)
+    if not stated:
+        _write_statement(client, version.run_id, payload, signer)
+    return _ensure_signature(client, version.run_id, folder, signer) or not stated
 
 
-def _states(stored: bytes, payload: bytes, signer: PrivateKey | Identity | None) -> bool:
-    """Whether the stored envelope says the same, signed by this signer if there is one."""
+def _ensure_signature(client: "MlflowClient", run_id: str, folder: Path, signer: PrivateKey | Identity) -> bool:
+    """Store the folder's signature unless a valid one is there; whether it was written."""
+    stored = stored_file(client, run_id, SIGNATURE_FILE)
+    if stored is not None and _holds(lambda: check_folder(folder, stored, verifier_of(signer))):
+        return False
+    _log_bytes(client, run_id, SIGNATURE_FILE, sign_folder(folder, signer))
+    effect("signature written")
+    return True
+
+
+def _is_stated(client: "MlflowClient", run_id: str, payload: bytes, signer: PrivateKey | Identity | None) -> bool:
+    """Whether the stored envelope says the same, signed by the signer if there is one."""
+    stored = stored_file(client, run_id, STATEMENT_FILE)
 
     def check() -> None:
-        if read_envelope(stored)[0] != payload:
-            raise BrokenStatement("another statement")
+        if stored is None or read_envelope(stored)[0] != payload:
+            raise BrokenStatement("none, or another statement")
         if signer is not None:
             check_signature(stored, verifier_of(signer))
 
     return _holds(check)
+
+
+def _write_statement(client: "MlflowClient", run_id: str, payload: bytes, signer: PrivateKey | Identity | None) -> None:
+    _log_bytes(client, run_id, STATEMENT_FILE, write_envelope(payload, signer))
+    effect("statement written")
 
 
 def _holds(check: Callable[[], None]) -> bool:

@@ -1,8 +1,8 @@
 """The register step: one model version for each model digest, with its evidence, and then the alias `candidate`.
 
-Order of effects: run described and finished, model folder stored, its statement and signature stored, the prompts of a language model registered, version
-created with all its tags, leftovers of killed or racing attempts deleted, `candidate` set, then on the prompts. The
-step may stop anywhere; run again, it goes on from there.
+Order of effects: run described and finished, model folder stored, then what is stated about it and the signature, the
+prompts of a language model registered, version created with all its tags, leftovers of killed or racing attempts
+deleted, `candidate` set, then on the prompts. The step may stop anywhere; run again, it goes on from there.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Which keys sign and verify. Everything comes from the environment, and no secret leaves this module but to a library."""
+"""Which keys sign and verify, by the environment alone. A secret leaves this module to the signing library only."""
 
 import os
 from dataclasses import dataclass, field
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from training.errors import InputError
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import Key, Signer
+    from securesystemslib.signer._key import Key
+    from securesystemslib.signer._signer import Signer
 
 SIGNING_KEY = "OSTINATO_SIGNING_KEY_FILE"
 PASSWORD = "OSTINATO_SIGNING_KEY_PASSWORD"
@@ -89,10 +90,10 @@ def public_key_of(key: PrivateKey) -> PublicKey:
 def statement_signer(signer: PrivateKey | Identity) -> "Signer":
     """What securesystemslib signs a statement with. Raises InputError where the identity has no token here."""
     if isinstance(signer, PrivateKey):
-        from securesystemslib.signer import CryptoSigner
+        from securesystemslib.signer import CryptoSigner  # pyright: ignore[reportPrivateImportUsage]
 
         return CryptoSigner(_load(signer))
-    from securesystemslib.signer import SigstoreSigner
+    from securesystemslib.signer import SigstoreSigner  # pyright: ignore[reportPrivateImportUsage]
 
     uri, key = SigstoreSigner.import_(signer.identity, signer.issuer)
     try:
@@ -104,7 +105,7 @@ def statement_signer(signer: PrivateKey | Identity) -> "Signer":
 def statement_key(verifier: PublicKey | Identity) -> "Key":
     """What securesystemslib holds a statement's signature against."""
     signing_package()
-    from securesystemslib.signer import SigstoreSigner, SSlibKey
+    from securesystemslib.signer import SigstoreSigner, SSlibKey  # pyright: ignore[reportPrivateImportUsage]
 
     if isinstance(verifier, PublicKey):
         return SSlibKey.from_crypto(_public(verifier))
@@ -163,7 +164,7 @@ def _load(key: PrivateKey):
         locked = "locked by a password" if key.password is None else "not opened by the given password"
         raise InputError(
             f"{SIGNING_KEY} is {str(key.path)!r}, which is no private key in PEM, or is {locked}; make one with "
-            f"`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`, and set {PASSWORD_FILE} for a locked one"
+            f"`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`; {PASSWORD_FILE} is for a locked one"
         ) from error
 
 

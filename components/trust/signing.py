@@ -10,7 +10,8 @@ from components.trust.keys import KEYLESS, Identity, PrivateKey, PublicKey, sign
 from training.errors import OstinatoError
 
 if TYPE_CHECKING:
-    from model_signing.hashing import Config
+    from model_signing.hashing import Config as Hashing
+    from model_signing.signing import Config as Signing
 
 SIGNATURE_FILE = "model.sig"
 
@@ -36,7 +37,7 @@ def sign_folder(folder: Path, signer: PrivateKey | Identity) -> bytes:
         return target.read_bytes()
 
 
-def _sign_keyless(config: "Config", folder: Path, target: Path) -> None:
+def _sign_keyless(config: "Signing", folder: Path, target: Path) -> None:
     import requests
     from sigstore.errors import Error as SigstoreError
 
@@ -70,7 +71,7 @@ def check_folder(folder: Path, signature: bytes, verifier: PublicKey | Identity)
             raise BrokenSignature(f"{SIGNATURE_FILE} does not hold: {_short(error)}") from error
 
 
-def _every_file() -> "Config":
+def _every_file() -> "Hashing":
     """Unless told, the library leaves out files such as .gitattributes, which are part of the folder's digest."""
     from model_signing.hashing import Config
 

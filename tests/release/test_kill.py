@@ -12,6 +12,7 @@ import pytest
 from image_registries import ImageRegistry
 from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
+from trust.signers import key_pair
 
 from components.deploy.release import live
 from components.deploy.steps import deploy
@@ -20,6 +21,8 @@ from components.register.lookup import registry
 from components.register.registry import mlflow_client
 from components.register.steps import register
 from components.train.model_folder import model_digest
+from components.trust.signing import SIGNATURE_FILE
+from components.trust.statement import STATEMENT_FILE
 from training.errors import InputError
 
 FORK = multiprocessing.get_context("fork")
@@ -32,6 +35,12 @@ PROMOTED = ("environment champion set",)
 """Of a model that was promoted only; tests/gitops/test_promotion.py kills after it."""
 ELSEWHERE = (*IMAGES, *PROMPTS, *PROMOTED)
 FIRST_ONLY = ("store created", "experiment created", "registered model created")
+
+
+@pytest.fixture(autouse=True)
+def signing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, path in key_pair(tmp_path).items():
+        monkeypatch.setenv(name, str(path))
 
 
 def release_one(name: str, uri: str, remote: str, folder: Path, weight: int, **serving: str) -> None:
@@ -70,6 +79,8 @@ def check_exactly_once(name: str, uri: str, place: Place, weights: list[int]) ->
     digests = [model_digest(candidate_of(name, place.work / "candidate", weight).model) for weight in weights]
     assert [one.digest for one in versions] == digests
     for one in versions:
+        kept = {file.path for file in mlflow_client(uri).list_artifacts(one.run_id)}
+        assert {STATEMENT_FILE, SIGNATURE_FILE} <= kept
         folder = Path(reader.storage_uri(name, one.version).removeprefix("file://"))
         assert model_digest(folder) == one.digest
     client = mlflow_client(uri)

@@ -17,6 +17,7 @@ from components.register.model_card import LONGEST, model_card
 from components.register.registry import mlflow_client
 from components.register.steps import Candidate, register
 from components.train.model_folder import model_digest
+from components.trust.statement import payload_digest, read_envelope
 from training.errors import GateRefused, InputError, OstinatoError
 
 NAME = "bike-demand"
@@ -45,7 +46,10 @@ def test_a_version_carries_its_evidence_from_the_start(registered: tuple[str, Ca
     client = mlflow_client(uri)
     version = client.get_model_version_by_alias(NAME, "candidate")
     judged = Verdict.read(files.verdict)
+    stated = client.download_artifacts(version.run_id or "", "release.intoto.json")
+    payload, _ = read_envelope(Path(stated).read_bytes())
     assert dict(version.tags) == {
+        "ostinato.statement": payload_digest(payload),
         "ostinato.model_digest": model_digest(files.model),
         "ostinato.data_fingerprint": judged.data_fingerprint,
         "ostinato.verdict": "pass",
@@ -81,7 +85,7 @@ def test_the_run_has_parameters_metrics_lineage_and_evidence(registered: tuple[s
     assert {one.digest for one in inputs.values()} == {"2" * 36}
     assert {json.loads(one.source)["url"] for one in inputs.values()} == {"https://example.org/bikes.csv"}
     names = {one.path for one in client.list_artifacts(run.info.run_id)}
-    assert names == {"verdict.json", "report.html", "evidently.html", "sample.json", "data.json"}
+    assert names == {"verdict.json", "report.html", "evidently.html", "sample.json", "data.json", "release.intoto.json"}
     local = client.download_artifacts(run.info.run_id, "verdict.json")
     assert Path(local).read_bytes() == files.verdict.read_bytes()
     assert [one.model_id for one in run.outputs.model_outputs] == [(version.source or "").removeprefix("models:/")]
