@@ -15,6 +15,7 @@ from pydantic_settings import (
 from components.deploy.forges.choose import check_forge
 from components.deploy.git_author import AUTHOR, check_author
 from components.deploy.storage import check_destination
+from components.trust.keys import VERIFY_KEY
 from pipelines.package import DEFAULT_IMAGE
 from training.errors import InputError, did_you_mean
 
@@ -39,6 +40,8 @@ class Settings(BaseSettings):
     Default: what the host of the manifests remote says."""
     git_author: str = ""
     """Who commits to the manifests repository, `Name <email>`. git's own `GIT_AUTHOR_NAME` and so on go before it."""
+    verify_key: str = Field("", validation_alias=AliasChoices(VERIFY_KEY, "verify_key"))
+    """Public key (PEM) that signatures must be of, from the workspace's root. Default: none, nothing need be signed."""
     image: str = DEFAULT_IMAGE
     """Container image of the steps in a compiled package; pin it by digest for a cluster."""
 
@@ -85,9 +88,13 @@ def load_places(root: Path) -> Places:
     previous = Path.cwd()
     try:
         os.chdir(root)  # pydantic-settings looks for pyproject.toml from the current folder
-        places = Places(root, Settings())  # pyright: ignore[reportCallIssue]
+        settings = Settings()  # pyright: ignore[reportCallIssue]
+        places = Places(root, settings)
+        # The steps, which run in other processes, read the environment.
         if places.git_author:
             os.environ[AUTHOR] = places.git_author
+        if settings.verify_key:
+            os.environ[VERIFY_KEY] = str(root / settings.verify_key)
         return places
     except ValidationError as error:
         raise InputError("\n".join(_explain(problem) for problem in error.errors())) from error

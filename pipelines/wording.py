@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from components.deploy.rejection import Rejection
     from components.deploy.release import Proposal, Release
     from components.serving.compare import ClassComparison, NumberComparison
+    from components.trust.audit import Audit
     from pipelines.run import Finished
     from pipelines.status import ModelStatus
     from pipelines.verify import Verified
@@ -185,6 +186,15 @@ def rejection_lines(changes: "Sequence[Rejection]") -> str:
         f"version {one.version} {'is rejected: ' + one.why if one.why else 'is rejected no more'}" for one in changes
     )
     return "".join(f"{one.model}: {line}\n" for one, line in zip(changes, told, strict=True))
+
+
+def audit_table(found: "Audit") -> str:
+    """One line a link of the chain."""
+    colours = {"holds": "green", "broken": "bold red", "not signed": "yellow", "not checked": "dim"}
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for link in found.links:
+        table.add_row(escape(link.name), f"[{colours[link.state]}]{link.state}[/]", escape(link.detail))
+    return f"{found.model} version {found.version or 'none'}\n" + rendered(table).rstrip("\n")
 
 
 def rendered(what: Table | str) -> str:

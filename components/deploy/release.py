@@ -1,6 +1,7 @@
 """Releases: what is live, what is proposed, and the commits that change it. Git is the only source of truth."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +23,7 @@ from components.register.lookup import (
     ModelVersion,
     registry,
 )
+from components.trust.keys import configured_verifier
 from training.errors import GateRefused, InputError, OstinatoError
 from training.spec import ModelSpec
 
@@ -137,7 +139,11 @@ def release(
 def releasable(
     spec: ModelSpec, tracking_uri: str, manifests_remote: str, version: str, artifacts_destination: str
 ) -> tuple[ModelVersion, str]:
-    """A version that may be served, and the storage URI that its manifest names. Raises as :func:`release` does."""
+    """A version that may be served, and the storage URI that its manifest names.
+
+    Raises as :func:`release` does, and GateRefused where a verification key is configured and the version is not what
+    was signed.
+    """
     reader = registry(tracking_uri)
     found = reader.version(spec.registered_name, version)
     if found is None:
@@ -148,7 +154,21 @@ def releasable(
     if first.version != version:
         raise InputError(f"version {version} of {found.name} is a copy of version {first.version}; release that one")
     now = partial(live, manifests_remote, spec.name)
-    return found, manifest_uri(spec, tracking_uri, found, artifacts_destination, now)
+    uri = manifest_uri(spec, tracking_uri, found, artifacts_destination, now)
+    _check_signed(tracking_uri, found, uri, now)
+    return found, uri
+
+
+def _check_signed(tracking_uri: str, found: ModelVersion, uri: str, now: Callable[[], LiveModel | None]) -> None:
+    """Where it is configured whose signature a release needs; what was committed once is not looked at again."""
+    verifier = configured_verifier()
+    if verifier is None:
+        return
+    running = now()
+    if running is None or (running.storage_uri, running.digest) != (uri, found.digest):
+        from components.trust.release_check import check_release
+
+        check_release(tracking_uri, found, uri, verifier)
 
 
 def promote(

@@ -87,6 +87,10 @@ def _check_canonical(signature: bytes) -> None:
 
 
 def _short(error: Exception) -> str:
-    """What the library says, without the digests' bytes."""
-    said = re.sub(r": Expected '?Digest\(.*?\)'?, Actual '?Digest\(.*?\)'?(?=[\"\]])", "", str(error))
-    return " ".join(said.split())[:400]
+    """What the library says, as the files' names without their digests' bytes where it is about files."""
+    said = " ".join(str(error).split())
+    changed = re.findall(r"Hash mismatch for \W*([^'\"]+?)\W*: Expected", said)
+    others = re.findall(r"(Extra|Missing) files [^:]*: ([^'\"\]]+)", said)
+    named = [f"changed: {', '.join(changed)}"] if changed else []
+    named += [f"{kind.lower()}: {names}" for kind, names in others]
+    return "; ".join(named)[:400] or said[:400]

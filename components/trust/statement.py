@@ -118,9 +118,7 @@ def check_signature(raw: bytes, verifier: PublicKey | Identity) -> None:
     try:
         Envelope.from_dict(json.loads(raw)).verify([statement_key(verifier)], threshold=1)
     except (VerificationError, FormatError, ValueError, KeyError) as error:
-        raise BrokenStatement(
-            f"the signature of {STATEMENT_FILE} is not that of the configured key: {error}"
-        ) from error
+        raise BrokenStatement(f"{STATEMENT_FILE} is not signed by the configured key: {error}") from error
 
 
 def _encode(data: bytes) -> str:
