@@ -179,11 +179,7 @@ def version_of(pull: PullRequest) -> str:
     return match[1] if match else "0"
 
 
-def check_newest(forge: Forge, name: str, version: str) -> None:
-    """Raises GateRefused if a newer version of the model is proposed: a late run does not come between."""
-    for one in forge.proposals("open"):
-        if model_of(one) == name and int(version_of(one)) > int(version):
-            raise GateRefused(
-                f"version {version_of(one)} of {name} is proposed at {one.url}, and version {version} is older, so it "
-                f"was not proposed. If it is to go live all the same: ostinato promote {name} --version {version}"
-            )
+def newer_proposal(forge: Forge, name: str, version: str) -> PullRequest | None:
+    """An open proposal of a newer version of the model, None without one."""
+    found = (one for one in forge.proposals("open") if model_of(one) == name)
+    return next((one for one in found if int(version_of(one)) > int(version)), None)

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from components.deploy.forges.forge import Forge, ForgeError
 from components.deploy.git import redact
-from components.deploy.proposal import Change, check_newest, ensure_proposed
+from components.deploy.proposal import Change, ensure_proposed, newer_proposal, version_of
 from components.deploy.pull_request import Link, Story, body
 from components.deploy.rejection import follow_rejections
 from components.deploy.release import Release, live
 from components.deploy.repository import LIVE_BRANCH
 from components.register.lookup import registry, shown
-from training.errors import OstinatoError
+from training.errors import GateRefused, OstinatoError
 from training.spec import ModelSpec
 
 
@@ -21,17 +21,21 @@ def check_proposable(
     """Before a run pushes a version's branch: mark it if people closed its proposal, and look for a newer one.
 
     Returns the error of a forge that can't be asked, for after the push: the branch is there then, and running again
-    finishes. Raises GateRefused if a newer version is proposed. A version that is live is not looked at.
+    finishes. Raises GateRefused if a newer version is proposed, unless this one is live already.
     """
-    running = live(manifests_remote, spec.name)
-    if running and version in (running.version, running.canary.version if running.canary else ""):
-        return None
     try:
         branch = f"release/{spec.name}/v{version}"
         follow_rejections(forge, tracking_uri, manifests_remote, {spec.name: spec.registered_name}, branch)
-        check_newest(forge, spec.name, version)
+        newer = newer_proposal(forge, spec.name, version)
     except ForgeError as error:
         return error
+    running = live(manifests_remote, spec.name) if newer else None
+    serving = (running.version, running.canary.version if running.canary else "") if running else ()
+    if newer and version not in serving:
+        raise GateRefused(
+            f"version {version_of(newer)} of {spec.name} is proposed at {newer.url}, and version {version} is older, "
+            f"so it was not proposed. If it is to go live all the same: ostinato promote {spec.name} --version {version}"
+        )
     return None
 
 

@@ -38,7 +38,7 @@ def follow_rejections(
     registry can't be used.
     """
     pulls = forge.of_branch(branch) if branch else [*forge.proposals("open"), *forge.proposals("closed")]
-    serving = _live_versions(manifests_remote)
+    serving = _live_versions(manifests_remote) if any(one.state == "closed" for one in pulls) else {}
     changes = []
     for last in _deciding(pulls):
         name, version = model_of(last), version_of(last)

@@ -27,13 +27,21 @@ from training.errors import InputError
 
 FORK = multiprocessing.get_context("fork")
 BOUND_S = 240.0
+FORGES = (
+    "pull request opened",
+    "pull request updated",
+    "older proposal superseded",
+    "rejection set",
+    "rejection removed",
+)
+"""Effects at a forge; tests/forges/test_kill_proposals.py kills after them."""
 IMAGES = ("image layer pushed", "image pushed")
 """Effects of a release that pushes an image; the others are reached by any release."""
 PROMPTS = tuple(one for one in EFFECTS if one.startswith("prompt "))
 """Effects of a language model only; tests/release/test_prompts.py kills after them."""
 PROMOTED = ("environment champion set",)
 """Of a model that was promoted only; tests/gitops/test_promotion.py kills after it."""
-ELSEWHERE = (*IMAGES, *PROMPTS, *PROMOTED)
+ELSEWHERE = (*IMAGES, *FORGES, *PROMPTS, *PROMOTED)
 FIRST_ONLY = ("store created", "experiment created", "registered model created")
 
 

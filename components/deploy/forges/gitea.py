@@ -115,7 +115,7 @@ class Gitea:
 
     def comments(self, pull: PullRequest) -> list[Comment]:
         """Its list of comments has no pages."""
-        found = self._rest.all(_Comment, f"{self._repository}/issues/{pull.number}/comments", 1)
+        found = self._rest.all(_Comment, f"{self._repository}/issues/{pull.number}/comments", 0)
         return [Comment(one.user.login if one.user else "", one.body or "") for one in found]
 
     def comment(self, pull: PullRequest, text: str) -> None:

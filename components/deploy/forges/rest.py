@@ -56,9 +56,9 @@ class Rest:
         return self.checked(model, self._call("GET", path).body)
 
     def all(self, model: type[M], path: str, pages: int = PAGES, **query: Any) -> Iterator[M]:
-        """Things of a list, page by page, at most ``pages`` of them. Raises ForgeError."""
-        for page in range(1, pages + 1):
-            answer = self._call("GET", path, query={**query, "page": page})
+        """Things of a list, page by page, at most ``pages`` of them; 0 for a list without. Raises ForgeError."""
+        for page in range(1, max(pages, 1) + 1):
+            answer = self._call("GET", path, query={**query, "page": page} if pages else query)
             if not isinstance(answer.body, list):
                 raise ForgeError(f"{self.name} answered GET {path} with something else than a list")
             yield from (self.checked(model, one) for one in answer.body)

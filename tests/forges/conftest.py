@@ -1,0 +1,86 @@
+"""A manifests repository behind HTTP, a forge over it, and a registry with three versions."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forges.dialects import DIALECTS
+from forges.stand_in import TOKEN, ForgeServer, running
+from release.candidates import bare_git, candidate, model_spec
+from release.conftest import empty_store, own_environment, three_versions
+from release.registered import Place
+from servers import GitServer, git_server
+
+from components.deploy.forges.choose import forge_of
+from components.deploy.propose import propose
+from components.deploy.rejection import overrule
+from components.deploy.release import Release, promote
+from components.deploy.repository import ensure_local_repository
+from components.deploy.steps import deploy
+
+__all__ = ["empty_store", "git_server", "own_environment", "three_versions"]
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where releases are proposed: a place, and its forge."""
+
+    place: Place
+    forge: ForgeServer
+
+    def run(self, version: str, champion: str = "", **spec: Any) -> Release:
+        """What the pipeline does last, for a version that was judged against the champion."""
+        files = candidate(Path(tempfile.mkdtemp(dir=self.place.work)) / "run", int(version), champion=champion)
+        text = model_spec(**spec).canonical_json()
+        where = (self.place.tracking_uri, self.place.remote)
+        return deploy(text, *where, version, "pull-request", "c0de", "run", files.verdict, forge=self.forge.setting)
+
+    def promote(self, version: str, **spec: Any) -> Release:
+        """What `ostinato promote --release pull-request` does."""
+        model, where = model_spec(**spec), (self.place.tracking_uri, self.place.remote)
+        done = promote(model, *where, version, "pull-request")
+        done = propose(forge_of(self.place.remote, self.forge.setting), model, *where, done, by_hand=True)
+        overrule(self.place.tracking_uri, model, version)
+        return done
+
+
+@pytest.fixture
+def place(three_versions: Path, git_server: GitServer, tmp_path: Path) -> Place:
+    manifests = ensure_local_repository(git_server.root / "fleet" / "manifests.git", ROOT / "manifests")
+    bare_git(manifests, "config", "http.receivepack", "true")
+    work = tmp_path / "work"
+    work.mkdir()
+    shutil.copy(three_versions, work / "mlflow.db")
+    return Place(f"sqlite:///{work}/mlflow.db", manifests, git_server.url(manifests), work)
+
+
+@pytest.fixture
+def start(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Desk]]:
+    """Starts the forge of a kind."""
+    monkeypatch.setenv("OSTINATO_FORGE_TOKEN", TOKEN)
+    started = []
+
+    def starting(kind: str) -> Desk:
+        server = running(DIALECTS[kind], place.manifests)
+        started.append(server)
+        return Desk(place, server.__enter__())
+
+    yield starting
+    for one in started:
+        one.__exit__(None, None, None)
+
+
+@pytest.fixture(params=list(DIALECTS))
+def desk(request: pytest.FixtureRequest, start: Callable[[str], Desk]) -> Desk:
+    return start(request.param)
+
+
+@pytest.fixture
+def github(start: Callable[[str], Desk]) -> Desk:
+    return start("github")

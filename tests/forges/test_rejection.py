@@ -1,0 +1,96 @@
+"""A proposal that people close without merging marks its version rejected, and what takes the mark away again."""
+
+import pytest
+from forges.conftest import Desk
+from release.candidates import model_spec
+
+from components.deploy.forges.choose import forge_of
+from components.deploy.rejection import Rejection, follow_rejections, overrule
+from components.deploy.release import promote
+from components.register.lookup import REJECTED_TAG, registry
+from training.errors import GateRefused
+
+NAME = "bike-demand"
+
+
+def follow(desk: Desk) -> list[Rejection]:
+    forge = forge_of(desk.place.remote, desk.forge.setting)
+    assert forge
+    return follow_rejections(forge, desk.place.tracking_uri, desk.place.remote, {NAME: NAME})
+
+
+def mark(desk: Desk, version: str) -> str:
+    found = registry(desk.place.tracking_uri).version(NAME, version)
+    assert found
+    return found.tags.get(REJECTED_TAG, "")
+
+
+def test_a_closed_proposal_marks_its_version_rejected_with_who_and_why(desk: Desk) -> None:
+    url = desk.run("1").pull_request
+    desk.forge.close_by("ann", 1, "Worse on\nSundays.")
+    why = f"{url} closed by ann: Worse on Sundays."
+    assert follow(desk) == [Rejection(NAME, "1", why)]
+    assert mark(desk, "1") == why and follow(desk) == []
+    with pytest.raises(GateRefused, match=rf"was rejected: {why}.*ostinato promote {NAME} --version 1"):
+        desk.run("1")
+    assert len(desk.forge.pulls) == 1
+
+
+def test_a_run_looks_before_it_pushes_whether_its_proposal_was_closed(github: Desk) -> None:
+    github.run("1")
+    github.forge.close_by("bob", 1)
+    with pytest.raises(GateRefused, match="closed by bob without a comment"):
+        github.run("1")
+    assert mark(github, "1")
+
+
+def test_a_run_that_commits_directly_does_not_bring_a_rejected_version_either(github: Desk) -> None:
+    from components.deploy.release import release
+
+    github.run("1")
+    github.forge.close_by("bob", 1)
+    follow(github)
+    where = (github.place.tracking_uri, github.place.remote)
+    with pytest.raises(GateRefused, match="was rejected"):
+        release(model_spec(), *where, "1", "direct", judged_against="")
+    assert promote(model_spec(), *where, "1", "direct").changed, "a person may"
+    overrule(github.place.tracking_uri, model_spec(), "1")
+    assert mark(github, "1") == "" and follow(github) == []
+
+
+def test_promote_overrules_with_a_new_pull_request_and_the_mark_stays_away(desk: Desk) -> None:
+    desk.run("1")
+    desk.forge.close_by("ann", 1, "no")
+    follow(desk)
+    done = desk.promote("1")
+    assert done.pull_request.endswith("/2") and mark(desk, "1") == ""
+    assert follow(desk) == [] and desk.run("1").pull_request == done.pull_request
+    desk.forge.close_by("ann", 2, "No, still")
+    assert [one.why.endswith("/2 closed by ann: No, still") for one in follow(desk)] == [True]
+
+
+def test_reopening_or_merging_takes_the_mark_away(github: Desk) -> None:
+    github.run("1")
+    github.forge.close_by("ann", 1, "no")
+    follow(github)
+    github.forge.pulls[0].state = "open"
+    assert follow(github) == [Rejection(NAME, "1", "")] and mark(github, "1") == ""
+    github.forge.close_by("ann", 1, "no, yes")
+    follow(github)
+    github.forge.pulls[0].state = "open"
+    github.forge.merge(1, "merge")
+    assert follow(github) == [Rejection(NAME, "1", "")]
+
+
+def test_what_was_superseded_is_not_rejected(desk: Desk) -> None:
+    desk.run("1")
+    desk.run("2")
+    assert desk.forge.pulls[0].state == "closed"
+    assert follow(desk) == [] and mark(desk, "1") == ""
+
+
+def test_a_closed_proposal_of_a_version_that_is_live_is_no_rejection(github: Desk) -> None:
+    github.run("1")
+    github.forge.close_by("ann", 1, "merged it by hand")
+    github.place.merge("release/bike-demand/v1")
+    assert follow(github) == [] and mark(github, "1") == ""
