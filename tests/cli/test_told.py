@@ -19,6 +19,8 @@ def test_a_version_that_is_only_a_canary_is_not_called_live(percent: int, line: 
         version="3",
         commit="c0ffee",
         canary_percent=percent,
+        pull_request="",
+        note="",
         folder="run-1",
         page="run-1/index.html",
         seconds=1.0,
