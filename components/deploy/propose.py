@@ -33,8 +33,8 @@ def check_proposable(
     serving = (running.version, running.canary.version if running.canary else "") if running else ()
     if newer and version not in serving:
         raise GateRefused(
-            f"version {version_of(newer)} of {spec.name} is proposed at {newer.url}, and version {version} is older, so "
-            f"it was not proposed. If it is to go live all the same: ostinato promote {spec.name} --version {version}"
+            f"version {version_of(newer)} of {spec.name} is proposed at {newer.url}, and version {version} is older, "
+            f"so it was not. If it is to go live all the same: ostinato promote {spec.name} --version {version}"
         )
     return None
 

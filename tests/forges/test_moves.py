@@ -1,0 +1,96 @@
+"""Promotions and rollbacks as pull requests: what moves, that its bytes are known, and one of each that is open."""
+
+import pytest
+from forges.conftest import Desk
+from release.candidates import bare_git, model_spec
+
+from components.deploy.environments import Promotion, in_production, promote_to_production
+from components.deploy.forges.choose import forge_of
+from components.deploy.forges.forge import ForgeError
+from components.deploy.moves import propose_promotion, propose_rollback
+from components.deploy.release import Release, live
+from components.deploy.rollback import rollback
+
+NAME = "bike-demand"
+SPEC = model_spec(release={"labels": ["model"]})
+
+
+def promotion(desk: Desk) -> Promotion:
+    """What `ostinato promote --to production --release pull-request` does."""
+    done = promote_to_production(desk.place.remote, NAME, "pull-request")
+    return propose_promotion(forge_of(desk.place.remote, desk.forge.setting), SPEC, desk.place.remote, done)
+
+
+def way_back(desk: Desk, environment: str | None = None) -> Release:
+    """What `ostinato rollback --release pull-request` does."""
+    done = rollback(desk.place.remote, NAME, environment=environment, mode="pull-request")
+    at = forge_of(desk.place.remote, desk.forge.setting)
+    return propose_rollback(at, SPEC, desk.place.remote, done, environment)
+
+
+def test_a_promotion_is_one_pull_request_that_says_what_goes_where(desk: Desk) -> None:
+    desk.place.release("1")
+    first = promotion(desk)
+    pull = desk.forge.only_open()
+    assert first.pull_request.endswith(f"/{pull.number}")
+    assert (pull.title, pull.branch, pull.labels) == (
+        "Promote bike-demand v1 to production",
+        "promote/bike-demand/production-v1",
+        ["model"],
+    )
+    assert "Version 1 of `bike-demand` goes to production, the first that does" in pull.body
+    assert "+ version: 1" in pull.body and "`ostinato rollback bike-demand --in production`" in pull.body
+    before = list(desk.forge.seen)
+    assert promotion(desk).pull_request == first.pull_request and desk.forge.seen == before
+    desk.forge.merge(pull.number, "merge")
+    assert in_production(desk.place.remote, NAME) == "1"
+    done = promotion(desk)
+    assert (done.branch, done.pull_request) == ("main", "")
+
+
+def test_a_newer_release_takes_the_place_of_the_promotion_that_waits(desk: Desk) -> None:
+    desk.place.release("1")
+    promotion(desk)
+    desk.place.release("2")
+    second = promotion(desk)
+    old, new = desk.forge.pulls
+    assert (old.state, new.state) == ("closed", "open")
+    assert f"Superseded by {second.pull_request}, which proposes version 2." in old.comments[0][1]
+
+
+@pytest.mark.parametrize("environment", [None, "production"])
+def test_a_rollback_is_a_pull_request_that_says_what_comes_back(github: Desk, environment: str | None) -> None:
+    for version in ("1", "2"):
+        github.place.release(version)
+        promote_to_production(github.place.remote, NAME)
+    done = way_back(github, environment)
+    pull = github.forge.only_open()
+    where = " in production" if environment else ""
+    assert (pull.title, done.pull_request[-2:]) == (f"Roll back bike-demand{where} to v1", f"/{pull.number}")
+    assert f"Version 1 of `bike-demand{where}` comes back and version 2 goes away" in pull.body
+    assert "- version: 2" in pull.body and "+ version: 1" in pull.body
+    github.forge.merge(pull.number, "squash")
+    now = live(github.place.remote, NAME)
+    assert now
+    assert (now.version, in_production(github.place.remote, NAME)) == (("2", "1") if environment else ("1", "2"))
+
+
+def test_a_release_and_a_promotion_of_one_model_wait_side_by_side(github: Desk) -> None:
+    github.place.release("1")
+    promotion(github)
+    github.run("2", champion="1")
+    assert sorted(one.branch for one in github.forge.pulls if one.state == "open") == [
+        "promote/bike-demand/production-v1",
+        "release/bike-demand/v2",
+    ]
+
+
+def test_a_forge_that_is_down_leaves_the_branch_and_the_same_command_finishes(github: Desk) -> None:
+    github.place.release("1")
+    token, github.forge.token = github.forge.token, "another"
+    with pytest.raises(ForgeError, match=r"Branch promote/bike-demand/production-v1 is pushed.*run the same command"):
+        promotion(github)
+    assert "promote/bike-demand/production-v1" in bare_git(github.place.manifests, "branch", "--list")
+    github.forge.token = token
+    done = promotion(github)
+    assert not done.changed and done.pull_request and len(github.forge.pulls) == 1
