@@ -47,6 +47,8 @@ class RestRegistry:
                 answer = self.session.get(url, params=parameters, timeout=(CONNECT_S, READ_S))
                 body = answer.json()
             except requests.exceptions.JSONDecodeError as error:
+                if answer.status_code >= 500 and attempt + 1 < ATTEMPTS:
+                    continue  # of a load balancer, whose next backend may be well
                 raise registry_down(self.tracking_uri, f"it answered HTTP {answer.status_code} with no JSON") from error
             except requests.exceptions.RequestException as error:
                 if attempt + 1 < ATTEMPTS:

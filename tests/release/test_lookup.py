@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from odd_servers import Answer, hangs_up, odd_server, says
 from release.candidates import candidate, model_spec
 from release.registered import Place
 from servers import free_port
@@ -102,6 +103,13 @@ def test_a_server_that_answers_something_else_is_named(sick_server: str, words: 
     with pytest.raises(OstinatoError, match=words) as caught:
         registry(sick_server).aliases(NAME)
     assert sick_server in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", [says(503, "<html>", "text/html"), says(500, {"message": "locked"}), hangs_up])
+def test_one_answer_that_fails_is_asked_for_again(answer: Answer) -> None:
+    well = says(200, {"registered_model": {"aliases": [{"alias": "champion", "version": 3}]}})
+    with odd_server(described=(answer, well)) as server:
+        assert registry(server.url).aliases("bike-demand") == {"champion": "3"}
 
 
 def test_a_registry_that_is_down_stops_register_and_deploy_quickly_and_changes_nothing(
