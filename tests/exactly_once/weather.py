@@ -22,7 +22,11 @@ _OWN = {"connection", "keep-alive", "transfer-encoding", "content-length", "host
 
 
 class BadWeather(ThreadingHTTPServer):
-    """The proxy. bad: share of the requests that something happens to."""
+    """The proxy. bad: share of the requests that something happens to.
+
+    late: a path and a part of a body. The first request with both reaches the server only after ``let_go`` is set, when
+    the client has long given up; then ``landed`` is set.
+    """
 
     daemon_threads = True
     request_queue_size = 64
@@ -35,6 +39,15 @@ class BadWeather(ThreadingHTTPServer):
         self.seen: Counter[Weather] = Counter()
         self.guard = threading.Lock()
         self.closing = threading.Event()
+        self.late: tuple[str, bytes] | None = None
+        self.let_go, self.landed = threading.Event(), threading.Event()
+
+    def is_late(self, path: str, body: bytes) -> bool:
+        with self.guard:
+            late = self.late is not None and path.endswith(self.late[0]) and self.late[1] in body
+            if late:
+                self.late = None
+            return late
 
     def next(self) -> tuple[Weather, int, float]:
         """What happens to the next request, the status of an error, and how slow it is."""
@@ -56,6 +69,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.server.is_late(self.path, body):
+            self.server.let_go.wait(UPSTREAM_S)
+            self._forward(body, "cut after", 0)
+            self.server.landed.set()
+            return
         weather, status, seconds = self.server.next()
         if weather == "slow":
             self.server.closing.wait(seconds)
@@ -117,6 +135,7 @@ def bad_weather(upstream: str, chance: Random, bad: float) -> Iterator[BadWeathe
         yield proxy
     finally:
         proxy.closing.set()
+        proxy.let_go.set()
         proxy.shutdown()
         proxy.server_close()
         thread.join(UPSTREAM_S)

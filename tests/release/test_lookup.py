@@ -105,7 +105,11 @@ def test_a_server_that_answers_something_else_is_named(sick_server: str, words: 
     assert sick_server in str(caught.value)
 
 
-@pytest.mark.parametrize("answer", [says(503, "<html>", "text/html"), says(500, {"message": "locked"}), hangs_up])
+@pytest.mark.parametrize(
+    "answer",
+    [says(503, "<html>", "text/html"), says(500, {"message": "locked"}), hangs_up],
+    ids=["an error page", "a JSON error", "no answer"],
+)
 def test_one_answer_that_fails_is_asked_for_again(answer: Answer) -> None:
     well = says(200, {"registered_model": {"aliases": [{"alias": "champion", "version": 3}]}})
     with odd_server(described=(answer, well)) as server:
