@@ -70,6 +70,12 @@ BENCHMARKS = (
         ("--questions", "32", "--max-new-tokens", "32"),
     ),
     Benchmark("rollback", "The way back", "From what is live to what was live before, aliases included."),
+    Benchmark(
+        "git_transaction",
+        "The git transaction",
+        "One release, committed to the live branch of a manifests repository over HTTP, in a process that has started. "
+        "A full clone is `git clone`, add, commit and push; a bare push is the push alone, of a commit that is ready.",
+    ),
     Benchmark("engine", "The local engine", "Five trivial steps: what running a package costs."),
     Benchmark(
         "imports",

@@ -97,8 +97,8 @@ class GitServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(("127.0.0.1", 0), GitRequest)
+    def __init__(self, root: Path, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), GitRequest)
         self.root = root
         self.credentials: tuple[str, str] | None = None
         self.status: int | None = None
