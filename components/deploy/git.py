@@ -56,7 +56,8 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         name: value for name, value in os.environ.items() if name not in refused and not name.startswith("GIT_TRACE")
     }
     kept |= identity(kept)
-    return kept | {"LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **(extra or {})}
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "SSH_ASKPASS": ""}
+    return kept | {"LC_ALL": "C", "LANGUAGE": "", **quiet, **(extra or {})}
 
 
 def timeout_s() -> float:

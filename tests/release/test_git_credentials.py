@@ -90,6 +90,18 @@ def test_a_wrong_token_is_one_error_and_nobody_is_asked_for_another(
     assert refs(manifests) == before and not (tmp_path / "asked").exists()
 
 
+def test_a_desktop_that_would_open_a_window_is_not_asked(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    window = tmp_path / "window"
+    window.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\necho {TOKEN}\n")
+    window.chmod(0o700)
+    monkeypatch.setenv("SSH_ASKPASS", str(window))
+    with pytest.raises(OstinatoError, match="wants credentials"):
+        read(url, "a")
+    assert not (tmp_path / "asked").exists()
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[tuple[GitServer, list[str]]]:
     """Another server, and what it was told about who asks."""

@@ -39,6 +39,25 @@ def test_a_file_is_committed_on_top_and_read_back_over_every_kind_of_remote(remo
     bare_git(manifests, "fsck", "--strict", "--no-dangling")
 
 
+def test_odd_names_many_files_and_other_peoples_files_survive_a_commit(manifests: Path) -> None:
+    odd = {'a "quoted" \\ name': b"1", "folder/ä ö\nü": b"", "README.md/inside": b"2\n", "runtimes": b"a file now"}
+    before = read(str(manifests), "argocd")
+    with open_repository(str(manifests)) as repository:
+        tip = repository.snapshot().commit
+        repository.push(repository.commit(odd, "odd\n", tip), LIVE_BRANCH, tip)
+    assert read(str(manifests), 'a "quoted" \\ name', "folder", "README.md", "runtimes") == odd
+    assert before and read(str(manifests), "argocd") == before
+    assert set(bare_git(manifests, "for-each-ref", "--format=%(refname)").split()) == {"refs/heads/main"}
+    bare_git(manifests, "fsck", "--strict", "--no-dangling")
+
+
+def test_which_files_there_are_is_known_without_asking_again(manifests: Path, git_server: GitServer) -> None:
+    with open_repository(git_server.url(manifests)) as repository:
+        snapshot = repository.snapshot()
+        git_server.status = 500
+        assert {"argocd/project.yaml", "README.md"} <= snapshot.paths("argocd", "README.md", "nothing")
+
+
 def test_equal_content_makes_no_commit(remote: str, manifests: Path) -> None:
     assert put(remote, "models/a/x.yaml", b"one\n")
     assert put(remote, "models/a/x.yaml", b"one\n") is None
