@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 GAP = "&#8203;"
 """Zero-width space."""
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()|~])")
-_REFERENCE = re.compile(r"([@#!%$^:]|\\~|&amp;|(?<=\bG[HL])-)(?=[\w\"'\\])")
+_REFERENCE = re.compile(r"([@#!%$^:]|\\~|&amp;|(?<=\bG[HL])-)(?=[\w\"']|\\[_*\[~`])")
 _ADDRESS = re.compile(r"(?i)(://|\bwww\.)")
 _BLOCK = re.compile(r"^(?=[-+=>#]|\d+[.)])")
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")

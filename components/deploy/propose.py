@@ -34,7 +34,7 @@ def check_proposable(
     if newer and version not in serving:
         raise GateRefused(
             f"version {version_of(newer)} of {spec.name} is proposed at {newer.url}, and version {version} is older, "
-            f"so it was not. If it is to go live all the same: ostinato promote {spec.name} --version {version}"
+            f"so it was not proposed. To bring it all the same: ostinato promote {spec.name} --version {version}"
         )
     return None
 

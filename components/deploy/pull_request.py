@@ -3,13 +3,12 @@
 A view of the verdict, the data card and the two manifests; equal input gives equal bytes.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from components.deploy.manifest import LiveModel
 from components.deploy.markdown import code, link, table, text
 from components.deploy.proposal import Change
-from components.evaluate.wording import short
+from components.evaluate.wording import percent, short
 from components.evidence import CheckResult, Contender, DataCard, Measure, SliceResult, Verdict
 from training.quality_spec import METRICS
 
@@ -43,60 +42,67 @@ class Story:
 
 
 def body(story: Story) -> str:
-    """Markdown of at most LONGEST characters; a longer one is cut at a line's end, with a note."""
-    sections = [_decision(story)]
+    """Markdown of at most LONGEST characters; of a longer one the evidence is cut at a line's end, with a note."""
+    evidence = [_decision(story)]
     if story.verdict:
-        sections += [_metrics(story.verdict), _checks(story.verdict), _slices(story.verdict), _data(story)]
-        sections += [_warnings(story)]
+        evidence += [_metrics(story.verdict), _checks(story.verdict), _slices(story.verdict), _data(story)]
+        evidence += [_warnings(story)]
     elif story.missing:
-        sections.append([f"> **The evidence could not be read back:** {text(story.missing, 1000)}"])
-    sections += [["### What changes", "", *change_lines(story.change, story.version)], _links(story), _way_back(story)]
-    whole = "\n".join(line for section in sections if section for line in [*section, ""]).rstrip() + "\n"
-    if len(whole) <= LONGEST:
-        return whole
-    note = "\n\n*Shortened; the whole evidence is in verdict.json and report.html of the run.*\n"
-    return whole[: LONGEST - len(note)].rpartition("\n")[0] + note
+        evidence.append([f"> **The evidence could not be read back:** {text(story.missing, 1000)}"])
+    change = ["### What changes", "", *change_lines(story.change, story.version)]
+    told, rest = _joined(evidence), _joined([change, _links(story), _way_back(story)])
+    if len(told) + len(rest) > LONGEST:
+        note = "\n\n*Shortened; the whole evidence is in verdict.json and report.html of the run.*\n\n"
+        told = told[: LONGEST - len(rest) - len(note)].rpartition("\n")[0] + note
+    return (told + rest).rstrip() + "\n"
+
+
+def _joined(sections: list[list[str]]) -> str:
+    return "".join(f"{line}\n" for section in sections if section for line in [*section, ""])
 
 
 def _decision(story: Story) -> list[str]:
-    """One line: what was decided, from what."""
-    what = f"Version {story.version} of {code(story.name)}"
+    """What was decided, from what, and what merging does."""
     share = f" as a canary with {story.canary_percent} % of the requests" if story.canary_percent else ""
     before = story.change.before
-    instead = ", the first that does" if before is None else f", in the place of version {before.version}"
+    instead = "" if before is None else f", in the place of version {before.version}"
     if story.canary_percent and before:
         instead = f", beside version {before.version}"
-    lines = [f"{what} goes live{share}{instead}, when this is merged."]
+    first = " Nothing is live yet." if before is None else ""
+    does = f"When this is merged, version {story.version} of {code(story.name)} goes live{share}{instead}.{first}"
     verdict = story.verdict
     if not verdict:
-        return lines
-    passed = sum(check.status == "passed" for check in verdict.checks)
-    open_ones = [f"{count} {word}" for word, count in _others(verdict)]
-    counted = f"{passed} of {len(verdict.checks)} checks passed" + (f" ({', '.join(open_ones)})" if open_ones else "")
+        return [does]
     mark = "✅ **Pass**" if verdict.decision == "pass" else "❌ **Reject**"
-    return [f"{mark}: {_headline(verdict)}. {counted}.", "", *lines]
+    return [f"{mark}: {_headline(verdict)}. {_counted(verdict)}.", "", does]
 
 
-def _others(verdict: Verdict) -> Iterator[tuple[str, int]]:
-    for word in ("failed", "undecided", "not applicable"):
-        count = sum(check.status == word for check in verdict.checks)
-        if count:
-            yield word, count
+def _counted(verdict: Verdict) -> str:
+    """How many checks passed, and what became of the others."""
+    passed = sum(check.status == "passed" for check in verdict.checks)
+    others = []
+    for status in ("failed", "undecided", "not applicable"):
+        found = [check for check in verdict.checks if check.status == status]
+        demanded = sum(check.required for check in found)
+        more = "" if status == "not applicable" else f", {demanded or 'none'} of them required"
+        others += [f"{len(found)} {status}{more}"] if found else []
+    return f"{passed} of {len(verdict.checks)} checks passed" + (f" ({'; '.join(others)})" if others else "")
 
 
 def _headline(verdict: Verdict) -> str:
-    """The metric of record of candidate against champion, in words."""
+    """The metric of record of the candidate against the champion's, else the baseline's, in words."""
     candidate, champion = verdict.contender("candidate"), verdict.contender("champion")
-    own = candidate.metrics.get(verdict.metric) if candidate else None
-    told = f"{text(verdict.metric)} {_measure(own)}"
+    told = f"{text(verdict.metric)} {_measure(candidate.metrics.get(verdict.metric) if candidate else None)}"
     rival = champion or verdict.contender("baseline")
     other = rival.metrics.get(verdict.metric) if rival else None
+    where = f"on {verdict.rows:,} test rows"
     if rival is None or other is None:
-        return f"{told} on {verdict.rows:,} test rows"
-    who = f"the champion's (version {rival.version})" if rival.role == "champion" else "the baseline's"
-    found = verdict.differences.get(verdict.metric) if rival.role == "champion" else None
-    clear = f", {_compared(found, verdict.direction)[1]}" if found else ""
-    return f"{told} against {who} {short(other.value)} on {verdict.rows:,} test rows{clear}"
+        return f"{told} {where}"
+    if rival.role == "baseline":
+        return f"{told} against the baseline's {short(other.value)}, {where}; there is no champion"
+    found = verdict.differences.get(verdict.metric)
+    clear = f": **{_compared(found, verdict.direction)[1]}**" if found else ""
+    return f"{told} against the champion's {short(other.value)} (version {text(rival.version)}), {where}{clear}"
 
 
 def _metrics(verdict: Verdict) -> list[str]:
@@ -173,22 +179,28 @@ def _why(check: CheckResult) -> str:
 
 
 def _slices(verdict: Verdict) -> list[str]:
-    """The slices where the candidate is worse than the champion, the largest first."""
-    worse = sorted((one for one in verdict.slices if one.worse), key=lambda one: (-one.rows, one.column, one.value))
+    """The slices where the candidate is worse than the champion, the worst first."""
+    worse = sorted((one for one in verdict.slices if one.worse), key=lambda one: (-_by(one), one.column, one.value))
     if not verdict.slices:
         return []
     if not worse:
         return ["### Slices", "", f"Worse in none of the {len(verdict.slices)} slices that were looked at."]
-    head = ["slice", "rows", "metric", "candidate", "champion"]
-    rows = [_slice(one) for one in worse]
+    head = ["slice", "rows", "metric", "candidate", "champion", "changed by"]
     note = f"Worse than the champion in {len(worse)} of {len(verdict.slices)} slices:"
-    return ["### Slices", "", note, "", *table(head, rows, ROWS)]
+    return ["### Slices", "", note, "", *table(head, [_slice(one) for one in worse], ROWS)]
 
 
 def _slice(one: SliceResult) -> list[str]:
     champion = short(one.champion) if one.champion is not None else "–"
+    sign = "−" if one.champion is not None and one.candidate < one.champion else "+"
+    changed = f"{sign}{percent(_by(one))}" if one.champion else "–"
     where = f"{text(one.column, 80)} = {text(one.value, 80)}"
-    return [where, f"{one.rows:,}", text(one.metric), short(one.candidate), champion]
+    return [where, f"{one.rows:,}", text(one.metric), short(one.candidate), champion, changed]
+
+
+def _by(one: SliceResult) -> float:
+    """How far the candidate is from the champion, as a share."""
+    return abs(one.candidate - one.champion) / abs(one.champion) if one.champion else 0.0
 
 
 def _data(story: Story) -> list[str]:
@@ -207,8 +219,9 @@ def _data(story: Story) -> list[str]:
     elif verdict.test_from and verdict.test_to:
         lines.insert(0, f"- Test rows from {verdict.test_from:%Y-%m-%d} to {verdict.test_to:%Y-%m-%d}")
     if verdict.drift:
-        told = ", ".join(text(one, 80) for one in drifted[:ROWS]) or "none"
-        lines.append(f"- Inputs that moved between training and test rows: {told} (of {len(verdict.drift)})")
+        named = ": " + ", ".join(text(one, 80) for one in drifted[:ROWS]) if drifted else ""
+        count = f"{len(drifted) or 'None'} of {len(verdict.drift)}"
+        lines.append(f"- {count} inputs moved between the training and the test rows{named}")
     return ["### Data", "", *lines]
 
 

@@ -50,6 +50,10 @@ class Desk:
         return done
 
 
+Start = Callable[[str], Desk]
+"""Starts the forge of a kind, over the place."""
+
+
 @pytest.fixture
 def place(three_versions: Path, git_server: GitServer, tmp_path: Path) -> Place:
     manifests = ensure_local_repository(git_server.root / "fleet" / "manifests.git", ROOT / "manifests")
@@ -61,8 +65,7 @@ def place(three_versions: Path, git_server: GitServer, tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-def start(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Desk]]:
-    """Starts the forge of a kind."""
+def start(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setenv("OSTINATO_FORGE_TOKEN", TOKEN)
     started = []
 
@@ -77,10 +80,10 @@ def start(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[s
 
 
 @pytest.fixture(params=list(DIALECTS))
-def desk(request: pytest.FixtureRequest, start: Callable[[str], Desk]) -> Desk:
+def desk(request: pytest.FixtureRequest, start: Start) -> Desk:
     return start(request.param)
 
 
 @pytest.fixture
-def github(start: Callable[[str], Desk]) -> Desk:
+def github(start: Start) -> Desk:
     return start("github")

@@ -6,7 +6,7 @@ import signal
 from typing import Any
 
 import pytest
-from forges.conftest import Desk
+from forges.conftest import Desk, Start
 
 from components.effects import CRASH_AT
 from components.register.lookup import REJECTED_TAG, registry
@@ -28,10 +28,13 @@ def kill(desk: Desk, crash_at: str, version: str) -> None:
     assert victim.exitcode == -signal.SIGKILL, f"{crash_at} was not reached"
 
 
-@pytest.mark.parametrize(
-    "crash_at", ["commit pushed", "pull request opened", "pull request updated", "older proposal superseded"]
-)
-def test_a_kill_at_the_forge_leaves_one_open_pull_request(crash_at: str, desk: Desk) -> None:
+AT_GITHUB = ("commit pushed", "pull request opened", "pull request updated", "older proposal superseded")
+OTHERS = [(kind, crash_at) for kind in ("gitlab", "gitea") for crash_at in AT_GITHUB[1::2]]
+
+
+@pytest.mark.parametrize(("kind", "crash_at"), [*(("github", one) for one in AT_GITHUB), *OTHERS])
+def test_a_kill_at_the_forge_leaves_one_open_pull_request(kind: str, crash_at: str, start: Start) -> None:
+    desk = start(kind)
     desk.run("1", **SPEC)
     if crash_at == "pull request updated":
         kill(desk, "pull request opened", "2")

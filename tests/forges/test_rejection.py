@@ -58,15 +58,15 @@ def test_a_run_that_commits_directly_does_not_bring_a_rejected_version_either(gi
     assert mark(github, "1") == "" and follow(github) == []
 
 
-def test_promote_overrules_with_a_new_pull_request_and_the_mark_stays_away(desk: Desk) -> None:
-    desk.run("1")
-    desk.forge.close_by("ann", 1, "no")
-    follow(desk)
-    done = desk.promote("1")
-    assert done.pull_request.endswith("/2") and mark(desk, "1") == ""
-    assert follow(desk) == [] and desk.run("1").pull_request == done.pull_request
-    desk.forge.close_by("ann", 2, "No, still")
-    assert [one.why.endswith("/2 closed by ann: No, still") for one in follow(desk)] == [True]
+def test_promote_overrules_with_a_new_pull_request_and_the_mark_stays_away(github: Desk) -> None:
+    github.run("1")
+    github.forge.close_by("ann", 1, "no")
+    follow(github)
+    done = github.promote("1")
+    assert done.pull_request.endswith("/2") and mark(github, "1") == ""
+    assert follow(github) == [] and github.run("1").pull_request == done.pull_request
+    github.forge.close_by("ann", 2, "No, still")
+    assert [one.why.endswith("/2 closed by ann: No, still") for one in follow(github)] == [True]
 
 
 def test_reopening_or_merging_takes_the_mark_away(github: Desk) -> None:

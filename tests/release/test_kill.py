@@ -27,13 +27,8 @@ from training.errors import InputError
 
 FORK = multiprocessing.get_context("fork")
 BOUND_S = 240.0
-FORGES = (
-    "pull request opened",
-    "pull request updated",
-    "older proposal superseded",
-    "rejection set",
-    "rejection removed",
-)
+FORGES = ("pull request opened", "pull request updated", "older proposal superseded")
+FORGES += ("rejection set", "rejection removed")
 """Effects at a forge; tests/forges/test_kill_proposals.py kills after them."""
 IMAGES = ("image layer pushed", "image pushed")
 """Effects of a release that pushes an image; the others are reached by any release."""
@@ -41,7 +36,7 @@ PROMPTS = tuple(one for one in EFFECTS if one.startswith("prompt "))
 """Effects of a language model only; tests/release/test_prompts.py kills after them."""
 PROMOTED = ("environment champion set",)
 """Of a model that was promoted only; tests/gitops/test_promotion.py kills after it."""
-ELSEWHERE = (*IMAGES, *FORGES, *PROMPTS, *PROMOTED)
+ANY = [one for one in EFFECTS if one not in (*IMAGES, *FORGES, *PROMPTS, *PROMOTED)]
 FIRST_ONLY = ("store created", "experiment created", "registered model created")
 
 
@@ -110,7 +105,7 @@ def check_exactly_once(name: str, uri: str, place: Place, weights: list[int]) ->
     assert reader.aliases(name) == expected | ({"previous": versions[-2].version} if len(versions) > 1 else {})
 
 
-@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in ELSEWHERE])
+@pytest.mark.parametrize("crash_at", ANY)
 def test_a_kill_on_the_laptop_leaves_a_state_from_which_the_same_command_finishes(
     crash_at: str, place: Place, tracking_uri: str, tmp_path: Path
 ) -> None:
@@ -124,7 +119,7 @@ def test_a_kill_on_the_laptop_leaves_a_state_from_which_the_same_command_finishe
         check_exactly_once("fresh", uri, place, [1, 2])
 
 
-@pytest.mark.parametrize("crash_at", [one for one in EFFECTS if one not in ("store created", *ELSEWHERE)])
+@pytest.mark.parametrize("crash_at", [one for one in ANY if one != "store created"])
 def test_a_kill_beside_a_real_server_leaves_a_state_from_which_the_same_command_finishes(
     crash_at: str, place: Place, mlflow_server: str
 ) -> None:
