@@ -58,7 +58,7 @@ def main() -> None:
     if reason := chromium.missing():
         raise SystemExit(reason)
     with chromium.running() as browser:
-        page = browser.new_page(viewport={"width": 980, "height": 700}, device_scale_factor=2)
+        page = browser.new_page(viewport={"width": 980, "height": 700}, device_scale_factor=1.25)
         page.set_content(render(body(story())))
         page.screenshot(path=arguments.picture, full_page=True)
 

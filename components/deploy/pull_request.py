@@ -16,7 +16,12 @@ LONGEST = 60_000
 """Characters; GitHub takes 65,536."""
 ROWS = 60
 """That a table shows at most."""
-MARKS = {"passed": "✅", "failed": "❌", "undecided": "❔", "not applicable": "➖"}
+MARKS = {
+    "passed": "✓ passed",
+    "failed": "**✗ failed**",
+    "undecided": "**? undecided**",
+    "not applicable": "– not applicable",
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def _decision(story: Story) -> list[str]:
     verdict = story.verdict
     if not verdict:
         return [does]
-    mark = "✅ **Pass**" if verdict.decision == "pass" else "❌ **Reject**"
+    mark = "**✓ Pass**" if verdict.decision == "pass" else "**✗ Reject**"
     return [f"{mark}: {_headline(verdict)}. {_counted(verdict)}.", "", does]
 
 
@@ -101,7 +106,7 @@ def _headline(verdict: Verdict) -> str:
     if rival.role == "baseline":
         return f"{told} against the baseline's {short(other.value)}, {where}; there is no champion"
     found = verdict.differences.get(verdict.metric)
-    clear = f": **{_compared(found, verdict.direction)[1]}**" if found else ""
+    clear = f": **{_compared(found, verdict.direction)}**" if found else ""
     return f"{told} against the champion's {short(other.value)} (version {text(rival.version)}), {where}{clear}"
 
 
@@ -112,11 +117,11 @@ def _metrics(verdict: Verdict) -> list[str]:
     head = ["metric", *(_called(one) for one in verdict.contenders), *(["candidate − champion"] if against else [])]
     rows = [[_metric_name(verdict, name), *_cells(verdict, name, against)] for name in names]
     note = (
-        f"On the same {verdict.rows:,} test rows, with {verdict.confidence:.0%} intervals; ↓ less is better, ↑ more. "
-        f"Decided by **{text(verdict.metric)}**."
+        f"On the same {verdict.rows:,} test rows, with {percent(verdict.confidence)} intervals; ↓ less is better, "
+        f"↑ more. Decided by **{text(verdict.metric)}**."
     )
     if against:
-        note += " 🟢 better and 🔴 worse beyond chance, ⚪ not to be told apart."
+        note += " Better and worse are beyond chance; ≈ is not to be told apart."
     return ["### Metrics", "", *table(head, rows, ROWS, right=len(head) - 1), "", note]
 
 
@@ -134,18 +139,23 @@ def _cells(verdict: Verdict, name: str, against: bool) -> list[str]:
     cells = [_measure(one.metrics.get(name)) for one in verdict.contenders]
     if against:
         found = verdict.differences.get(name)
-        cells.append(
-            f"{_compared(found, _direction(verdict, name))[0]} {_measure(found, signed=True)}" if found else "–"
-        )
+        cells.append(_difference(found, _direction(verdict, name)) if found else "–")
     return cells
 
 
-def _compared(found: Measure, direction: str) -> tuple[str, str]:
-    """Mark and word for a difference: better, worse, or within chance."""
+def _difference(found: Measure, direction: str) -> str:
+    word = _compared(found, direction)
+    shown = _measure(found, signed=True)
+    if word not in ("better", "worse"):
+        return f"≈ {shown}"
+    return f"{'▼' if found.value < 0 else '▲'} {shown} **{word}**"
+
+
+def _compared(found: Measure, direction: str) -> str:
+    """What a difference says: better, worse, or nothing beyond chance."""
     if found.low is None or found.high is None or found.low <= 0 <= found.high or not direction:
-        return "⚪", "not to be told apart"
-    better = (found.value < 0) == (direction == "lower")
-    return ("🟢", "better") if better else ("🔴", "worse")
+        return "not to be told apart"
+    return "better" if (found.value < 0) == (direction == "lower") else "worse"
 
 
 def _called(one: Contender) -> str:
@@ -170,8 +180,8 @@ def _measure(found: Measure | None, signed: bool = False) -> str:
 def _checks(verdict: Verdict) -> list[str]:
     """Every check; those that did not pass come first."""
     order = sorted(verdict.checks, key=lambda check: check.status == "passed")
-    rows = [[f"{MARKS[check.status]} {check.status}", text(check.name, 100), _why(check)] for check in order]
-    return ["### Checks", "", *table(["", "check", "why"], rows, ROWS)]
+    rows = [[MARKS[check.status], text(check.name, 100), _why(check)] for check in order]
+    return ["### Checks", "", *table(["result", "check", "why"], rows, ROWS)]
 
 
 def _why(check: CheckResult) -> str:
@@ -185,9 +195,9 @@ def _slices(verdict: Verdict) -> list[str]:
         return []
     if not worse:
         return ["### Slices", "", f"Worse in none of the {len(verdict.slices)} slices that were looked at."]
-    head = ["slice", "rows", "metric", "candidate", "champion", "changed by"]
+    head = ["slice", "metric", "rows", "candidate", "champion", "changed by"]
     note = f"Worse than the champion in {len(worse)} of {len(verdict.slices)} slices:"
-    return ["### Slices", "", note, "", *table(head, [_slice(one) for one in worse], ROWS)]
+    return ["### Slices", "", note, "", *table(head, [_slice(one) for one in worse], ROWS, right=4)]
 
 
 def _slice(one: SliceResult) -> list[str]:
@@ -195,7 +205,7 @@ def _slice(one: SliceResult) -> list[str]:
     sign = "−" if one.champion is not None and one.candidate < one.champion else "+"
     changed = f"{sign}{percent(_by(one))}" if one.champion else "–"
     where = f"{text(one.column, 80)} = {text(one.value, 80)}"
-    return [where, f"{one.rows:,}", text(one.metric), short(one.candidate), champion, changed]
+    return [where, text(one.metric), f"{one.rows:,}", short(one.candidate), champion, changed]
 
 
 def _by(one: SliceResult) -> float:
@@ -238,7 +248,7 @@ def _refused(card: DataCard) -> str:
 
 def _warnings(story: Story) -> list[str]:
     given = [*(story.verdict.warnings if story.verdict else ()), *(story.card.warnings if story.card else ())]
-    return ["### Warnings", "", *(f"- ⚠️ {text(one)}" for one in given[:ROWS])] if given else []
+    return ["### Warnings", "", *(f"- {text(one)}" for one in given[:ROWS])] if given else []
 
 
 def change_lines(change: Change, version: str) -> list[str]:

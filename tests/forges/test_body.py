@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from forges.conftest import Desk
-from forges.evidence import check, data_card, live_model, story, verdict
+from forges.evidence import FINGERPRINT, check, data_card, digest, live_model, story, verdict
 from markdown_it import MarkdownIt
 from release.candidates import model_spec
 
@@ -37,17 +37,17 @@ def rendered(markdown: str) -> str:
 def test_a_reviewer_finds_the_whole_evidence() -> None:
     text = body(story())
     told = [
-        "✅ **Pass**: mae 61.3 (60.1 to 62.6) against the champion's 66.9 (version 3), on 2,352 test rows: **better**. "
+        "**✓ Pass**: mae 61.3 (60.1 to 62.6) against the champion's 66.9 (version 3), on 2,352 test rows: **better**. "
         "9 of 10 checks passed (1 failed, none of them required).",
         "When this is merged, version 4 of `demand-forecaster` goes live, in the place of version 3.",
-        "| **mae** ↓ | 61.3 (60.1 to 62.6) | 66.9 (65.5 to 68.2) | 107.4 (105 to 109.9) | 🟢 −5.6 (−6.6 to −4.6) |",
-        "🟢 +0.015 (+0.012 to +0.018)",
-        "⚪ +0.9 (−0.4 to +2.1)",
-        "| holiday = 1 | 96 | mae | 131 | 84.2 | +55.6 % |",
+        "| **mae** ↓ | 61.3 (60.1 to 62.6) | 66.9 (65.5 to 68.2) | 107.4 (105 to 109.9) | ▼ −5.6 (−6.6 to −4.6) **",
+        "▲ +0.015 (+0.012 to +0.018) **better**",
+        "≈ +0.9 (−0.4 to +2.1)",
+        "| holiday = 1 | mae | 96 | 131 | 84.2 | +55.6 % |",
         "74,917 rows to train, 2,352 to test, from 2010-09-20 to 2019-09-01",
         "Refused rows: 41 (temp: out of range -30 to 50 degC: 29; count: null: 12)",
-        "- storageUri: gs://acme-models/mlflow/7/models/m-bbbbbbbb/artifacts",
-        "+ storageUri: gs://acme-models/mlflow/7/models/m-aaaaaaaa/artifacts",
+        f"- storageUri: gs://acme-models/mlflow/7/models/m-{digest('b')[7:39]}/artifacts",
+        f"+ storageUri: gs://acme-models/mlflow/7/models/m-{digest('a')[7:39]}/artifacts",
         "(<https://mlflow.acme.example/#/models/demand-forecaster/versions/4>)",
         "`ostinato rollback demand-forecaster` brings back version 3",
     ]
@@ -118,4 +118,4 @@ def test_the_body_comes_from_the_registry_alone_so_a_run_and_a_person_write_the_
 
 def test_a_story_without_a_card_tells_the_fingerprint() -> None:
     text = body(replace(story(), card=None))
-    assert "Data fingerprint `sha256:9a1c0ffee" in text and "Refused rows" not in text
+    assert f"Data fingerprint `{FINGERPRINT}`" in text and "Refused rows" not in text
