@@ -51,7 +51,7 @@ def body(story: Story) -> str:
     evidence = [_decision(story)]
     if story.verdict:
         evidence += [_metrics(story.verdict), _checks(story.verdict), _slices(story.verdict), _data(story)]
-        evidence += [_warnings(story)]
+        evidence += [_judges(story.verdict), _warnings(story)]
     elif story.missing:
         evidence.append([f"> **The evidence could not be read back:** {text(story.missing, 1000)}"])
     change = ["### What changes", "", *change_lines(story.change, story.version)]
@@ -244,6 +244,18 @@ def _period(card: DataCard) -> str:
 def _refused(card: DataCard) -> str:
     reasons = sorted(card.refused_by_reason.items(), key=lambda one: (-one[1], one[0]))[:10]
     return f" ({'; '.join(f'{text(why, 120)}: {count:,}' for why, count in reasons)})" if reasons else ""
+
+
+def _judges(verdict: Verdict) -> list[str]:
+    """What a language model said of the answers, and how far it is to be believed."""
+    lines = []
+    for one in verdict.judges:
+        rate = f", win rate {percent(one.win_rate)}" if one.win_rate is not None else ""
+        agreed = f"; agrees with {percent(one.agreement)} of {one.labelled} labelled pairs" if one.agreement else ""
+        doubt = f" **Not believed:** {text(one.failure)}" if one.failure else ""
+        counts = f"better in {one.wins}, worse in {one.losses}, equal in {one.ties} of {one.questions} questions"
+        lines.append(f"- {text(one.model)} against the {one.against}: {counts}{rate}{agreed}.{doubt}")
+    return ["### Judge", "", *lines] if lines else []
 
 
 def _warnings(story: Story) -> list[str]:

@@ -14,7 +14,7 @@ from components.deploy.forges.gitlab import SCOPES as GITLAB_SCOPES
 from components.deploy.forges.gitlab import GitLab
 from components.deploy.forges.rest import Place
 from components.deploy.git import local_path, redact
-from training.errors import InputError, did_you_mean
+from training.errors import InputError
 
 KINDS = ("github", "gitlab", "gitea", "none")
 TOKEN, TOKEN_FILE = "OSTINATO_FORGE_TOKEN", "OSTINATO_FORGE_TOKEN_FILE"
@@ -60,7 +60,7 @@ def check_forge(setting: str) -> tuple[str, str]:
     """
     kind, given, url = setting.partition("=")
     if setting and kind not in KINDS:
-        raise InputError(f"forge is {setting!r}; give one of {', '.join(KINDS)}. {did_you_mean(kind, KINDS)}")
+        raise InputError(f"forge is {setting!r}; give one of {', '.join(KINDS)}")
     if not given:
         return kind, ""
     parts = urlsplit(url)
