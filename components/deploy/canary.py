@@ -77,7 +77,7 @@ def finish_canary(
             f"it with {found.digest}; end it with: ostinato canary {spec.name} --abort"
         )
     wanted = Wanted(found, storage_uri, percent=0, finishes_canary=True)
-    return propose_or_commit(spec, manifests_remote, wanted, mode or spec.release.mode, {})
+    return propose_or_commit(spec, tracking_uri, manifests_remote, wanted, mode or spec.release.mode, {})
 
 
 def check_canary(spec: ModelSpec, percent: int) -> None:

@@ -1,5 +1,7 @@
 """The history of the live branch: of one file, and of one model's releases."""
 
+from datetime import UTC, datetime
+
 from components.deploy.repository import LIVE_BRANCH, Repository, Snapshot
 
 MODEL, VERSION = "Ostinato-Model", "Ostinato-Version"
@@ -62,3 +64,26 @@ def is_proposed(repository: Repository, tips: dict[str, str], branch: str, path:
     tip = tips.get(branch, "")
     same = bool(tip) and Snapshot(repository, tip).read(path).get(path) == content
     return same and not is_merged(repository, tips[LIVE_BRANCH], tip, path)
+
+
+def first_releases(repository: Repository, tip: str, name: str) -> dict[str, datetime]:
+    """When each version of a model first came to the live branch, as itself or as a canary, by version.
+
+    A proposal counts from when it was merged. Every commit of the history must be here; folders and contents need not.
+    """
+    trailers = "%x1f".join(f"%(trailers:key={key},valueonly,separator=%x2C)" for key in (MODEL, VERSION))
+    shape = f"--format=%H%x1f%ct%x1f%P%x1f{trailers}"
+    commits = [line.split("\x1f") for line in repository.git("log", shape, tip).decode().splitlines()]
+    facts = {commit: (model, version) for commit, _, _, model, version in commits}
+    parents = {commit: said.split() for commit, _, said, _, _ in commits}
+    times = {commit: int(said) for commit, said, _, _, _ in commits}
+    found: dict[str, datetime] = {}
+    here = tip
+    while here:
+        merged = parents[here][1:]
+        for commit in (here, *merged):
+            model, version = facts[commit]
+            if model == name and version:
+                found[version] = datetime.fromtimestamp(times[here], UTC)
+        here = parents[here][0] if parents[here] else ""
+    return found

@@ -24,6 +24,7 @@ from components.register.lookup import (
     registry,
 )
 from components.trust.keys import configured_verifier
+from components.trust.policy import POLICY_FILE
 from training.errors import GateRefused, InputError, OstinatoError
 from training.spec import ModelSpec
 
@@ -133,7 +134,7 @@ def release(
     if judged_against is not None:
         check_not_rejected(found, spec.name)
     wanted = Wanted(found, storage_uri, percent, judged_against)
-    return propose_or_commit(spec, manifests_remote, wanted, mode, trailers or {})
+    return propose_or_commit(spec, tracking_uri, manifests_remote, wanted, mode, trailers or {})
 
 
 def releasable(
@@ -178,8 +179,11 @@ def promote(
     version: str | None = None,
     mode: ReleaseMode | None = None,
     artifacts_destination: str = "",
+    skip: str | None = None,
 ) -> Release:
     """Release a version by hand; without one, the registry's candidate. The mode is the spec's unless given.
+
+    skip: a check that the policy requires, and that it lets this author go without.
 
     Raises as :func:`release` does, and InputError if there is no candidate.
     """
@@ -190,13 +194,19 @@ def promote(
             "or name a version with --version"
         )
     chosen_mode = mode or spec.release.mode
+    trailers = {"Ostinato-Skip": skip} if skip else {}
     return release(
-        spec, tracking_uri, manifests_remote, chosen, chosen_mode, artifacts_destination=artifacts_destination
+        spec, tracking_uri, manifests_remote, chosen, chosen_mode, trailers, artifacts_destination=artifacts_destination
     )
 
 
 def propose_or_commit(
-    spec: ModelSpec, manifests_remote: str, wanted: Wanted, mode: ReleaseMode, trailers: dict[str, str]
+    spec: ModelSpec,
+    tracking_uri: str,
+    manifests_remote: str,
+    wanted: Wanted,
+    mode: ReleaseMode,
+    trailers: dict[str, str],
 ) -> Release:
     """Render the version's manifest on what is live now, and commit it there or push its release branch."""
     path = manifest_path(spec.name)
@@ -211,7 +221,8 @@ def propose_or_commit(
                 LIVE_BRANCH, *([] if mode == "direct" else [f"{target}*"]), history=mode != "direct"
             )
             snapshot = Snapshot(repository, tips[LIVE_BRANCH])
-            now = snapshot.read(path).get(path)
+            files = snapshot.read(path, POLICY_FILE)
+            now = files.get(path)
             running = parse(now, spec.name, snapshot.commit) if now is not None else None
             _check_rival(running, wanted, spec.name)
             _check_order(repository, snapshot.commit, running, wanted, spec.name)
@@ -224,6 +235,11 @@ def propose_or_commit(
             if mode == "pull-request" and is_proposed(repository, tips, target, path, content):
                 at.update(branch=target, commit=proposed)
                 return None
+            rules, waits = files.get(POLICY_FILE), mode != "direct"
+            if rules is not None and version not in _serving(running):
+                from components.trust.enforce import enforce
+
+                enforce(repository, snapshot.commit, rules, spec.name, wanted.version, tracking_uri, trailers, waits)
             message = _message(spec.name, wanted.version, now is None, _percent_of(made[0], version), trailers)
             first = first_release_files(snapshot, spec.name, spec.serving.namespace)
             commit = repository.commit({path: content, **first}, message, snapshot.commit)
@@ -268,8 +284,7 @@ def _check_order(repository: Repository, tip: str, running: LiveModel | None, wa
     brings it back, by name.
     """
     version = wanted.version.version
-    serving = {running.version, running.canary.version if running.canary else ""} if running else set()
-    if wanted.judged_against is None or version in serving:
+    if wanted.judged_against is None or version in _serving(running):
         return
     repository.fetch_commits()
     gone = release_commits(repository, tip, name).get(version)
@@ -278,6 +293,11 @@ def _check_order(repository: Repository, tip: str, running: LiveModel | None, wa
             f"version {version} of {name} was released by commit {gone[:12]} and taken back since; a run does not "
             f"bring it back. If it is to go live again: ostinato promote {name} --version {version}"
         )
+
+
+def _serving(running: LiveModel | None) -> set[str]:
+    """The versions that get requests."""
+    return {running.version, running.canary.version if running.canary else ""} if running else set()
 
 
 def _called(version: str) -> str:

@@ -43,6 +43,8 @@ class ModelVersion:
     """What the registry calls its artifacts, such as ``models:/m-…``; :meth:`Registry.storage_uri` resolves it."""
     run_id: str
     tags: dict[str, str] = field(default_factory=dict)
+    created_ms: int = 0
+    """When it was registered, in milliseconds since 1970."""
 
     @property
     def digest(self) -> str:

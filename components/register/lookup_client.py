@@ -49,4 +49,5 @@ class ClientRegistry:
 
 
 def _version(one: "MlflowModelVersion") -> ModelVersion:
-    return ModelVersion(one.name, str(one.version), one.source or "", one.run_id or "", dict(one.tags))
+    created = int(one.creation_timestamp or 0)
+    return ModelVersion(one.name, str(one.version), one.source or "", one.run_id or "", dict(one.tags), created)

@@ -97,7 +97,8 @@ class RestRegistry:
 
 def _version(one: dict[str, Any]) -> ModelVersion:
     tags = {tag["key"]: tag.get("value", "") for tag in one.get("tags", [])}
-    return ModelVersion(one["name"], str(one["version"]), one.get("source", ""), one.get("run_id", ""), tags)
+    created = int(one.get("creation_timestamp", 0))
+    return ModelVersion(one["name"], str(one["version"]), one.get("source", ""), one.get("run_id", ""), tags, created)
 
 
 def _short(error: Exception) -> str:

@@ -10,7 +10,8 @@ from training.errors import OstinatoError
 
 BUSY_S = 10.0
 _VERSIONS = (
-    "SELECT version, source, run_id FROM model_versions v WHERE name = :name AND current_stage <> 'Deleted_Internal'"
+    "SELECT version, source, run_id, creation_time FROM model_versions v"
+    " WHERE name = :name AND current_stage <> 'Deleted_Internal'"
 )
 _ONE = " AND version = :version"
 _WITH_DIGEST = (
@@ -62,9 +63,9 @@ class SqliteRegistry:
         rows = self._select(f"{_VERSIONS}{condition} ORDER BY version", name=name, **values)
         return [
             ModelVersion(
-                name, str(version), source, run_id or "", dict(self._select(_TAGS, name=name, version=version))
+                name, str(version), source, run_id or "", dict(self._select(_TAGS, name=name, version=version)), created
             )
-            for version, source, run_id in rows
+            for version, source, run_id, created in rows
         ]
 
     def storage_uri(self, name: str, version: str) -> str:

@@ -34,6 +34,7 @@ def promote(
     model: Model,
     version: Annotated[str | None, typer.Option(help="Model version; the registry's candidate unless given.")] = None,
     release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    skip: Annotated[str | None, typer.Option(help="A check that the policy requires, and lets you go without.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="With --to: staging, where every release runs.")] = None,
     to: Annotated[str | None, typer.Option(help="production: copy there what is released, byte for byte.")] = None,
     as_json: AsJson = False,
@@ -41,8 +42,8 @@ def promote(
     """Release a registered version that passed: a commit that names it, then reconcile. Or, with --to, bring what is
     released to production, byte for byte."""
     if to is not None:
-        if version is not None:
-            raise InputError(f"--to copies what is released as it is; leave out --version {version}")
+        if version is not None or skip is not None:
+            raise InputError("--to copies what is released as it is; leave out --version and --skip")
         promote_to(model, from_, to, release, as_json)
         return
     if from_ is not None:
@@ -54,7 +55,7 @@ def promote(
     here = places()
     spec = model_spec(here.root, model)
     mode = check_mode(release) if release else None
-    done = promote(spec, here.tracking_uri, manifests(here), version, mode, here.artifacts_destination)
+    done = promote(spec, here.tracking_uri, manifests(here), version, mode, here.artifacts_destination, skip)
     done = proposed_by_hand(here, spec, done)
     changes = reconcile(here.tracking_uri, here.manifests_remote, model)
     tell_release(done, changes, as_json)

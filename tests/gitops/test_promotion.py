@@ -397,7 +397,7 @@ def test_status_says_what_production_runs_and_that_it_is_behind(live_forecaster:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--to", "production", "--version", "1"), "leave out --version 1"),
+        (("--to", "production", "--version", "1"), "leave out --version and --skip"),
         (("--to", "production", "--from", "production"), "--from is 'production'; give staging"),
         (("--from", "staging"), "--from staging goes with --to production"),
         (("--to", "prod"), "--to is 'prod'; give production"),

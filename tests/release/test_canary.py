@@ -275,7 +275,7 @@ def test_a_canary_that_someone_aborted_meanwhile_does_not_go_live(place: Place) 
     end_canary(place.remote, NAME)
     with pytest.raises(OstinatoError, match="is the canary no more: another commit came between"):
         wanted = Wanted(found, uri, percent=0, finishes_canary=True)
-        propose_or_commit(model_spec(), place.remote, wanted, "direct", {})
+        propose_or_commit(model_spec(), place.tracking_uri, place.remote, wanted, "direct", {})
     assert now(place).version == "1"
 
 
