@@ -44,7 +44,7 @@ def test_the_seed_and_a_repository_without_a_policy_allow_everything() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("cool_dwn: 1h", r"policy.yaml: unknown key 'cool_dwn'. Did you mean 'cool_down'\?"),
+        ("cool_dwn: 1h", r"policy.yaml at commit .*: unknown key 'cool_dwn'. Did you mean 'cool_down'\?"),
         ("cool_down: soon", r"cool_down: 'soon' is not a duration; write .* such as 8w"),
         ("releases_per_week: 0", r"releases_per_week: .* \(got 0\)"),
         ("models: {churn: {max_verdict_age: 7}}", r"models.churn.max_verdict_age: .*string"),
@@ -71,7 +71,7 @@ def test_an_optional_check_that_the_policy_requires_must_have_passed(chain: Chai
     assert "required_checks: latency: the verdict has no check of that name or kind" in said
     assert chain.place.commits() == 2
     with_policy(chain, "required_checks: [absolute]")
-    with pytest.raises(GateRefused, match="required_checks: absolute: mae is 90.0"):
+    with pytest.raises(GateRefused, match=r"required_checks: absolute: mae is 90\.0"):
         promoted(chain, "1")
     chain.register(2)
     assert promoted(chain, "2").changed
@@ -80,10 +80,8 @@ def test_an_optional_check_that_the_policy_requires_must_have_passed(chain: Chai
 def test_a_check_is_skipped_only_by_whom_the_policy_names_and_only_until_then(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    allowed = (
-        "required_checks: [latency]\nskip: [{check: latency, by: [on-call@example.org], until: 2%d01-01T00:00:00Z}]"
-    )
-    with_policy(chain, allowed % 5).register()
+    until = "required_checks: [latency]\nskip: [{check: latency, by: [on-call@example.org], until: %s-01-01T00:00:00Z}]"
+    with_policy(chain, until % 2500).register()
     monkeypatch.setenv(WHO, "someone@example.org")
     with pytest.raises(GateRefused, match=r"latency: .*; someone@example.org may not skip it"):
         promoted(chain, "1", skip="latency")
@@ -91,8 +89,8 @@ def test_a_check_is_skipped_only_by_whom_the_policy_names_and_only_until_then(
     with pytest.raises(GateRefused, match=r"required_checks: latency"):
         promoted(chain, "1")
     with pytest.raises(GateRefused, match=r"on-call@example.org may not skip it"):
-        promoted(with_policy(chain, (allowed % 5).replace("2501", "2001")), "1", skip="latency")
-    promoted(with_policy(chain, allowed % 5), "1", skip="latency")
+        promoted(with_policy(chain, until % 2001), "1", skip="latency")
+    promoted(with_policy(chain, until % 2500), "1", skip="latency")
     assert "Ostinato-Skip: latency" in bare_git(chain.place.manifests, "log", "-1", "--format=%B", "main")
 
 
