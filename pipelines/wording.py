@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from components.deploy.release import Proposal, Release
     from components.serving.compare import ClassComparison, NumberComparison
     from components.trust.audit import Audit
+    from components.trust.change import Looked
     from pipelines.run import Finished
     from pipelines.status import ModelStatus
     from pipelines.verify import Verified
@@ -195,6 +196,15 @@ def audit_table(found: "Audit") -> str:
     for link in found.links:
         table.add_row(escape(link.name), f"[{colours[link.state]}]{link.state}[/]", escape(link.detail))
     return f"{found.model} version {found.version or 'none'}\n" + rendered(table).rstrip("\n")
+
+
+def change_table(files: "Sequence[Looked]") -> str:
+    """One line a file of the change."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for one in files:
+        said = "[bold red]refused[/]" if one.problems else "[green]fine[/]"
+        table.add_row(escape(one.path), said, escape(one.detail or one.problems[0]))
+    return rendered(table).rstrip("\n") if files else "nothing changed"
 
 
 def rendered(what: Table | str) -> str:

@@ -1,5 +1,6 @@
 """What the commands share: the application, their common arguments, and where this workspace keeps things."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -40,10 +41,16 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceb
 
 
 def places():
-    """Where this workspace keeps things."""
+    """Where this workspace keeps things; outside of one, where the environment says, if it says everything."""
     from pipelines.settings import load_places
 
-    return load_places(workspace_root())
+    try:
+        return load_places(workspace_root())
+    except InputError:
+        here = load_places(Path.cwd())
+        if here.embedded_registry or here.embedded_manifests:
+            raise
+        return here
 
 
 def manifests(here: Any) -> str:

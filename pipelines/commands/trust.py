@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelines.commands.base import AsJson, Model, app, manifests, places
-from training.errors import OstinatoError
+from training.errors import GateRefused, OstinatoError
 from training.folder import model_spec
 
 
@@ -41,3 +42,26 @@ def sign(
     spec = model_spec(here.root, model)
     changed = sign_registered(here.tracking_uri, spec.registered_name, version)
     print(f"version {version} of {model} {'is signed' if changed else 'was signed already; nothing changed'}")
+
+
+@app.command(
+    "verify-change",
+    epilog="Example, in a checkout of the manifests repository: ostinato verify-change origin/main..HEAD",
+)
+def verify_change_(
+    commits: Annotated[str, typer.Argument(metavar="BASE..HEAD", help="Two commits of the manifests repository.")],
+    repository: Annotated[str, typer.Option(help="Its checkout, or its URL.")] = ".",
+    as_json: AsJson = False,
+) -> None:
+    """For CI on the manifests repository: refuse what was not judged and registered, or what the policy forbids."""
+    from components.trust.change import verify_change
+    from components.trust.served import Sources
+    from pipelines.settings import load_places
+    from pipelines.wording import change_table
+
+    here = load_places(Path.cwd())
+    found = verify_change(repository, commits, Sources(here.tracking_uri, here.artifacts_destination))
+    print(json.dumps([asdict(one) for one in found], indent=2) if as_json else change_table(found))
+    refused = [f"  {one.path}: {why}" for one in found for why in one.problems]
+    if refused:
+        raise GateRefused("the change may not be merged:\n" + "\n".join(refused))
