@@ -86,7 +86,6 @@ def copy(released: Chain, own_environment: None, tmp_path: Path) -> Copy:
 def rendered(chain: Chain, tmp_path: Path, version: str) -> bytes:
     """The manifest with which a version would be released now."""
     repository = tmp_path / "proposals.git"
-    bare_git(chain.place.manifests, "worktree", "prune")
     subprocess.run(["git", "clone", "--quiet", "--bare", str(chain.place.manifests), str(repository)], check=True)
     done = release(chain.spec, chain.place.tracking_uri, str(repository), version, "pull-request")
     return bare_git(repository, "show", f"{done.branch}:{MANIFEST}").encode() + b"\n"
@@ -245,7 +244,8 @@ def cloud_build_step() -> str:
 
 
 def bash(script: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    kept = environment(cwd, HOME=str(cwd), PATH=f"{OSTINATO.parent}:/usr/bin:/bin", **variables)
+    own = {"HOME": str(cwd), "GIT_CONFIG_GLOBAL": str(cwd / ".gitconfig"), "PATH": f"{OSTINATO.parent}:/usr/bin:/bin"}
+    kept = environment(cwd, **own, **variables)
     kept.pop("OSTINATO_WORKSPACE")
     return subprocess.run(["bash", "-c", script], cwd=cwd, env=kept, capture_output=True, text=True, timeout=120)
 
@@ -298,3 +298,8 @@ def test_the_workflow_may_only_read_and_runs_nobody_elses_action() -> None:
     assert found["permissions"] == {"contents": "read"}
     assert "uses:" not in text and "pull_request_target" not in text
     assert not any("${{" in workflow_step(job) for job in found["jobs"])
+
+
+def test_the_scripts_of_ci_write_no_configuration_of_git_outside_their_repository() -> None:
+    for script in (workflow_step("verify"), workflow_step("reconcile"), cloud_build_step()):
+        assert "--global" not in script and "--system" not in script
