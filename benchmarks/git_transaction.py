@@ -77,7 +77,7 @@ def released(number: int) -> Wanted:
 
 def ours(url: str, number: int, scratch: Path) -> float:
     began = time.perf_counter()
-    propose_or_commit(spec(), url, released(number), "direct", {})
+    propose_or_commit(spec(), "", url, released(number), "direct", {})
     return time.perf_counter() - began
 
 
