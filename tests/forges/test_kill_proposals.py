@@ -29,7 +29,7 @@ def kill(desk: Desk, crash_at: str, version: str) -> None:
 
 
 AT_GITHUB = ("commit pushed", "pull request opened", "pull request updated", "older proposal superseded")
-OTHERS = [(kind, crash_at) for kind in ("gitlab", "gitea") for crash_at in AT_GITHUB[1::2]]
+OTHERS = [(kind, crash_at) for kind in ("gitlab", "gitea") for crash_at in AT_GITHUB[1:2]]
 
 
 @pytest.mark.parametrize(("kind", "crash_at"), [*(("github", one) for one in AT_GITHUB), *OTHERS])

@@ -82,13 +82,6 @@ def test_reopening_or_merging_takes_the_mark_away(github: Desk) -> None:
     assert follow(github) == [Rejection(NAME, "1", "")]
 
 
-def test_what_was_superseded_is_not_rejected(desk: Desk) -> None:
-    desk.run("1")
-    desk.run("2")
-    assert desk.forge.pulls[0].state == "closed"
-    assert follow(desk) == [] and mark(desk, "1") == ""
-
-
 def test_a_closed_proposal_of_a_version_that_is_live_is_no_rejection(github: Desk) -> None:
     github.run("1")
     github.forge.close_by("ann", 1, "merged it by hand")
