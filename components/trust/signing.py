@@ -48,10 +48,13 @@ def _sign_keyless(config: "Signing", folder: Path, target: Path) -> None:
 
 
 def check_folder(folder: Path, signature: bytes, verifier: PublicKey | Identity) -> None:
-    """Raises BrokenSignature, with the files that differ, unless the verifier signed exactly the folder's files."""
+    """Raises BrokenSignature, with the files that differ, unless the verifier signed exactly the folder's files;
+    OstinatoError if sigstore can't be asked."""
     signing_package()
     from cryptography.exceptions import InvalidSignature
     from model_signing.verifying import Config
+    from sigstore.errors import Error as SigstoreError
+    from sigstore.errors import VerificationError
 
     with tempfile.TemporaryDirectory(prefix="ostinato-signature-") as scratch:
         file, key = Path(scratch, SIGNATURE_FILE), Path(scratch, "key.pem")
@@ -65,6 +68,10 @@ def check_folder(folder: Path, signature: bytes, verifier: PublicKey | Identity)
             else:
                 config = config.use_sigstore_verifier(identity=verifier.identity, oidc_issuer=verifier.issuer)
             config.verify(folder, file)
+        except VerificationError as error:
+            raise BrokenSignature(f"sigstore does not confirm {SIGNATURE_FILE}: {error}") from error
+        except SigstoreError as error:
+            raise OstinatoError(f"sigstore can't be asked about {SIGNATURE_FILE}: {error}") from error
         except InvalidSignature as error:
             raise BrokenSignature(f"{SIGNATURE_FILE} is not signed by the configured key") from error
         except (ValueError, KeyError, TypeError, IndexError) as error:

@@ -74,9 +74,13 @@ def write_envelope(payload: bytes, signer: PrivateKey | Identity | None) -> byte
         return _to_bytes({"payload": _encode(payload), "payloadType": PAYLOAD_TYPE, "signatures": []})
     signing_package()
     from securesystemslib.dsse import Envelope
+    from sigstore.errors import Error as SigstoreError
 
     envelope = Envelope(payload, PAYLOAD_TYPE, {})
-    envelope.sign(statement_signer(signer))
+    try:
+        envelope.sign(statement_signer(signer))
+    except SigstoreError as error:
+        raise OstinatoError(f"sigstore did not sign {STATEMENT_FILE}: {error}") from error
     return _to_bytes(envelope.to_dict())
 
 
