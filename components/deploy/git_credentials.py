@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 
 from components.deploy import git_helper
 from components.deploy.git_errors import redact
-from components.deploy.git_github_app import app_token
 from components.deploy.git_helper import SERVER, TOKEN, TOKEN_FILE, USER, token_of
-from components.stores.image_session import is_loopback
 from training.errors import InputError
 
 
@@ -27,6 +25,8 @@ def forge_token(remote: str) -> str:
         raise InputError(f"both {TOKEN} and {TOKEN_FILE} are set; set one of them")
     name = TOKEN if os.environ.get(TOKEN) else TOKEN_FILE
     if not os.environ.get(name):
+        from components.deploy.git_github_app import app_token
+
         return app_token(remote)
     try:
         token = token_of({name: os.environ[name]})
@@ -45,6 +45,8 @@ def https_access(remote: str) -> tuple[list[str], dict[str, str]]:
     token = forge_token(remote)
     if not token:
         return [], {}
+    from components.stores.image_session import is_loopback
+
     parts = urlsplit(remote)
     host = parts.netloc.rpartition("@")[2].lower()
     if parts.scheme.lower() != "https" and not is_loopback(host):
