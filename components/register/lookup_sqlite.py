@@ -1,4 +1,4 @@
-"""Reading MLflow's registry tables in a SQLite file, read only."""
+"""Reading MLflow's registry tables in a SQLite file; read only, unless a killed writer left a transaction behind."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ from components.register.lookup import DIGEST_TAG, ModelVersion, registry_down, 
 from training.errors import OstinatoError
 
 BUSY_S = 10.0
+_LEFT_BEHIND = (sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY)
+"""A writer was killed in a transaction, and who may write the file rolls it back by reading it."""
 _VERSIONS = (
     "SELECT version, source, run_id, creation_time FROM model_versions v"
     " WHERE name = :name AND current_stage <> 'Deleted_Internal'"
@@ -33,18 +35,24 @@ class SqliteRegistry:
         self.file = file
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(sqlite3.connect(f"{self.file.as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as connection:
-                yield connection
-        except sqlite3.Error as error:
-            raise registry_down(self.tracking_uri, error) from error
+    def _open(self, mode: str) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(f"{self.file.as_uri()}?mode={mode}", uri=True, timeout=BUSY_S)) as connection:
+            yield connection
 
     def _select(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
         if not self.file.exists():
             return []
-        with self._open() as connection:
-            return connection.execute(sql, values).fetchall()
+        try:
+            try:
+                with self._open("ro") as connection:
+                    return connection.execute(sql, values).fetchall()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in _LEFT_BEHIND:
+                    raise
+            with self._open("rw") as connection:
+                return connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise registry_down(self.tracking_uri, error) from error
 
     def aliases(self, name: str) -> dict[str, str]:
         return {alias: str(version) for alias, version in self._select(_ALIASES, name=name)}

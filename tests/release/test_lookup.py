@@ -3,6 +3,7 @@
 import http.server
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -103,6 +104,23 @@ def test_a_server_that_answers_something_else_is_named(sick_server: str, words: 
     with pytest.raises(OstinatoError, match=words) as caught:
         registry(sick_server).aliases(NAME)
     assert sick_server in str(caught.value)
+
+
+def test_what_a_writer_left_that_was_killed_in_a_transaction_is_rolled_back_and_read(place: Place) -> None:
+    file = place.tracking_uri.removeprefix("sqlite:///")
+    before = registry(place.tracking_uri).versions(NAME)
+    killed_writer = """
+import os, signal, sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+store.execute("PRAGMA cache_size = 1")
+store.execute("UPDATE model_version_tags SET value = 'half'")
+store.execute("CREATE TABLE filler AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)"
+              " SELECT i FROM n")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", killed_writer, file]).returncode == -signal.SIGKILL
+    assert Path(f"{file}-journal").stat().st_size
+    assert before and registry(place.tracking_uri).versions(NAME) == before
 
 
 @pytest.mark.parametrize(
