@@ -141,9 +141,9 @@ def test_kills_at_random_times_leave_everything_once(
     while killing.kills < AT_RANDOM_TIMES:
         name = killing.chance.choice(killing.models)
         command = killing.command(name)
-        ended = Attempt(command).kill_after(killing.chance.uniform(0, outcome.seconds)).ended
-        assert ended in ("killed", "done"), ended
-        if ended == "killed":
+        last = Attempt(command).kill_after(killing.chance.uniform(0, outcome.seconds))
+        assert last.ended in ("killed", "done"), f"{name}: {last}"
+        if last.ended == "killed":
             killing.kills += 1
         else:
             killing.through(name)
