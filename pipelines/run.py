@@ -62,15 +62,15 @@ class Summary:
     commit: str
     canary_percent: int
     """Of the requests, where the version went live as a canary; 0 for all of them."""
-    pull_request: str
-    """Address of the open one, where the version waits for a reviewer."""
-    note: str
-    """What else is to be known or done."""
     folder: str
     page: str
     """The page to open; empty before evaluate."""
     seconds: float
     steps: dict[str, dict[str, Any]]
+    pull_request: str = ""
+    """Address of the open one, where the version waits for a reviewer."""
+    note: str = ""
+    """What else is to be known or done."""
 
 
 @dataclass(frozen=True)
@@ -210,12 +210,12 @@ def finish(spec: ModelSpec, run: str, result: RunResult, verdict: Verdict | None
         version=_parameter(result, "register", "version"),
         commit=_parameter(result, "deploy", "commit"),
         canary_percent=int(float(_parameter(result, "deploy", "canary_percent") or 0)),
-        pull_request=_parameter(result, "deploy", "pull_request"),
-        note=_parameter(result, "deploy", "note"),
         folder=str(result.run_dir),
         page=str(page),
         seconds=round(result.seconds, 3),
         steps=steps,
+        pull_request=_parameter(result, "deploy", "pull_request"),
+        note=_parameter(result, "deploy", "note"),
     )
     (result.run_dir / "summary.json").write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
     return summary

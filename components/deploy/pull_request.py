@@ -178,8 +178,9 @@ def _measure(found: Measure | None, signed: bool = False) -> str:
 
 
 def _checks(verdict: Verdict) -> list[str]:
-    """Every check; those that did not pass come first."""
-    order = sorted(verdict.checks, key=lambda check: check.status == "passed")
+    """Every check: what failed, then what passed, then what did not apply."""
+    ranks = ["failed", "undecided", "passed", "not applicable"]
+    order = sorted(verdict.checks, key=lambda check: ranks.index(check.status))
     rows = [[MARKS[check.status], text(check.name, 100), _why(check)] for check in order]
     return ["### Checks", "", *table(["result", "check", "why"], rows, ROWS)]
 
@@ -193,6 +194,8 @@ def _slices(verdict: Verdict) -> list[str]:
     worse = sorted((one for one in verdict.slices if one.worse), key=lambda one: (-_by(one), one.column, one.value))
     if not verdict.slices:
         return []
+    if verdict.contender("champion") is None:
+        return ["### Slices", "", f"{len(verdict.slices)} were looked at; there is no champion to be worse than."]
     if not worse:
         return ["### Slices", "", f"Worse in none of the {len(verdict.slices)} slices that were looked at."]
     head = ["slice", "metric", "rows", "candidate", "champion", "changed by"]
@@ -221,7 +224,8 @@ def _data(story: Story) -> list[str]:
     lines = [f"- Data fingerprint {code(verdict.data_fingerprint)}"]
     if card:
         lines = [
-            f"- {card.train.rows:,} rows to train, {card.test.rows:,} to test{_period(card)}; split {text(card.split)}",
+            f"- {card.train.rows:,} rows to train, {card.test.rows:,} to test{_period(card)}",
+            f"- Split: {text(card.split)}",
             f"- From {code(card.source)}, snapshot {code(card.snapshot)}",
             *lines,
             f"- Refused rows: {card.refused:,}{_refused(card)}",

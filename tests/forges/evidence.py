@@ -141,7 +141,7 @@ def data_card(**fields: Any) -> DataCard:
         "source": "gs://acme-data/bikes/hourly.parquet",
         "snapshot": "generation 1732462011417",
         "fingerprint": FINGERPRINT,
-        "split": "by time, the last 14w are the test rows",
+        "split": "time ts: tested after 2019-05-25T23:00:00, trained up to 2019-05-24T23:00:00",
         "columns": (),
         "train": Part(rows=74_917, sha256="3" * 64, time_from=at(2010, 9, 20), time_to=at(2019, 5, 25)),
         "test": Part(rows=2_352, sha256="4" * 64, time_from=at(2019, 5, 26), time_to=at(2019, 9, 1)),

@@ -60,6 +60,7 @@ def test_a_reviewer_finds_the_whole_evidence() -> None:
 
 def test_a_first_release_and_a_canary_say_what_merging_does() -> None:
     first = body(story(change=Change(None, live_model("4", "a")), verdict=verdict(contenders=())))
+    assert "4 were looked at; there is no champion to be worse than." in first
     assert "Nothing is live yet." in first and "nothing to go back to" in first and "- version" not in first
     trial = Trial("4", "gs://acme-models/m-4", "sha256:" + "a" * 64, 10, "", "")
     beside = Change(live_model("3", "b"), live_model("3", "b", canary=trial))
