@@ -1,11 +1,13 @@
 """The policy of the manifests repository holds a release to its rules, and says when it would let it through."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from release.candidates import bare_git
-from trust.chain import NAME, Chain
+from release.registered import Place
+from trust.chain import NAME, Chain, make_chain
 
 from components.deploy.canary import finish_canary, start_canary
 from components.deploy.release import Release, promote, release
@@ -16,6 +18,24 @@ from training.errors import GateRefused, InputError
 
 ROOT = Path(__file__).parents[2]
 WHO = "GIT_AUTHOR_EMAIL"
+
+
+@pytest.fixture(scope="module")
+def registered(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """A chain with versions 1 to 4, and no manifests repository."""
+    home = tmp_path_factory.mktemp("registered")
+    shutil.copy(empty_store, home / "mlflow.db")
+    made = make_chain(home, f"sqlite:///{home}/mlflow.db", home / "none")
+    assert [made.register(weight) for weight in (1, 2, 3, 4)] == ["1", "2", "3", "4"]
+    return made
+
+
+@pytest.fixture
+def chain(registered: Chain, manifests: Path, own_environment: None, tmp_path: Path) -> Chain:
+    """Versions 1 to 4 in a registry of the test's own; nothing is live."""
+    shutil.copy(registered.place.tracking_uri.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
+    place = Place(f"sqlite:///{tmp_path}/mlflow.db", manifests, str(manifests), tmp_path)
+    return Chain(registered.root, registered.spec, place, registered.code)
 
 
 def with_policy(chain: Chain, text: str) -> Chain:
@@ -54,7 +74,7 @@ def test_the_seed_and_a_repository_without_a_policy_allow_everything() -> None:
     ],
 )
 def test_a_wrong_policy_names_the_field_the_value_and_the_fix(chain: Chain, text: str, words: str) -> None:
-    with_policy(chain, text).register()
+    with_policy(chain, text)
     with pytest.raises(InputError, match=words):
         promoted(chain, "1")
     assert chain.place.commits() == 2
@@ -63,17 +83,16 @@ def test_a_wrong_policy_names_the_field_the_value_and_the_fix(chain: Chain, text
 def test_an_optional_check_that_the_policy_requires_must_have_passed(chain: Chain) -> None:
     with_policy(chain, "required_checks: [mae, latency]")
     failed = {"status": "failed", "required": False, "reason": "mae is 90.0, at most 70 is allowed"}
-    chain.register(1, **failed)
+    version = chain.register(5, **failed)
     with pytest.raises(GateRefused) as caught:
-        promoted(chain, "1")
+        promoted(chain, version)
     said = str(caught.value)
     assert "required_checks: mae: mae is 90.0, at most 70 is allowed" in said
     assert "required_checks: latency: the verdict has no check of that name or kind" in said
     assert chain.place.commits() == 2
     with_policy(chain, "required_checks: [absolute]")
     with pytest.raises(GateRefused, match=r"required_checks: absolute: mae is 90\.0"):
-        promoted(chain, "1")
-    chain.register(2)
+        promoted(chain, version)
     assert promoted(chain, "2").changed
 
 
@@ -81,7 +100,7 @@ def test_a_check_is_skipped_only_by_whom_the_policy_names_and_only_until_then(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     until = "required_checks: [latency]\nskip: [{check: latency, by: [on-call@example.org], until: %s-01-01T00:00:00Z}]"
-    with_policy(chain, until % 2500).register()
+    with_policy(chain, until % 2500)
     monkeypatch.setenv(WHO, "someone@example.org")
     with pytest.raises(GateRefused, match=r"latency: .*; someone@example.org may not skip it"):
         promoted(chain, "1", skip="latency")
@@ -97,7 +116,7 @@ def test_a_check_is_skipped_only_by_whom_the_policy_names_and_only_until_then(
 def test_a_version_that_is_older_than_the_policy_allows_stays_where_it_is(chain: Chain) -> None:
     import sqlite3
 
-    with_policy(chain, "max_verdict_age: 7d").register()
+    with_policy(chain, "max_verdict_age: 7d")
     with sqlite3.connect(chain.place.tracking_uri.removeprefix("sqlite:///")) as store:
         store.execute("UPDATE model_versions SET creation_time = ?", (int(ago(days=8).timestamp() * 1000),))
     with pytest.raises(GateRefused, match=r"max_verdict_age: 7d, but version 1 was judged and registered at .* UTC"):
@@ -109,8 +128,6 @@ def test_the_cool_down_says_from_when_on_and_another_model_is_not_held_up(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_policy(chain, f"cool_down: 1h\nmodels: {{{NAME}: {{cool_down: 12h}}}}")
-    chain.register(1)
-    chain.register(2)
     last = ago(hours=2)
     committed_at(monkeypatch, last)
     promoted(chain, "1")
@@ -122,32 +139,27 @@ def test_the_cool_down_says_from_when_on_and_another_model_is_not_held_up(
 
 def test_the_budget_of_a_week_counts_the_releases_of_seven_days(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     with_policy(chain, "releases_per_week: 2")
-    for weight, days in ((1, 9), (2, 6), (3, 5)):
+    for version, days in (("1", 9), ("2", 6), ("3", 5)):
         committed_at(monkeypatch, ago(days=days))
-        promoted(chain, chain.register(weight))
-    version = chain.register(4)
+        promoted(chain, version)
     monkeypatch.delenv("GIT_COMMITTER_DATE")
     with pytest.raises(
         GateRefused, match="releases_per_week: 2, and there were 2 in the last seven days; allowed from"
     ):
-        promoted(chain, version)
-    assert promoted(with_policy(chain, "releases_per_week: 3"), version).changed
+        promoted(chain, "4")
+    assert promoted(with_policy(chain, "releases_per_week: 3"), "4").changed
 
 
 def test_a_rollback_is_never_held_back_and_is_no_release_of_the_budget(chain: Chain) -> None:
-    chain.register(1)
-    chain.register(2)
     promoted(chain, "1")
     promoted(chain, "2")
     with_policy(chain, "cool_down: 1w\nreleases_per_week: 2\nrequired_checks: [latency]\nrequire_signature: true")
     assert rollback(chain.place.remote, NAME).version == "1"
     assert promoted(with_policy(chain, "cool_down: 1w\nreleases_per_week: 2"), "2").version == "2"
-    assert promoted(with_policy(chain, "releases_per_week: 3"), chain.register(3)).changed
+    assert promoted(with_policy(chain, "releases_per_week: 3"), "3").changed
 
 
 def test_a_merged_proposal_counts_from_its_merge(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    chain.register(1)
-    chain.register(2)
     committed_at(monkeypatch, ago(days=3))
     release(chain.spec, chain.place.tracking_uri, chain.place.remote, "1", "pull-request")
     monkeypatch.delenv("GIT_COMMITTER_DATE")
@@ -164,8 +176,6 @@ def test_a_canary_is_a_release_and_its_end_is_not_another(chain: Chain) -> None:
     raw = chain.spec.model_dump(mode="json", exclude_defaults=True)
     spec = type(chain.spec).model_validate({**raw, "serving": {**raw.get("serving", {}), **serving}})
     where = (chain.place.tracking_uri, chain.place.remote)
-    chain.register(1)
-    chain.register(2)
     release(spec, *where, "1", "direct")
     with_policy(chain, "cool_down: 1h")
     with pytest.raises(GateRefused, match="cool_down"):
@@ -179,11 +189,11 @@ def test_a_canary_is_a_release_and_its_end_is_not_another(chain: Chain) -> None:
 def test_a_required_signature_needs_a_key_to_verify_with_and_then_a_signature(
     chain: Chain, keys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_policy(chain, "require_signature: true").register()
+    with_policy(chain, "require_signature: true")
     with pytest.raises(InputError, match=f"has require_signature, but nothing says whose; set {VERIFY_KEY}"):
         promoted(chain, "1")
     monkeypatch.setenv(VERIFY_KEY, str(keys[VERIFY_KEY]))
     with pytest.raises(GateRefused, match="is not signed"):
         promoted(chain, "1")
     monkeypatch.setenv(SIGNING_KEY, str(keys[SIGNING_KEY]))
-    assert promoted(chain, chain.register(2)).changed
+    assert promoted(chain, chain.register(6)).changed

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from conftest import run_ostinato
-from release.candidates import bare_git
 from trust.chain import NAME, Chain, flipped
 from trust.signers import key_pair
 
@@ -226,6 +225,3 @@ def test_a_workspace_may_commit_the_key_that_it_verifies_with(chain: Chain, keys
     assert refused.code == 3 and "is not signed" in refused.err
     signed = run_ostinato(chain.root, "sign", NAME, "--version", "1", **here, **{SIGNING_KEY: str(keys[SIGNING_KEY])})
     assert signed.code == 0 and "is signed" in signed.out
-    promoted = run_ostinato(chain.root, "promote", NAME, "--version", "1", **here)
-    assert promoted.code == 0, promoted.err
-    assert "Ostinato-Version: 1" in bare_git(chain.place.manifests, "log", "-1", "--format=%B", "main")
