@@ -1,5 +1,6 @@
 """At least 200 SIGKILLs at effects that chance picks, several on one release; the same command then finishes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -7,7 +8,9 @@ import pytest
 from exactly_once.attempts import Attempt, Release, attempt, chance, new_release
 from exactly_once.invariants import World, all_hold
 
+from components.deploy.reconcile import reconcile
 from components.deploy.release import live
+from components.deploy.rollback import rollback
 from components.effects import EFFECTS
 from components.register.registry import mlflow_client
 
@@ -148,3 +151,33 @@ def test_kills_at_random_times_leave_everything_once(
         else:
             killing.through(name)
     killing.finish()
+
+
+@dataclass(frozen=True)
+class GoBack:
+    """What `ostinato rollback MODEL --to N` does."""
+
+    world: World
+    name: str
+    to: str
+
+    def __call__(self) -> None:
+        rollback(self.world.remote, self.name, self.to)
+        reconcile(self.world.tracking_uri, self.world.remote, self.name)
+
+
+def test_a_rollback_to_a_named_version_that_is_killed_at_every_effect_is_one_commit(
+    laptop: World, tmp_path: Path
+) -> None:
+    killing = Killing(laptop, chance(), tmp_path, "taken-back")
+    name = killing.models[0]
+    for _ in range(3):
+        assert attempt(killing.command(name)).ended == "done"
+        killing.through(name)
+    command = GoBack(laptop, name, "1")
+    for crash_at in ("commit written", "commit pushed", "champion set"):
+        assert attempt(command, crash_at).ended == "killed", crash_at
+    assert [attempt(command).ended for _ in range(2)] == ["done", "done"]
+    now = live(laptop.remote, name)
+    assert now and now.version == "1"
+    all_hold(laptop, {name: ["1", "2", "3", "1"]})
