@@ -12,18 +12,18 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from exactly_once.attempts import Attempt, chance, new_release
+from exactly_once.attempts import Attempt, Release, chance, new_release
 from exactly_once.invariants import World, all_hold
 from exactly_once.weather import BAD, BadWeather, bad_weather
 
 from components.deploy.reconcile import reconcile
-from components.deploy.release import live
+from components.deploy.release import live, open_proposals
 from components.register.registry import mlflow_client
 
 LASTS = "OSTINATO_TEST_WEATHER_S"
 LASTS_S = 30.0
 BAD_SHARE = 0.12
-MODELS = 3
+MODELS, PROPOSED = 3, "storm-proposed"
 TRIES = 40
 """How often one release is run before the test says that it never comes through."""
 PATIENCE = {
@@ -55,6 +55,19 @@ def storm(served: World, sky: Random) -> Iterator[tuple[World, tuple[BadWeather,
         yield World(before_mlflow.url, f"{before_git.url}/{repository}", served.manifests), proxies
 
 
+def _run_until_done(release: Release) -> Counter[str]:
+    """Run it again and again, and count how it ended."""
+    ends: Counter[str] = Counter()
+    for _ in range(TRIES):
+        outcome = Attempt(release, PATIENCE).end(HANGS_S)
+        ends[outcome.ended] += 1
+        if outcome.ended == "done":
+            return ends
+        assert outcome.ended == "refused", f"{outcome.ended} in {outcome.seconds:.1f} s: {outcome.said}"
+        assert "can't be" in outcome.said or "did not answer" in outcome.said, outcome.said
+    pytest.fail(f"{release.name} did not come through in {TRIES} tries")
+
+
 def _all_seen(proxies: Sequence[BadWeather]) -> bool:
     """Whether everything bad has happened."""
     return sum((proxy.seen for proxy in proxies), Counter()).keys() >= set(BAD)
@@ -66,28 +79,25 @@ def test_releases_in_bad_weather_come_through_once_and_fail_with_one_clear_messa
     world, proxies = storm
     mlflow_client(world.tracking_uri)
     released: dict[str, list[str]] = {f"storm-{number}": [] for number in range(MODELS)}
+    weights: Counter[str] = Counter()
     ends: Counter[str] = Counter()
     deadline = time.monotonic() + float(os.environ.get(LASTS) or LASTS_S)
     while time.monotonic() < deadline or not _all_seen(proxies):
-        name = sky.choice(list(released))
-        versions = released[name]
-        weight = len(versions) + 1
-        folder = tmp_path / name / str(weight)
-        champion = versions[-1] if versions else ""
-        release = new_release(folder, name, world.tracking_uri, world.remote, weight, champion)
-        for _ in range(TRIES):
-            outcome = Attempt(release, PATIENCE).end(HANGS_S)
-            ends[outcome.ended] += 1
-            if outcome.ended == "done":
-                break
-            assert outcome.ended == "refused", f"{outcome.ended} in {outcome.seconds:.1f} s: {outcome.said}"
-            assert "can't be" in outcome.said or "did not answer" in outcome.said, outcome.said
+        name = sky.choice([*released, PROPOSED])
+        weights[name] += 1
+        champion = versions[-1] if (versions := released.get(name)) else ""
+        mode = "pull-request" if name == PROPOSED else "direct"
+        folder = tmp_path / name / str(weights[name])
+        release = new_release(folder, name, world.tracking_uri, world.remote, weights[name], champion, mode)
+        ends += _run_until_done(release)
+        if name in released:
+            now = live(str(served.manifests), name)
+            assert now and now.version not in released[name]
+            released[name].append(now.version)
         else:
-            pytest.fail(f"{name} did not come through in {TRIES} tries: {outcome.said}")
-        now = live(str(served.manifests), name)
-        assert now and now.version not in versions
-        versions.append(now.version)
+            proposed = [one for one in open_proposals(str(served.manifests)) if one.model == name]
+            assert len(proposed) == weights[name]
     print(dict(ends), *(dict(proxy.seen) for proxy in proxies))
     assert ends["refused"], "the weather was too fair to say anything"
-    all_hold(served, {name: versions for name, versions in released.items() if versions})
+    all_hold(served, {name: released.get(name, []) for name in weights})
     assert reconcile(served.tracking_uri, served.remote) == []
