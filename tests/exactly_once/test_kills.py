@@ -31,7 +31,8 @@ AGAIN_FROM = {
     "model created": "model created",
     "model file uploaded": "model created",
     "model uploaded": "model created",
-    "model ready": "registered model created",
+    "model ready": "statement written",
+    "statement written": "registered model created",
     "registered model created": "version created",
     "version created": "leftovers deleted",
     "leftovers deleted": "leftovers deleted",
@@ -42,8 +43,9 @@ AGAIN_FROM = {
     "previous set": "",
 }
 """After a kill at an effect, the first one that the same command comes to."""
-OTHER_MODELS = [one for one in EFFECTS if one.startswith(("prompt ", "image "))]
-"""Effects that only language models and image registries have; tests/release kills after each of them."""
+ELSEWHERE = ("prompt ", "image ", "signature ", "pull request ", "older proposal ", "rejection ", "environment ")
+OTHER_MODELS = [one for one in EFFECTS if one.startswith(ELSEWHERE)]
+"""Effects of language models, image registries, keys, forges and environments; their own tests kill after each."""
 FIRST_ONLY = ("store created", "experiment created", "registered model created")
 
 
