@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import replace
+from urllib.parse import quote
 
 from components.deploy.forges.forge import Forge, ForgeError
 from components.deploy.git import redact
@@ -84,18 +85,21 @@ def tell(spec: ModelSpec, tracking_uri: str, released: Release, change: Change) 
         judged = fetch_judged(tracking_uri, found)
     except OstinatoError as error:
         return replace(story, missing=str(error))
-    links = _links(tracking_uri, found.name, found.version, judged.experiment, found.run_id)
+    links = registry_pages(tracking_uri, found.name, found.version, judged.experiment, found.run_id)
     return replace(story, verdict=judged.verdict, card=judged.card, links=links)
 
 
-def _links(tracking_uri: str, name: str, version: str, experiment: str, run_id: str) -> tuple[Link, ...]:
+def registry_pages(tracking_uri: str, name: str, version: str, experiment: str, run_id: str) -> tuple[Link, ...]:
     """Pages of an MLflow server; a registry in a file has none."""
     if not tracking_uri.startswith(("http://", "https://")):
         return ()
     root = f"{shown(tracking_uri).rstrip('/')}/#"
     run = f"{root}/experiments/{experiment}/runs/{run_id}"
+    registered = f"{root}/models/{quote(name, safe='')}/versions/{version}"
     return (
-        Link(f"Version {version} of {name} in the registry", f"{root}/models/{name}/versions/{version}"),
+        Link(
+            f"Version {version} of {name} in the registry", f"{root}/models/{quote(name, safe='')}/versions/{version}"
+        ),
         Link("The run, with every metric and parameter", run),
         Link("The report, as a page", f"{run}/artifacts/report.html"),
     )

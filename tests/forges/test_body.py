@@ -12,6 +12,7 @@ from release.candidates import model_spec
 
 from components.deploy.manifest import Trial
 from components.deploy.proposal import Change
+from components.deploy.propose import registry_pages
 from components.deploy.pull_request import LONGEST, body
 from components.evidence import SliceResult
 from components.register.registry import mlflow_client
@@ -115,6 +116,16 @@ def test_the_body_comes_from_the_registry_alone_so_a_run_and_a_person_write_the_
     assert (pull.body, github.forge.seen) == (before, seen)
     assert "Refused rows: 3 (temp: not a number: 3)" in before and "[" not in before.split("### What changes")[0]
     assert model_spec().name in before
+
+
+def test_links_lead_to_an_mlflow_server_without_its_password_and_a_file_has_none() -> None:
+    pages = registry_pages("https://ann:s3cret@mlflow.acme.example/", "bike demand", "4", "7", "0a1b")
+    assert [one.url for one in pages] == [
+        "https://mlflow.acme.example/#/models/bike%20demand/versions/4",
+        "https://mlflow.acme.example/#/experiments/7/runs/0a1b",
+        "https://mlflow.acme.example/#/experiments/7/runs/0a1b/artifacts/report.html",
+    ]
+    assert registry_pages("sqlite:////srv/mlflow.db", "bike-demand", "4", "7", "0a1b") == ()
 
 
 def test_a_story_without_a_card_tells_the_fingerprint() -> None:
