@@ -97,9 +97,7 @@ def registry_pages(tracking_uri: str, name: str, version: str, experiment: str, 
     run = f"{root}/experiments/{experiment}/runs/{run_id}"
     registered = f"{root}/models/{quote(name, safe='')}/versions/{version}"
     return (
-        Link(
-            f"Version {version} of {name} in the registry", f"{root}/models/{quote(name, safe='')}/versions/{version}"
-        ),
+        Link(f"Version {version} of {name} in the registry", registered),
         Link("The run, with every metric and parameter", run),
         Link("The report, as a page", f"{run}/artifacts/report.html"),
     )

@@ -6,12 +6,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from components.deploy.forges.forge import Forge
-from components.deploy.forges.gitea import SCOPES as GITEA_SCOPES
-from components.deploy.forges.gitea import Gitea
-from components.deploy.forges.github import SCOPES as GITHUB_SCOPES
-from components.deploy.forges.github import GitHub
-from components.deploy.forges.gitlab import SCOPES as GITLAB_SCOPES
-from components.deploy.forges.gitlab import GitLab
 from components.deploy.forges.rest import Place
 from components.deploy.git import local_path, redact
 from training.errors import InputError
@@ -31,11 +25,27 @@ _ROOTS = {"github": "/api/v3", "gitlab": "/api/v4", "gitea": "/api/v1"}
 """Of the API on a host of one's own."""
 
 
+_ABOUT = {
+    "github": (
+        "GitHub",
+        "Bearer ",
+        "read and write access to pull requests and contents of the repository (classic: scope repo)",
+    ),
+    "gitlab": ("GitLab", "Bearer ", "the scope api, and the role Developer or above in the project"),
+    "gitea": (
+        "Gitea",
+        "token ",
+        "the scopes write:repository and write:issue, and write access to the repository",
+    ),
+}
+"""Name of each kind, what is before its token, and what the token must be allowed to do."""
+
+
 def forge_of(remote: str, setting: str = "") -> Forge | None:
     """The forge of a manifests remote, None where there is none: a path, an unknown host, or the setting `none`.
 
-    setting: see :func:`check_forge`. Nothing is asked over the network. Raises InputError for a wrong setting, or a
-    remote that names no repository of that forge; OstinatoError if the token's file can't be read.
+    setting: see :func:`check_forge`. Nothing is asked over the network. Raises InputError for a wrong setting, a
+    remote that names no repository of that forge, or a token's file that can't be read.
     """
     kind, api = check_forge(setting)
     address = _address(remote)
@@ -49,7 +59,17 @@ def forge_of(remote: str, setting: str = "") -> Forge | None:
         return None
     api = api or _api(kind, scheme, host)
     place = _place(kind, api, _repository(kind, api, path, remote))
-    return {"github": GitHub, "gitlab": GitLab, "gitea": Gitea}[kind](place)
+    if kind == "github":
+        from components.deploy.forges.github import GitHub
+
+        return GitHub(place)
+    if kind == "gitlab":
+        from components.deploy.forges.gitlab import GitLab
+
+        return GitLab(place)
+    from components.deploy.forges.gitea import Gitea
+
+    return Gitea(place)
 
 
 def check_forge(setting: str) -> tuple[str, str]:
@@ -119,11 +139,7 @@ def _repository(kind: str, api: str, path: str, remote: str) -> str:
 
 
 def _place(kind: str, api: str, repository: str) -> Place:
-    title, scheme, scopes = {
-        "github": ("GitHub", "Bearer ", GITHUB_SCOPES),
-        "gitlab": ("GitLab", "Bearer ", GITLAB_SCOPES),
-        "gitea": ("Gitea", "token ", GITEA_SCOPES),
-    }[kind]
+    title, scheme, scopes = _ABOUT[kind]
     token, source = _token(kind)
     return Place(title, api, repository, scheme, token, source, scopes)
 

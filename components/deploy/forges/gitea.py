@@ -10,7 +10,6 @@ from components.deploy.forges.forge import OURS, Comment, ForgeError, PullReques
 from components.deploy.forges.rest import Place, Rest
 from components.deploy.repository import LIVE_BRANCH
 
-SCOPES = "the scopes write:repository and write:issue, and write access to the repository"
 CLOSED_PAGES = 6
 PAGE = 50
 """The most that a server gives at once unless it is set otherwise."""

@@ -10,7 +10,6 @@ from components.deploy.forges.rest import Place, Rest
 from components.deploy.repository import LIVE_BRANCH
 
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-SCOPES = "read and write access to pull requests and contents of the repository (classic: scope repo)"
 CLOSED_PAGES = 3
 """Of a hundred: what was closed before them was looked at when it was new."""
 

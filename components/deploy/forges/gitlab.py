@@ -11,7 +11,6 @@ from components.deploy.forges.forge import OURS, Comment, ForgeError, PullReques
 from components.deploy.forges.rest import Place, Rest
 from components.deploy.repository import LIVE_BRANCH
 
-SCOPES = "the scope api, and the role Developer or above in the project"
 CLOSED_PAGES = 3
 DRAFT = "Draft: "
 _DRAFT = re.compile(r"^(\s*(\[draft\]|\(draft\)|draft:)\s*)+", re.IGNORECASE)
