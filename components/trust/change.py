@@ -12,6 +12,7 @@ from components.deploy.git import git, local_path
 from components.deploy.history import blob_of, file_history, first_releases
 from components.deploy.manifest import LiveModel, manifest_path, parse
 from components.deploy.repository import Repository, Snapshot, open_repository
+from components.trust.beside import beside_problem
 from components.trust.policy import POLICY_FILE, Policy, parse_policy
 from components.trust.rules import SKIP, Request, broken_rules
 from components.trust.served import Served, Sources, foreign_parts, served_problems, served_versions
@@ -19,9 +20,6 @@ from training.errors import InputError, OstinatoError
 
 _MANIFEST = re.compile(r"models/([^/]+)/inferenceservice\.yaml")
 _PRODUCTION = re.compile(r"environments/production/([^/]+)/inferenceservice\.yaml")
-_BESIDE = re.compile(r"(models|environments)/.+")
-_NAMES_A_MODEL = re.compile(rb"storageUri|/predictor/model|/model/uri|/containers|kind: *ServingRuntime")
-"""In a file beside a manifest: what would serve another model than the manifest says."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,10 @@ class Change:
 
     def content(self, commit: str, path: str) -> bytes | None:
         return Snapshot(self.repository, commit).read(path).get(path)
+
+    def mode(self, path: str) -> str:
+        """Of a file at HEAD, "" if it is not there."""
+        return self.repository.git("ls-tree", "--full-tree", self.head, "--", path).decode().partition(" ")[0]
 
     def blobs(self, path: str) -> set[str]:
         """Object names that the file has had on the live branch, up to where the change began."""
@@ -111,9 +113,11 @@ def _commit(repository: Repository, name: str) -> str:
 
 
 def _looked(change: Change, path: str, policy: Policy, sources: Sources) -> Looked:
-    content = change.content(change.head, path)
-    if content is None:
+    mode, content = change.mode(path), change.content(change.head, path)
+    if not mode:
         return Looked(path, (), "taken away")
+    if content is None:
+        return Looked(path, ("it is a submodule, so what it says is elsewhere",), "")
     if match := _MANIFEST.fullmatch(path):
         return _manifest(change, path, match[1], content, policy, sources)
     if match := _PRODUCTION.fullmatch(path):
@@ -124,9 +128,9 @@ def _looked(change: Change, path: str, policy: Policy, sources: Sources) -> Look
         except InputError as error:
             return Looked(path, tuple(str(error).splitlines()), "")
         return Looked(path, (), "a policy; it counts from the next change on")
-    if _BESIDE.fullmatch(path) and (found := _NAMES_A_MODEL.search(content)):
-        why = f"it says {found[0].decode()!r}, so another model might be served than the manifest names"
-        return Looked(path, (why,), "")
+    problem = beside_problem(path, mode, content)
+    if problem:
+        return Looked(path, (problem,), "")
     return Looked(path, (), "serves no model")
 
 

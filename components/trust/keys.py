@@ -157,9 +157,9 @@ def _serialization() -> ModuleType:
 
 
 def _load(key: PrivateKey):
-    pem = _read(SIGNING_KEY, key.path)
+    pem, serialization = _read(SIGNING_KEY, key.path), _serialization()
     try:
-        return _serialization().load_pem_private_key(pem, key.password)
+        return serialization.load_pem_private_key(pem, key.password)
     except (ValueError, TypeError) as error:
         locked = "locked by a password" if key.password is None else "not opened by the given password"
         raise InputError(
@@ -169,8 +169,9 @@ def _load(key: PrivateKey):
 
 
 def _public(key: PublicKey):
+    serialization = _serialization()
     try:
-        return _serialization().load_pem_public_key(key.pem)
+        return serialization.load_pem_public_key(key.pem)
     except ValueError as error:
         raise InputError(
             f"{VERIFY_KEY} names a file that is no public key in PEM; write one with `openssl pkey -pubout`"

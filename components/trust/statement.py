@@ -119,8 +119,9 @@ def check_signature(raw: bytes, verifier: PublicKey | Identity) -> None:
     from securesystemslib.dsse import Envelope
     from securesystemslib.exceptions import FormatError, VerificationError
 
+    key = statement_key(verifier)
     try:
-        Envelope.from_dict(json.loads(raw)).verify([statement_key(verifier)], threshold=1)
+        Envelope.from_dict(json.loads(raw)).verify([key], threshold=1)
     except (VerificationError, FormatError, ValueError, KeyError) as error:
         raise BrokenStatement(f"{STATEMENT_FILE} is not signed by the configured key: {error}") from error
 

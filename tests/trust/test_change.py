@@ -16,6 +16,7 @@ from components.deploy.environments import promote_to_production
 from components.deploy.release import release
 from components.deploy.repository import ensure_local_repository
 from components.register.lookup import registry
+from components.trust.beside import beside_problem
 from components.trust.change import Looked, verify_change
 from components.trust.keys import VERIFY_KEY
 from components.trust.served import Sources
@@ -175,6 +176,42 @@ def test_a_patch_beside_the_manifest_that_names_another_model_is_refused(copy: C
     found = copy.verify()
     assert "another model might be served" in found[path].problems[0]
     assert found[f"models/{NAME}/notes.md"].problems == found[MANIFEST].problems == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "patches: [{patch: '[{op: replace, path: /spec/predictor/model/storage\\\\u0055ri, value: s3://evil}]'}]",
+        'resources: ["https://example.org/evil"]',
+        "resources: [../../../argocd/evil.yaml]",
+        "patches:\n  - patch: |\n      kind: InferenceService\n      spec: {predictor: {containers: []}}\n",
+        "a: [",
+    ],
+)
+def test_a_kustomization_that_brings_in_something_else_is_refused(copy: Copy, text: str) -> None:
+    path = f"environments/staging/{NAME}/kustomization.yaml"
+    copy.commit({path: text.encode()})
+    assert copy.verify()[path].problems
+
+
+def test_a_link_and_a_submodule_are_refused_where_models_are(copy: Copy) -> None:
+    (copy.folder / "models" / "other").mkdir()
+    (copy.folder / "models" / "other" / "kustomization.yaml").symlink_to("../../argocd/kustomization.yaml")
+    copy.git("add", "--all")
+    copy.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},models/evil")
+    copy.git("commit", "--quiet", "--message", "Elsewhere")
+    found = copy.verify()
+    assert "it is a link" in found["models/other/kustomization.yaml"].problems[0]
+    assert "it is a submodule" in found["models/evil"].problems[0]
+
+
+def test_every_file_of_the_seed_may_be_there(copy: Copy) -> None:
+    first = copy.git("rev-list", "--max-parents=0", "HEAD")
+    copy.git("checkout", "--quiet", "--detach", first)
+    everything = copy.git("ls-files").splitlines()
+    for path in everything:
+        content = (copy.folder / path).read_bytes()
+        assert beside_problem(path, "100644", content) == "", path
 
 
 def test_the_policy_of_the_base_counts_and_a_wrong_one_is_refused(

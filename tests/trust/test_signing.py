@@ -2,11 +2,13 @@
 
 import base64
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import run_ostinato
+from conftest import ROOT, run_ostinato
 from trust.chain import NAME, Chain, flipped
 from trust.signers import key_pair
 
@@ -225,3 +227,12 @@ def test_a_workspace_may_commit_the_key_that_it_verifies_with(chain: Chain, keys
     assert refused.code == 3 and "is not signed" in refused.err
     signed = run_ostinato(chain.root, "sign", NAME, "--version", "1", **here, **{SIGNING_KEY: str(keys[SIGNING_KEY])})
     assert signed.code == 0 and "is signed" in signed.out
+
+
+def test_a_missing_package_is_named_with_the_extra_that_has_it(keys: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "model_signing.py").write_text("import no_such_package\n")
+    code = "from components.trust.keys import configured_verifier\nconfigured_verifier()"
+    kept = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", VERIFY_KEY: str(keys[VERIFY_KEY])}
+    done = subprocess.run([sys.executable, "-c", code], env=kept, capture_output=True, text=True)
+    words = "InputError: signing and verifying need the package no_such_package; install ostinato[signing]"
+    assert words in done.stderr
