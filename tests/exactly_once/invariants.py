@@ -18,8 +18,9 @@ from components.register.lookup import DIGEST_TAG, ModelVersion, registry
 from components.register.registry import mlflow_client
 from components.serving.sample import SAMPLE_FILE
 from components.train.model_folder import model_digest
+from components.trust.statement import STATEMENT_FILE
 
-EVIDENCE = {"verdict.json", "report.html", "evidently.html", SAMPLE_FILE, DATA_CARD_FILE}
+EVIDENCE = {"verdict.json", "report.html", "evidently.html", SAMPLE_FILE, DATA_CARD_FILE, STATEMENT_FILE}
 
 
 @dataclass(frozen=True)
