@@ -19,6 +19,8 @@ from release.transactions import put, refs
 from servers import START_S, GitServer, free_port
 
 from components.deploy import git_github_app
+from components.deploy.forges.choose import forge_of
+from components.deploy.forges.forge import ForgeError
 from components.deploy.git_credentials import forge_token
 from components.deploy.repository import ensure_local_repository
 from training.errors import InputError, OstinatoError
@@ -53,7 +55,10 @@ class _Request(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        if self._who() and self.path == "/repos/fleet/manifests/installation":
+        if self.path.startswith("/api/v3/repos/fleet/manifests/pulls?"):
+            fine = self.headers.get("Authorization") == f"Bearer {self.server.given[-1]}"
+            self._say(200 if fine else 401, [] if fine else {"message": "Bad credentials"})
+        elif self._who() and self.path == "/repos/fleet/manifests/installation":
             self._say(200, {"id": INSTALLATION, "app_slug": "releaser"})
         else:
             self._say(404, {"message": "Not Found"})
@@ -92,7 +97,7 @@ class _Request(BaseHTTPRequestHandler):
             self._say(401, {"message": "A JSON web token could not be decoded"})
         return fine
 
-    def _say(self, status: int, document: dict[str, Any]) -> None:
+    def _say(self, status: int, document: Any) -> None:
         body = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -251,3 +256,16 @@ def test_github_that_is_away_is_named_and_nothing_is_pushed(app: App, monkeypatc
 def test_the_api_is_found_from_the_remote(remote: str, api: str) -> None:
     host, owner, name = git_github_app._repository(remote)
     assert (git_github_app._api(host), owner, name) == (api, "o", "r")
+
+
+def test_pull_requests_are_opened_with_its_token_unless_another_is_given(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = f"github={app.github.url}"
+    forge = forge_of(app.url, setting)
+    assert forge and forge.has_token and forge.proposals("open") == []
+    assert app.github.given == ["ghs_0"]
+    monkeypatch.setenv("OSTINATO_FORGE_TOKEN", "another")
+    other = forge_of(app.url, setting)
+    with pytest.raises(ForgeError, match="refuses the token of OSTINATO_FORGE_TOKEN"):
+        other.proposals("open") if other else None

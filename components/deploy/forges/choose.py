@@ -44,7 +44,8 @@ _ABOUT = {
 def forge_of(remote: str, setting: str = "") -> Forge | None:
     """The forge of a manifests remote, None where there is none: a path, an unknown host, or the setting `none`.
 
-    setting: see :func:`check_forge`. Nothing is asked over the network. Raises InputError for a wrong setting, a
+    setting: see :func:`check_forge`. Nothing is asked over the network, but for a GitHub
+    App's token. Raises InputError for a wrong setting, a
     remote that names no repository of that forge, or a token's file that can't be read.
     """
     kind, api = check_forge(setting)
@@ -58,7 +59,7 @@ def forge_of(remote: str, setting: str = "") -> Forge | None:
     if not kind:
         return None
     api = api or _api(kind, scheme, host)
-    place = _place(kind, api, _repository(kind, api, path, remote))
+    place = _place(kind, api, _repository(kind, api, path, remote), remote)
     if kind == "github":
         from components.deploy.forges.github import GitHub
 
@@ -138,14 +139,16 @@ def _repository(kind: str, api: str, path: str, remote: str) -> str:
     return "/".join(parts)
 
 
-def _place(kind: str, api: str, repository: str) -> Place:
+def _place(kind: str, api: str, repository: str, remote: str) -> Place:
     title, scheme, scopes = _ABOUT[kind]
-    token, source = _token(kind)
+    token, source = _token(kind, remote)
     return Place(title, api, repository, scheme, token, source, scopes)
 
 
-def _token(kind: str) -> tuple[str, str]:
+def _token(kind: str, remote: str) -> tuple[str, str]:
     """The token and where it was found; "" and how to give one. Raises InputError for a file that can't be read."""
+    from components.deploy.git_credentials import forge_token
+
     own = f"{kind.upper()}_TOKEN"
     if token := os.environ.get(TOKEN, "").strip():
         return _check(token, TOKEN), TOKEN
@@ -159,6 +162,8 @@ def _token(kind: str) -> tuple[str, str]:
         return _check(token, f"{TOKEN_FILE} ({file})"), f"{TOKEN_FILE} ({file})"
     if token := os.environ.get(own, "").strip():
         return _check(token, own), own
+    if kind == "github" and (token := forge_token(remote)):
+        return token, "git's own login (OSTINATO_GIT_TOKEN, OSTINATO_GIT_TOKEN_FILE or the GitHub App)"
     return "", f"set {TOKEN}, {TOKEN_FILE} or {own}, or forge = none to push the release branch alone"
 
 
