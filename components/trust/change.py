@@ -104,7 +104,8 @@ def _change(repository: Repository, commits: str) -> Change:
 
 def _commit(repository: Repository, name: str) -> str:
     known = repository.git("for-each-ref", "--format=%(refname:short)").decode().split()
-    if name != "HEAD" and name not in known and not re.fullmatch(r"[0-9a-f]{7,64}", name):
+    stem = re.sub(r"[~^][0-9~^]*$", "", name)
+    if stem != "HEAD" and stem not in known and not re.fullmatch(r"[0-9a-f]{7,64}", stem):
         raise InputError(f"{name!r} is no commit and no branch of {repository.remote}; it has {', '.join(known)}")
     try:
         return repository.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").decode().strip()

@@ -240,6 +240,13 @@ def test_the_policy_of_the_base_counts_and_a_wrong_one_is_refused(
         signature.write_bytes(before)
 
 
+def test_commits_are_named_as_git_names_them(copy: Copy) -> None:
+    copy.commit({MANIFEST: copy.read(MANIFEST).replace(b"storageUri: file:", b"storageUri: s3:")})
+    (by_hand,) = copy.verify("HEAD~1..HEAD").values()
+    assert by_hand.problems
+    assert not any(one.problems for one in copy.verify("HEAD~2..HEAD^").values())
+
+
 @pytest.mark.parametrize("commits", ["main", "--output=x..HEAD", "..HEAD", "nothing..HEAD", f"{'0' * 40}..HEAD"])
 def test_commits_that_are_not_there_are_named(copy: Copy, commits: str) -> None:
     with pytest.raises(InputError, match=r"is no change; write BASE\.\.HEAD|is no commit"):
