@@ -21,11 +21,11 @@ run-llm: llm
 	$(BIN)/ostinato run llm-qa
 
 test: setup llm tools check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The tests again with the lines that they reach, which takes a third longer.
 coverage: setup llm tools
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 setup: $(VENV)/.ready
 
