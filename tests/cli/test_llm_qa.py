@@ -15,7 +15,7 @@ from servers import free_port, wait_until_ready
 from components.evidence import Verdict
 
 MODEL = "llm-qa"
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("llm-qa")]
+pytestmark = pytest.mark.slow
 BOTH_CORES = {"OMP_NUM_THREADS": "2"}
 """The other tests have one thread each; this one is the longest of all."""
 

@@ -13,14 +13,6 @@ from components.register.registry import mlflow_client
 
 __all__ = ["empty_store", "git_server", "manifests", "mlflow_server", "own_environment", "tracking_uri"]
 
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("exactly_once"))
-
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,6 @@ from serving.shops import amounts, fit_and_save, moods, shop_rows
 
 from components.serving.process import Served, serving
 
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("serving"))
-
 
 @pytest.fixture(scope="session")
 def test_rows() -> pd.DataFrame:
