@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from components.effects import effect
 from components.evidence import DATA_CARD_FILE
+from components.register.evidence import VERDICT_FILE
 from components.register.lookup import (
     CODE_TAG,
     DIGEST_TAG,
@@ -35,7 +36,6 @@ from training.errors import InputError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-VERDICT_FILE = "verdict.json"
 EVIDENCE_FILES = (DATA_CARD_FILE, SAMPLE_FILE, VERDICT_FILE)
 """Files of a version's run whose bytes its statement binds."""
 

@@ -4,7 +4,8 @@ import tempfile
 from pathlib import Path
 
 from components.evidence import Verdict
-from components.register.attest import VERDICT_FILE, facts_of_tags, stored_file
+from components.register.attest import facts_of_tags, stored_file
+from components.register.evidence import VERDICT_FILE
 from components.register.lookup import VERDICT_DIGEST_TAG, VERDICT_TAG, ModelVersion
 from components.register.registry import mlflow_client, registry_errors
 from components.stores.fetch import download_folder

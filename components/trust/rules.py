@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from components.evidence import CheckResult, Verdict
-from components.register.attest import VERDICT_FILE
+from components.register.evidence import VERDICT_FILE
 from components.register.lookup import ModelVersion
 from components.trust.policy import Rules
 from components.trust.release_check import RunFiles, read_verdict

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -137,7 +138,7 @@ class ForgeServer(ThreadingHTTPServer):
         pull.state = "merged"
 
 
-class Dialect:
+class Dialect(ABC):
     """How one forge speaks. ``answer`` gives the status and the JSON of an operation."""
 
     kind = ""
@@ -150,11 +151,13 @@ class Dialect:
     def repository_of(self, parts: list[str]) -> str:
         return "/".join(parts[:2])
 
-    def exists(self, head: str) -> Refused:
-        raise NotImplementedError
+    @abstractmethod
+    def exists(self, head: str) -> Refused: ...
 
-    def answer(self, server: ForgeServer, operation: str, parts: list[str], query: dict[str, str], body: Any) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def answer(
+        self, server: ForgeServer, operation: str, parts: list[str], query: dict[str, str], body: Any
+    ) -> Any: ...
 
     def refusal(self, message: str) -> Any:
         return {"message": message}

@@ -5,39 +5,27 @@ import multiprocessing
 import os
 import signal
 import stat
-import subprocess
-import tempfile
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
+from gitops.production import FILE, NAME, PRODUCTION, STAGING, blob, in_a_copy
 from gitops.tree import only
 from release.candidates import bare_git, model_spec
 from release.registered import Place
 
 from components.deploy.environments import in_production, promote_to_production
-from components.deploy.reconcile import reconcile
 from components.deploy.release import live, release
-from components.deploy.rollback import rollback
 from components.effects import CRASH_AT
-from components.register.lookup import registry
 from training.errors import InputError, OstinatoError
 
 FORK = multiprocessing.get_context("fork")
 BOUND_S = 120.0
-NAME = "bike-demand"
-FILE = f"models/{NAME}/inferenceservice.yaml"
-STAGING = f"environments/staging/{NAME}/kustomization.yaml"
-PRODUCTION = f"environments/production/{NAME}"
 
 
 def changed(place: Place, commit: str = "main") -> list[str]:
     return bare_git(place.manifests, "diff", "--name-only", f"{commit}~1", commit).splitlines()
-
-
-def blob(place: Place, path: str, commit: str = "main") -> str:
-    return bare_git(place.manifests, "rev-parse", f"{commit}:{path}")
 
 
 def test_the_first_release_brings_the_kustomizations_in_its_commit_and_the_second_only_the_manifest(
@@ -86,21 +74,6 @@ def test_a_staging_that_people_prepared_is_kept_by_the_first_release(place: Plac
     assert changed(place) == [FILE, f"models/{NAME}/kustomization.yaml"] and blob(place, STAGING) == prepared
 
 
-def in_a_copy(place: Place, *arguments: str) -> None:
-    """Run one git command in a working copy, as a person would, and push what it did."""
-    with tempfile.TemporaryDirectory(dir=place.work) as copy:
-
-        def git(*arguments: str) -> None:
-            who = ("-c", "user.name=A Person", "-c", "user.email=person@example.org")
-            subprocess.run(["git", "-C", copy, *who, *arguments], check=True, capture_output=True)
-
-        subprocess.run(["git", "clone", "--quiet", str(place.manifests), copy], check=True)
-        git(*arguments)
-        if arguments[0] != "revert":
-            git("commit", "--quiet", "-m", " ".join(arguments))
-        git("push", "--quiet", "origin", "HEAD:main")
-
-
 def test_production_gets_the_bytes_of_staging_in_one_commit_with_trailers(place: Place) -> None:
     place.release("1")
     done = promote_to_production(place.remote, NAME)
@@ -147,96 +120,6 @@ def test_git_revert_of_a_promotion_brings_the_bytes_before_back(place: Place) ->
     in_a_copy(place, "revert", "--no-edit", promotion.commit)
     assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == first
     assert promote_to_production(place.remote, NAME).version == "2", "and it can be promoted again"
-
-
-def aliases(place: Place) -> dict[str, str]:
-    return registry(place.tracking_uri).aliases(NAME)
-
-
-def test_each_environment_has_an_alias_once_there_are_two(place: Place) -> None:
-    place.release("1")
-    reconcile(place.tracking_uri, place.remote)
-    assert "champion-staging" not in aliases(place)
-    promote_to_production(place.remote, NAME)
-    place.release("2")
-    reconcile(place.tracking_uri, place.remote)
-    shown = aliases(place)
-    assert (shown["champion"], shown["champion-staging"], shown["champion-production"]) == ("2", "2", "1")
-    assert reconcile(place.tracking_uri, place.remote) == []
-    in_a_copy(place, "rm", "-r", "--quiet", PRODUCTION)
-    reconcile(place.tracking_uri, place.remote)
-    assert not {"champion-staging", "champion-production"} & set(aliases(place))
-
-
-def _reconcile(place: Place) -> None:
-    os.environ[CRASH_AT] = "environment champion set"
-    reconcile(place.tracking_uri, place.remote)
-
-
-def test_a_kill_between_the_environments_aliases_is_finished_by_the_next_reconcile(place: Place) -> None:
-    place.release("1")
-    promote_to_production(place.remote, NAME)
-    victim = FORK.Process(target=_reconcile, args=(place,))
-    victim.start()
-    victim.join(BOUND_S)
-    assert victim.exitcode == -signal.SIGKILL
-    assert [one.alias for one in reconcile(place.tracking_uri, place.remote)] == ["champion-production"]
-
-
-def test_a_proposed_promotion_waits_for_its_reviewer_and_is_the_same_branch_again(place: Place) -> None:
-    place.release("1")
-    before = place.commits()
-    proposal = promote_to_production(place.remote, NAME, "pull-request")
-    again = promote_to_production(place.remote, NAME, "pull-request")
-    assert (proposal.branch, proposal.changed) == ("promote/bike-demand/production-v1", True)
-    assert (again.commit, again.changed, place.commits()) == (proposal.commit, False, before)
-    assert in_production(place.remote, NAME) == ""
-    place.merge(proposal.branch)
-    assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == blob(place, FILE)
-    merged = promote_to_production(place.remote, NAME, "pull-request")
-    assert (merged.branch, merged.changed) == ("main", False)
-
-
-def test_production_alone_is_rolled_back_and_the_release_stays(place: Place) -> None:
-    for version in ("1", "2", "3"):
-        place.release(version)
-        promote_to_production(place.remote, NAME)
-    first = blob(place, f"{PRODUCTION}/inferenceservice.yaml", "main~4")
-    back = rollback(place.remote, NAME, environment="production")
-    now = live(place.remote, NAME)
-    assert now and (back.version, in_production(place.remote, NAME), now.version) == ("2", "2", "3")
-    assert "Ostinato-Environment: production" in bare_git(place.manifests, "log", "-1", "--format=%B", "main")
-    rollback(place.remote, NAME, to="1", environment="production")
-    assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == first
-    with pytest.raises(InputError, match=r"version 9 of bike-demand in production was never live; these were: 1, 2, 3"):
-        rollback(place.remote, NAME, to="9", environment="production")
-    with pytest.raises(InputError, match="--in is 'staging'; give production"):
-        rollback(place.remote, NAME, environment="staging")
-
-
-def test_what_was_promoted_once_can_not_be_rolled_back_further(place: Place) -> None:
-    with pytest.raises(InputError, match="bike-demand in production is not live"):
-        rollback(place.remote, NAME, environment="production")
-    place.release("1")
-    promote_to_production(place.remote, NAME)
-    with pytest.raises(InputError, match="came with its first promotion"):
-        rollback(place.remote, NAME, environment="production")
-
-
-@pytest.mark.parametrize("environment", [None, "production"])
-def test_a_proposed_rollback_waits_for_its_reviewer(place: Place, environment: str | None) -> None:
-    for version in ("1", "2"):
-        place.release(version)
-        promote_to_production(place.remote, NAME)
-    before = place.commits()
-    proposal = rollback(place.remote, NAME, environment=environment, mode="pull-request")
-    again = rollback(place.remote, NAME, environment=environment, mode="pull-request")
-    assert proposal.branch == f"rollback/bike-demand/{environment or 'release'}-v1"
-    assert (again.commit, again.changed, place.commits()) == (proposal.commit, False, before)
-    place.merge(proposal.branch)
-    released = live(place.remote, NAME)
-    assert released
-    assert (released.version, in_production(place.remote, NAME)) == (("2", "1") if environment else ("1", "2"))
 
 
 def test_what_is_not_released_is_not_promoted(place: Place) -> None:

@@ -35,7 +35,7 @@ IMAGES = ("image layer pushed", "image pushed")
 PROMPTS = tuple(one for one in EFFECTS if one.startswith("prompt "))
 """Effects of a language model only; tests/release/test_prompts.py kills after them."""
 PROMOTED = ("environment champion set",)
-"""Of a model that was promoted only; tests/gitops/test_promotion.py kills after it."""
+"""Of a model that was promoted only; tests/gitops/test_production.py kills after it."""
 ANY = [one for one in EFFECTS if one not in (*IMAGES, *FORGES, *PROMPTS, *PROMOTED)]
 FIRST_ONLY = ("store created", "experiment created", "registered model created")
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from components.deploy.forges.forge import OURS, Comment, ForgeError, PullRequest, Wanted, same_text
-from components.deploy.forges.rest import Place, Rest
+from components.deploy.forges.rest import Note, Place, Rest, Review, User
 from components.deploy.repository import LIVE_BRANCH
 
 CLOSED_PAGES = 6
@@ -15,10 +15,6 @@ PAGE = 50
 """The most that a server gives at once unless it is set otherwise."""
 DRAFT = "WIP: "
 _DRAFT = re.compile(r"^\s*(wip:|\[wip\])\s*", re.IGNORECASE)
-
-
-class _User(BaseModel):
-    login: str
 
 
 class _Label(BaseModel):
@@ -40,23 +36,14 @@ class _Pull(BaseModel):
     state: Literal["open", "closed"]
     merged: bool | None = False
     labels: list[_Label] | None = []
-    requested_reviewers: list[_User] | None = []
+    requested_reviewers: list[User] | None = []
     head: _End
     base: _End
 
 
-class _Comment(BaseModel):
-    user: _User | None
-    body: str | None = None
-
-
-class _Review(BaseModel):
-    user: _User | None
-
-
 class _Event(BaseModel):
     type: str
-    user: _User | None
+    user: User | None
 
 
 class Gitea:
@@ -98,7 +85,7 @@ class Gitea:
         return _pull(self._rest.checked(_Pull, self._rest.send("POST", self._pulls, body, again=False)))
 
     def reviewers(self, pull: PullRequest) -> set[str]:
-        reviews = self._rest.all(_Review, f"{self._pulls}/{pull.number}/reviews", limit=PAGE)
+        reviews = self._rest.all(Review, f"{self._pulls}/{pull.number}/reviews", limit=PAGE)
         return {*pull.reviewers, *(one.user.login for one in reviews if one.user)}
 
     def update(self, pull: PullRequest, wanted: Wanted, ask: Sequence[str]) -> None:
@@ -114,7 +101,7 @@ class Gitea:
 
     def comments(self, pull: PullRequest) -> list[Comment]:
         """Its list of comments has no pages."""
-        found = self._rest.all(_Comment, f"{self._repository}/issues/{pull.number}/comments", 0)
+        found = self._rest.all(Note, f"{self._repository}/issues/{pull.number}/comments", 0)
         return [Comment(one.user.login if one.user else "", one.body or "") for one in found]
 
     def comment(self, pull: PullRequest, text: str) -> None:

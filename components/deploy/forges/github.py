@@ -6,16 +6,12 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from components.deploy.forges.forge import OURS, Comment, PullRequest, Wanted, same_text
-from components.deploy.forges.rest import Place, Rest
+from components.deploy.forges.rest import Note, Place, Rest, Review, User
 from components.deploy.repository import LIVE_BRANCH
 
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 CLOSED_PAGES = 3
 """Of a hundred: what was closed before them was looked at when it was new."""
-
-
-class _User(BaseModel):
-    login: str
 
 
 class _Named(BaseModel):
@@ -41,22 +37,13 @@ class _Pull(BaseModel):
     merged_at: str | None = None
     draft: bool = False
     labels: list[_Named] = []
-    requested_reviewers: list[_User] | None = []
+    requested_reviewers: list[User] | None = []
     head: _End
     base: _End
 
 
-class _Comment(BaseModel):
-    user: _User | None
-    body: str | None = None
-
-
-class _Review(BaseModel):
-    user: _User | None
-
-
 class _Issue(BaseModel):
-    closed_by: _User | None = None
+    closed_by: User | None = None
 
 
 class GitHub:
@@ -88,7 +75,7 @@ class GitHub:
         return _pull(self._rest.checked(_Pull, answer))
 
     def reviewers(self, pull: PullRequest) -> set[str]:
-        reviews = self._rest.all(_Review, f"{self._repository}/pulls/{pull.number}/reviews", per_page=100)
+        reviews = self._rest.all(Review, f"{self._repository}/pulls/{pull.number}/reviews", per_page=100)
         return {*pull.reviewers, *(one.user.login for one in reviews if one.user)}
 
     def update(self, pull: PullRequest, wanted: Wanted, ask: Sequence[str]) -> None:
@@ -102,7 +89,7 @@ class GitHub:
             self._rest.send("POST", path, {"reviewers": list(ask)})
 
     def comments(self, pull: PullRequest) -> list[Comment]:
-        found = self._rest.all(_Comment, f"{self._repository}/issues/{pull.number}/comments", per_page=100)
+        found = self._rest.all(Note, f"{self._repository}/issues/{pull.number}/comments", per_page=100)
         return [Comment(one.user.login if one.user else "", one.body or "") for one in found]
 
     def comment(self, pull: PullRequest, text: str) -> None:

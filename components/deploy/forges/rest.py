@@ -42,6 +42,21 @@ class Place:
         return f"Place({self.title}, {self.api}, {self.repository})"
 
 
+class User(BaseModel):
+    """As GitHub and Gitea, whose API follows GitHub's, name a person."""
+
+    login: str
+
+
+class Note(BaseModel):
+    user: User | None
+    body: str | None = None
+
+
+class Review(BaseModel):
+    user: User | None
+
+
 class Rest:
     """Requests to one forge. The token goes to its API only: redirects are not followed, .netrc is not read."""
 
