@@ -1,6 +1,7 @@
 """Where things are: from the environment, else the workspace's pyproject.toml, else everything under `.ostinato/`."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,21 @@ from components.deploy.forges.choose import check_forge
 from components.deploy.git_author import AUTHOR, check_author
 from components.deploy.storage import check_destination
 from components.trust.keys import VERIFY_KEY
+from pipelines.engine_settings import EventsSettings, KubeflowSettings, NotifySettings, VertexSettings
 from pipelines.package import DEFAULT_IMAGE
 from training.errors import InputError, did_you_mean
 
 
 class Settings(BaseSettings):
-    """Each field is `OSTINATO_<FIELD>` in the environment, or a key of `[tool.ostinato]`. No field holds a secret."""
+    """Each field is `OSTINATO_<FIELD>` in the environment, or a key of `[tool.ostinato]`; one of a section is
+    `OSTINATO_<SECTION>__<FIELD>`, or a key of `[tool.ostinato.<section>]`. No field holds a secret."""
 
     model_config = SettingsConfigDict(
-        env_prefix="OSTINATO_", extra="forbid", frozen=True, pyproject_toml_table_header=("tool", "ostinato")
+        env_prefix="OSTINATO_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        pyproject_toml_table_header=("tool", "ostinato"),
     )
 
     tracking_uri: str = Field(
@@ -44,6 +51,12 @@ class Settings(BaseSettings):
     """Public key (PEM) that signatures must be of, from the workspace's root. Default: none, nothing need be signed."""
     image: str = DEFAULT_IMAGE
     """Container image of the steps in a compiled package; pin it by digest for a cluster."""
+    events_url: str = ""
+    """Where `ostinato events serve` is, for a drift watch on an engine to ask for a training."""
+    vertex: VertexSettings = VertexSettings()
+    kubeflow: KubeflowSettings = KubeflowSettings()
+    notify: NotifySettings = NotifySettings()
+    events: EventsSettings = EventsSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -57,6 +70,7 @@ class Places:
 
     def __init__(self, root: Path, settings: Settings) -> None:
         self.root = root
+        self.settings = settings
         self.home = root / ".ostinato"
         self.runs = self.home / "runs"
         self.cache = self.home / "cache"
@@ -80,15 +94,16 @@ class Places:
         return self.manifests_remote == str(self.local_manifests)
 
 
-def load_places(root: Path) -> Places:
-    """Read the settings of a workspace. Raises InputError for an unknown key or a wrong value.
+def load_places(root: Path, given: Mapping[str, Any] | None = None) -> Places:
+    """Read the settings of a workspace; those ``given`` go before. Raises InputError for an unknown key or a wrong
+    value.
 
     The author of commits goes into the environment, where every process that commits finds it.
     """
     previous = Path.cwd()
     try:
         os.chdir(root)  # pydantic-settings looks for pyproject.toml from the current folder
-        settings = Settings()  # pyright: ignore[reportCallIssue]
+        settings = Settings(**(given or {}))  # pyright: ignore[reportCallIssue]
         places = Places(root, settings)
         # The steps, which run in other processes, read the environment.
         if places.git_author:
@@ -105,5 +120,20 @@ def load_places(root: Path) -> Places:
 def _explain(problem: Any) -> str:
     field = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        return f"[tool.ostinato] of pyproject.toml: unknown key {field!r}. {did_you_mean(field, Settings.model_fields)}"
+        *section, key = map(str, problem["loc"])
+        where = ".".join(["tool.ostinato", *section])
+        hint = did_you_mean(key, fields_of(section))
+        if section:  # may come from a variable
+            return f"setting {field}, in [{where}] of pyproject.toml or in a variable: unknown key {key!r}. {hint}"
+        return f"[{where}] of pyproject.toml: unknown key {key!r}. {hint}"
     return f"setting {field}: {problem['msg']} (got {problem['input']!r})"
+
+
+def fields_of(section: Sequence[str]) -> list[str]:
+    """Names that may stand in a section of the settings; none where it holds names of the user's own."""
+    model: Any = Settings
+    for name in section:
+        model = model.model_fields[name].annotation
+        if not hasattr(model, "model_fields"):
+            return []
+    return list(model.model_fields)

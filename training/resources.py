@@ -22,3 +22,17 @@ class Resources(Section):
     cpu: Quantity = "1"
     memory: Quantity = "2Gi"
     accelerator: Accelerator | None = None
+
+
+class StepAccelerator(Accelerator):
+    """A GPU for a step."""
+
+    vertex_type: Annotated[str, Field(pattern=r"^([A-Z][A-Z0-9_]*)?$")] = ""
+    """Vertex AI's name for it, such as `NVIDIA_L4`, where `type` is a Kubernetes resource: the model then trains on
+    either engine."""
+
+
+class StepResources(Resources):
+    """What a step's container asks for. On a laptop the machine's own size decides."""
+
+    accelerator: StepAccelerator | None = None

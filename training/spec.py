@@ -34,9 +34,11 @@ from training.quality_spec import (
     SliceCheck,
     Task,
 )
-from training.resources import Accelerator, Resources
+from training.resources import Accelerator, Resources, StepAccelerator, StepResources
+from training.schedule_spec import ScheduleSpec
 from training.section import Frozen, Section, parse_duration
 from training.serving_spec import Scaling, ServingSpec
+from training.steps_spec import Step, StepsSpec
 from training.text_checks import (
     FirstTokenCheck,
     ForbiddenCheck,
@@ -77,11 +79,16 @@ __all__ = [
     "ReleaseSpec",
     "Resources",
     "Scaling",
+    "ScheduleSpec",
     "Section",
     "ServableCheck",
     "ServingSpec",
     "SizeCheck",
     "SliceCheck",
+    "Step",
+    "StepAccelerator",
+    "StepResources",
+    "StepsSpec",
     "Task",
     "TestSet",
     "ThroughputCheck",
@@ -114,7 +121,7 @@ class TrainingSpec(Section):
     """LoRA weights are added to the base model's, or served beside them."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Machines that train together, each with `resources`; more than one on a cluster only."""
-    resources: Resources = Resources()
+    resources: StepResources = StepResources()
     trusted_types: tuple[str, ...] = ()
     """Types that skops may construct when it loads the weights, besides the ones that it trusts by itself."""
 
@@ -169,6 +176,8 @@ class ModelSpec(Section):
     """Name of the registered model; the model's own name unless given."""
     serving: ServingSpec = ServingSpec()
     release: ReleaseSpec = ReleaseSpec()
+    steps: StepsSpec = StepsSpec()
+    schedule: ScheduleSpec | None = None
 
     @property
     def registered_name(self) -> str:

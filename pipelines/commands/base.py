@@ -32,6 +32,10 @@ Model = Annotated[str, typer.Argument(help="Name of the model.", autocompletion=
 AnyModel = Annotated[
     str | None, typer.Argument(help="Name of the model; all unless given.", autocompletion=complete_model)
 ]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="NAME=VALUE, such as vertex.region=europe-west4. Repeatable."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
@@ -40,17 +44,26 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceb
     pass
 
 
-def places():
-    """Where this workspace keeps things; outside of one, where the environment says, if it says everything."""
+def places(given: list[str] | None = None):
+    """Where this workspace keeps things; outside of one, where the environment says, if it says everything.
+
+    given: settings as ``name=value``, which go before all others.
+    """
     from pipelines.settings import load_places
 
+    flags: dict[str, Any] = {}
+    if given:
+        from pipelines.configuration import parse_given
+
+        flags = parse_given(given)
     try:
-        return load_places(workspace_root())
+        root = workspace_root()
     except InputError:
-        here = load_places(Path.cwd())
+        here = load_places(Path.cwd(), flags)
         if here.embedded_registry or here.embedded_manifests:
             raise
         return here
+    return load_places(root, flags)
 
 
 def manifests(here: Any) -> str:

@@ -1,0 +1,125 @@
+"""What Vertex AI and Kubeflow have in common: what is submitted, what is heard of it, and what an engine can do."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+State = Literal["pending", "running", "succeeded", "cached", "skipped", "failed", "cancelled"]
+ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
+"""States of a run that change no more."""
+PART_OF = "ostinato"
+"""Value of the label `part-of`, by which an engine's runs are known as ours."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What an engine is asked to run."""
+
+    run: str
+    """Our id: a lower-case DNS label of at most 63 characters. The run of this id is found before one is made."""
+    model: str
+    package: Path
+    """Compiled for this engine."""
+    arguments: Mapping[str, str]
+    labels: Mapping[str, str]
+    """Lower-case letters, digits, `-` and `_`, at most 63 characters each: what both engines take."""
+    cache: bool = True
+
+
+@dataclass(frozen=True)
+class StepState:
+    """A step of an engine's run."""
+
+    name: str
+    state: State
+    link: str = ""
+    """Where the engine's UI shows it."""
+    message: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class RemoteRun:
+    """An engine's run."""
+
+    run: str
+    id: str
+    """The engine's name for it."""
+    model: str
+    state: State
+    link: str
+    """Where the engine's UI shows it."""
+    steps: tuple[StepState, ...] = ()
+    decision: str = ""
+    """pass, reject, or empty while it is not known."""
+    message: str = ""
+    created: str = ""
+    """ISO 8601."""
+    new: bool = False
+    """Made by this call."""
+
+
+@dataclass(frozen=True)
+class ScheduleEntry:
+    """A schedule, as git has it or as an engine has it."""
+
+    model: str
+    cron: str
+    """Five fields."""
+    time_zone: str
+    digest: str
+    """Over all that is in force: the times, the package, the arguments."""
+    id: str = ""
+    """The engine's name for it."""
+    active: bool = True
+
+
+class Engine(Protocol):
+    """A place that runs a compiled package by itself.
+
+    All raise InputError for settings that can't be right, and OstinatoError for an engine that can't be used.
+    """
+
+    name: str
+
+    def submit(self, submission: Submission) -> RemoteRun:
+        """Start it; the run of this id that is there already instead."""
+        ...
+
+    def get(self, run: str) -> RemoteRun:
+        """Raises InputError if there is none of this id."""
+        ...
+
+    def cancel(self, run: str) -> None: ...
+
+    def resume(self, run: str) -> RemoteRun:
+        """Go on from the first step that did not finish, with the artifacts of the others."""
+        ...
+
+    def runs(self, since: datetime) -> list[RemoteRun]:
+        """Ours, newest first."""
+        ...
+
+    def schedules(self) -> list[ScheduleEntry]:
+        """Ours."""
+        ...
+
+    def put_schedule(self, entry: ScheduleEntry, submission: Submission) -> ScheduleEntry:
+        """Create it, or change the one of ``entry.id``."""
+        ...
+
+    def delete_schedule(self, entry: ScheduleEntry) -> None: ...
+
+
+def keyed_run(model: str, key: str) -> str:
+    """The id of the run that an event starts: equal events start one run."""
+    return f"{model[:40].rstrip('-')}-{hashlib.sha256(f'{model} {key}'.encode()).hexdigest()[:16]}"
+
+
+def label(text: str) -> str:
+    """A text as the value of a label."""
+    return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63].strip("-_")
