@@ -45,7 +45,6 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
         forge: str = "",
         release: str = spec.release.mode,
         code_version: str = "",
-        run: str = "",
     ):
         rows = preprocess(
             model=spec.name,
@@ -101,7 +100,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             spec=spec.canonical_json(),
             tracking_uri=tracking_uri,
             code_version=code_version,
-            run=run,
+            run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
             data=data,
             candidate=candidate,
             verdict=verdict,
@@ -120,7 +119,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             version=registered.outputs["version"],
             release=release,
             code_version=code_version,
-            run=run,
+            run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
             verdict=verdict,
             artifacts_destination=artifacts_destination,
             forge=forge,

@@ -116,7 +116,6 @@ def run_model(
         "forge": places.forge,
         "release": check_mode(release) if release else spec.release.mode,
         "code_version": code_version(places.root),
-        "run": run,
     }
     package = package_file(places.root, spec, image=places.image, until=until, cache=places.packages)
     os.environ["OSTINATO_WORKSPACE"] = str(places.root)

@@ -21,5 +21,4 @@ components.load_component_from_file(str(package))(
     manifests_remote=MANIFESTS,
     release=spec().release.mode,
     code_version="unknown",
-    run="by-hand",
 )

@@ -119,7 +119,7 @@ def has_outputs() -> int:
 
 @dsl.pipeline(name="placeholder")
 def placeholder():
-    take(text=dsl.PIPELINE_JOB_NAME_PLACEHOLDER)
+    take(text=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
 
 
 @dsl.pipeline(name="placeholder-inside")

@@ -295,6 +295,21 @@ def environment():
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
+@component
+def named(name: str) -> str:
+    return name
+
+
+@dsl.pipeline(name="named")
+def asks_its_name():
+    named(name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER)
+
+
+def test_a_step_learns_the_name_of_its_run(engine: Engine, compiled: Callable) -> None:
+    result = engine.run(compiled(asks_its_name))
+    assert result.steps["named"].outputs.parameters["Output"] == result.run_dir.name
+
+
 def test_steps_get_the_environment_of_their_component_and_nothing_on_standard_input(
     method: str, engine: Engine, compiled: Callable
 ) -> None:

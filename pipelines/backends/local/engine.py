@@ -145,7 +145,7 @@ class _Run:
     def answer(self, task: Task) -> bool:
         """Finish a step with the outputs of an earlier attempt, if there is one."""
         outputs = {name: step.outputs for name, step in self.steps.items()}
-        parameters = input_values(task, self.arguments, outputs)
+        parameters = input_values(task, self.arguments, outputs, self.run_dir.name)
         artifacts = {name: outputs[origin.step].artifacts[origin.name] for name, origin in task.artifacts.items()}
         key = self.steps[task.name].key = task_key(task, parameters, artifacts, self.environment)
         for folder in reversed(_attempts(self.run_dir / task.name)):

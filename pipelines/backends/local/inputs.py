@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.backends.local.artifact import Artifact, Outputs, artifact_list
-from pipelines.backends.local.ir import PARAMETER_TYPES, PLACEHOLDER, Argument, Constant, Package, StepOutput, Task
+from pipelines.backends.local.ir import (
+    PARAMETER_TYPES,
+    PLACEHOLDER,
+    Argument,
+    Constant,
+    Package,
+    RunName,
+    StepOutput,
+    Task,
+)
 from pipelines.backends.local.step import Job
 from training.errors import InputError, did_you_mean
 
@@ -31,7 +40,7 @@ def check_arguments(package: Package, given: Mapping[str, Any]) -> dict[str, Any
     return values
 
 
-def input_values(task: Task, arguments: Mapping[str, Any], outputs: Mapping[str, Outputs]) -> dict[str, Any]:
+def input_values(task: Task, arguments: Mapping[str, Any], outputs: Mapping[str, Outputs], run: str) -> dict[str, Any]:
     """The values of a step's input parameters; optional ones that have none are left out."""
     values: dict[str, Any] = {}
     for name, origin in task.parameters.items():
@@ -42,6 +51,8 @@ def input_values(task: Task, arguments: Mapping[str, Any], outputs: Mapping[str,
                 values[name] = outputs[step].parameters[output]
             case Constant(value):
                 values[name] = value
+            case RunName():
+                values[name] = run
     for name, origin in task.parameters.items():
         if isinstance(origin, Constant) and isinstance(origin.value, str):
             values[name] = PLACEHOLDER.sub(lambda found: _text(values[found[1]]), origin.value)

@@ -15,6 +15,8 @@ from training.errors import InputError
 
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 """How KFP writes an input into a text, as in ``text=f"{run}-{step.output}"``."""
+RUN_NAME = "{{$.pipeline_job_name}}"
+"""kfp.dsl.PIPELINE_JOB_NAME_PLACEHOLDER: the run's name, on every engine."""
 
 PARAMETER_TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "STRING": ("text", (str,)),
@@ -66,6 +68,15 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class RunName:
+    """The name of the run."""
+
+
+Origin = Argument | StepOutput | Constant | RunName
+"""Where a step's parameter comes from."""
+
+
+@dataclass(frozen=True)
 class Component:
     """A lightweight Python component: its source, and the KFP types of what goes in and out, by name."""
 
@@ -98,7 +109,7 @@ class Task:
 
     name: str
     component: Component
-    parameters: Mapping[str, Argument | StepOutput | Constant]
+    parameters: Mapping[str, Origin]
     artifacts: Mapping[str, StepOutput]
     upstream: frozenset[str]
     cached: bool
@@ -198,13 +209,15 @@ def _task(name: str, raw: Mapping[str, Any], ir: Mapping[str, Any]) -> Task:
     )
 
 
-def _origin(raw: Mapping[str, Any], where: str, name: str) -> Argument | StepOutput | Constant:
+def _origin(raw: Mapping[str, Any], where: str, name: str) -> Origin:
     _only(raw, where, {"componentInputParameter", "runtimeValue", "taskOutputParameter"})
     if argument := raw.get("componentInputParameter"):
         return Argument(argument)
     if source := raw.get("taskOutputParameter"):
         return StepOutput(source["producerTask"], source["outputParameterKey"])
     value = raw["runtimeValue"]["constant"]
+    if value == RUN_NAME:
+        return RunName()
     if "{{$" in (PLACEHOLDER.sub("", value) if isinstance(value, str) else repr(value)):
         what = f"a placeholder in {name!r} that is not a plain input in a text ({value!r:.120})"
         raise _refusal(where, what, "pass the value as a parameter of its own")
