@@ -294,7 +294,6 @@ def environment():
     look_around().set_env_variable("COLOUR", "blue")
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
 @component
 def named(name: str) -> str:
     return name
@@ -310,6 +309,7 @@ def test_a_step_learns_the_name_of_its_run(engine: Engine, compiled: Callable) -
     assert result.steps["named"].outputs.parameters["Output"] == result.run_dir.name
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_steps_get_the_environment_of_their_component_and_nothing_on_standard_input(
     method: str, engine: Engine, compiled: Callable
 ) -> None:
