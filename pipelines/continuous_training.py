@@ -19,7 +19,8 @@ from components.preprocess.component import preprocess
 from components.register.component import register
 from components.train.component import train
 from pipelines.package import STEPS
-from training.spec import ModelSpec, Resources
+from pipelines.plain_if import no_plain_if
+from training.spec import ModelSpec, Step, StepResources, parse_duration
 
 
 def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, until: str, export: str):
@@ -30,6 +31,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
     MLflow folder.
     """
     data_spec, task, base = spec.data.canonical_json(), spec.task, spec.training.base_model
+    steps = spec.steps
 
     def wanted(step: str) -> bool:
         return STEPS.index(step) <= STEPS.index(until)
@@ -54,6 +56,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             as_of=as_of,
             code=code["preprocess"],
         ).set_container_image(image)
+        _ask_for(rows, steps.preprocess, steps.preprocess.resources)
         data = rows.outputs["data"]
         if not wanted("train"):
             return
@@ -67,7 +70,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             code=code["train"],
             data=data,
         ).set_container_image(image)
-        _ask_for(trained, spec.training.resources)
+        _ask_for(trained, steps.train, spec.training.resources)
         candidate = trained.outputs["candidate"]
         if not wanted("evaluate"):
             return
@@ -76,7 +79,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
         live = champion(
             model=spec.name, manifests_remote=manifests_remote, tracking_uri=tracking_uri, candidate=candidate
         ).set_container_image(image)
-        live.set_caching_options(False)
+        _ask_for(live, steps.champion, steps.champion.resources)
         judged = evaluate(
             model=spec.name,
             task=task,
@@ -91,6 +94,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             candidate=candidate,
             champion=live.outputs["champion"],
         ).set_container_image(image)
+        _ask_for(judged, steps.evaluate, steps.evaluate.resources)
         verdict = judged.outputs["verdict"]
         if not wanted("register"):
             return
@@ -108,7 +112,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             evidently=judged.outputs["evidently"],
             sample=judged.outputs["sample"],
         ).set_container_image(image)
-        registered.set_caching_options(False)
+        _ask_for(registered, steps.register_, steps.register_.resources)
         if not wanted("deploy"):
             return
 
@@ -124,25 +128,32 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             artifacts_destination=artifacts_destination,
             forge=forge,
         ).set_container_image(image)
-        deployed.set_caching_options(False)
+        _ask_for(deployed, steps.deploy, steps.deploy.resources)
 
     return pipeline
 
 
-def _ask_for(task: PipelineTask, resources: Resources) -> None:
-    """Requests and limits of a step's container; engines that know none of them ignore them."""
-    task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
-    task.set_memory_request(resources.memory).set_memory_limit(resources.memory)
-    if resources.accelerator:
-        task.set_accelerator_type(resources.accelerator.type)
-        task.set_accelerator_limit(resources.accelerator.count)
+def _ask_for(task: PipelineTask, step: Step, resources: StepResources | None) -> None:
+    """How an engine runs the step: its container's requests and limits, retries, caching."""
+    if resources:
+        task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
+        task.set_memory_request(resources.memory).set_memory_limit(resources.memory)
+        if resources.accelerator:
+            task.set_accelerator_type(resources.accelerator.type)
+            task.set_accelerator_limit(resources.accelerator.count)
+    if step.retries:
+        delay = int(parse_duration(step.retry_delay).total_seconds())
+        task.set_retry(step.retries, backoff_duration=f"{delay}s", backoff_factor=2.0)
+    if not getattr(step, "cache", False):
+        task.set_caching_options(False)
 
 
 def compile_package(
     spec: ModelSpec, code: Mapping[str, str], image: str, until: str = "deploy", export: str = ""
 ) -> str:
-    """The IR package as YAML text. Equal input gives equal bytes."""
+    """The IR package as YAML text, for the laptop. Equal input gives equal bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "package.yaml"
-        compiler.Compiler().compile(continuous_training(spec, code, image, until, export), str(path))
+        with no_plain_if():
+            compiler.Compiler().compile(continuous_training(spec, code, image, until, export), str(path))
         return path.read_text(encoding="utf-8")
