@@ -37,6 +37,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
         return STEPS.index(step) <= STEPS.index(until)
 
     @dsl.pipeline(name=spec.name, description=spec.description)
+    @no_plain_if
     def pipeline(
         data_uri: str = "",
         data_snapshot: str = "",
@@ -154,6 +155,5 @@ def compile_package(
     """The IR package as YAML text, for the laptop. Equal input gives equal bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "package.yaml"
-        with no_plain_if():
-            compiler.Compiler().compile(continuous_training(spec, code, image, until, export), str(path))
+        compiler.Compiler().compile(continuous_training(spec, code, image, until, export), str(path))
         return path.read_text(encoding="utf-8")

@@ -24,8 +24,7 @@ def act(text: str) -> None:
 
 
 def compile_guarded(pipeline: Callable, path: Path) -> None:
-    with no_plain_if():
-        compiler.Compiler().compile(dsl.pipeline(name="guarded")(pipeline), str(path))
+    compiler.Compiler().compile(dsl.pipeline(name="guarded")(no_plain_if(pipeline)), str(path))
 
 
 def by_output(name: str = "") -> None:
