@@ -5,6 +5,7 @@ import json
 import os
 import sysconfig
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import components
 import pipelines
@@ -14,6 +15,9 @@ from components.stores.base_model import base_state
 from training.errors import InputError, did_you_mean
 from training.folder import code_digest, model_folder
 from training.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
 
 STEPS = ("preprocess", "train", "evaluate", "register", "deploy")
 """What `--until` may name, in order. The champion is fetched beside train, for evaluate."""
@@ -77,15 +81,33 @@ def libraries() -> str:
     return " ".join(sorted(name for name in os.listdir(site) if name.endswith(".dist-info")))
 
 
-def package_file(root: Path, spec: ModelSpec, *, image: str, until: str, cache: Path) -> Path:
+def package_file(
+    root: Path,
+    spec: ModelSpec,
+    *,
+    image: str,
+    until: str,
+    cache: Path,
+    target: str = "local",
+    settings: "Settings | None" = None,
+) -> Path:
     """The IR package as a file in ``cache``, compiled only when something that it is made of changed.
 
-    Raises InputError if the serving runtime that the spec names can't load what would be trained.
+    target: where it is to run; ``settings`` say what that place is to know, and are not needed for the laptop. Raises
+    InputError if the serving runtime that the spec names can't load what would be trained, or if the spec asks for
+    what the target can't do.
     """
     check_runtime(spec, root)
     code, export = step_code(root, spec), export_of(spec, root)
-    house = code_digest(Path(pipelines.__file__).parent / "continuous_training.py", Path(components.__file__).parent)
-    key = json.dumps([spec.digest(), code, export, image, until, house, libraries()], sort_keys=True)
+    ours = Path(pipelines.__file__).parent
+    house = code_digest(ours / "continuous_training.py", Path(components.__file__).parent)
+    place = []
+    if target != "local":
+        from pipelines.targets import settings_of
+
+        assert settings is not None
+        place = [target, settings_of(target, settings), code_digest(ours / "targets.py", ours / "backends" / target)]
+    key = json.dumps([spec.digest(), code, export, image, until, house, libraries(), *place], sort_keys=True)
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.yaml"
     if path.is_file():
         return path
@@ -93,6 +115,11 @@ def package_file(root: Path, spec: ModelSpec, *, image: str, until: str, cache: 
     from pipelines.continuous_training import compile_package
 
     text = compile_package(spec, code, image, until, export)
+    if target != "local":
+        from pipelines.targets import retarget
+
+        assert settings is not None
+        text = retarget(text, target, spec, settings)
     cache.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.base import AnyModel, AsJson, Model, app, places, testset
+from pipelines.commands.base import AnyModel, AsJson, Model, Set, app, places, testset
 from training.errors import InputError
 from training.folder import model_names, model_spec, workspace_root
 
@@ -60,6 +60,7 @@ def compile_(
     model: Model,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
     until: Annotated[str, typer.Option(help="Last step of the package.")] = "deploy",
+    target: Annotated[str, typer.Option(help="Where it is to run: local, kubeflow or vertex.")] = "local",
     training_job: Annotated[
         str | None, typer.Option(help="kubeflow or vertex: the train step alone, on training.workers machines.")
     ] = None,
@@ -68,24 +69,29 @@ def compile_(
     machine_type: Annotated[
         str | None, typer.Option(help="With --training-job vertex: instead of the smallest that fits.")
     ] = None,
+    set_: Set = None,
 ) -> None:
     """Write the model's pipeline package (kfp v2 IR). Equal input gives equal bytes."""
     from pipelines.package import check_step, package_file
+    from pipelines.targets import check_target
 
-    here = places()
+    here = places(set_)
     spec = model_spec(here.root, model)
     if not output.parent.is_dir():
         raise InputError(f"--output {str(output)!r}: the folder {output.parent} does not exist")
     if training_job is not None:
         from pipelines.backends.training_job import job_text
 
+        if target != "local":
+            raise InputError("--target is of a package, and --training-job names its engine itself; leave one out")
         if until != "deploy":
             raise InputError("--until is of a package, and --training-job is the train step alone; leave one out")
         output.write_text(job_text(spec, training_job, here.image, data, out, machine_type), encoding="utf-8")
     elif data or out or machine_type:
         raise InputError("--data, --out and --machine-type go with --training-job")
     else:
-        package = package_file(here.root, spec, image=here.image, until=check_step(until), cache=here.packages)
+        wanted = {"until": check_step(until), "target": check_target(target)}
+        package = package_file(here.root, spec, image=here.image, cache=here.packages, settings=here.settings, **wanted)
         shutil.copyfile(package, output)
     print(f"wrote {output}")
 

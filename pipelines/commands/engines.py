@@ -1,9 +1,23 @@
-"""Commands for the places beyond the laptop: what is in force, submitting, schedules."""
+"""Commands for the places beyond the laptop: what is in force, submitting, watching, schedules."""
 
 import json
+import sys
+import time
 from dataclasses import asdict
+from typing import Annotated, Any
 
-from pipelines.commands.base import AsJson, Set, app, places
+import typer
+
+from pipelines.commands.base import AsJson, Model, Set, app, places
+from pipelines.commands.building import parse_parameters
+from training.errors import InputError
+
+schedule = typer.Typer(help="When an engine runs a model's pipeline by itself.", no_args_is_help=True)
+app.add_typer(schedule, name="schedule")
+
+Backend = Annotated[str, typer.Option(help="vertex or kubeflow.")]
+Poll = Annotated[float, typer.Option(min=0.01, help="Seconds between two looks at the run.")]
+OnInterrupt = Annotated[str, typer.Option(help="What Ctrl-C does to the run: leave or cancel.")]
 
 
 @app.command(epilog="Examples: ostinato config; ostinato config --set vertex.region=europe-west4 --json")
@@ -17,3 +31,155 @@ def config(set_: Set = None, as_json: AsJson = False) -> None:
         print(json.dumps({"settings": [asdict(row) for row in rows], "secrets": secrets_there()}, indent=2))
     else:
         print(configuration_text(rows))
+
+
+@app.command(
+    epilog="Examples: ostinato submit demand-forecaster --backend vertex --wait; "
+    "ostinato submit churn --backend kubeflow --key $COMMIT_SHA --set kubeflow.namespace=team"
+)
+def submit(
+    model: Model,
+    backend: Backend,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end, and end as it does.")] = False,
+    resume: Annotated[
+        str | None, typer.Option(help="Id of a run there: go on from the first step that did not finish.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="What asks for the run; equal keys start one run.")] = None,
+    trigger: Annotated[str, typer.Option(help="A label of the run: manual, merge, schedule, drift.")] = "manual",
+    data: Annotated[str | None, typer.Option(help="URI instead of the spec's source.")] = None,
+    until: Annotated[str, typer.Option(help="Last step: preprocess, train, evaluate, register or deploy.")] = "deploy",
+    param: Annotated[
+        list[str] | None, typer.Option(help="name=value: as_of (ISO date or time) or a hyperparameter. Repeatable.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Whether earlier runs may answer for steps.")
+    ] = True,
+    poll: Poll = 10,
+    on_interrupt: OnInterrupt = "leave",
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a model's pipeline on Vertex AI or Kubeflow, once for each key."""
+    from pipelines.submit import engine_of, submit_model
+
+    check_interrupt(on_interrupt)
+    here = places(set_)
+    if resume is not None:
+        own = {"--key": key, "--data": data, "--param": param, "--release": release}
+        given = [option for option, value in own.items() if value] + ["--until"] * (until != "deploy")
+        if given:
+            raise InputError(f"--resume goes on with what the run was given; leave out {', '.join(given)}")
+        run = engine_of(here, backend).resume(resume)
+        if run.model != model:
+            raise InputError(f"run {resume} is one of {run.model}, not of {model}")
+    else:
+        run = submit_model(
+            here, model, backend, key=key, trigger=trigger, data=data, until=until,
+            parameters=parse_parameters(param or []), release=release, cache=cache,
+        )  # fmt: skip
+    if not as_json:
+        print(f"{'submitted' if run.new else 'found'} {run.run}: {run.state}\n  {run.link}")
+    if wait:
+        follow_run(here, backend, run.run, poll, on_interrupt, as_json)
+    elif as_json:
+        print(json.dumps(asdict(run), indent=2))
+
+
+@app.command("wait", epilog="Example: ostinato wait demand-forecaster-20260101-120000-ab12 --backend vertex")
+def wait_(
+    run: Annotated[str, typer.Argument(help="Id of a run.")],
+    backend: Backend,
+    poll: Poll = 10,
+    on_interrupt: OnInterrupt = "leave",
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Follow an engine's run to its end, and end as it does: 0 done, 1 failed, 3 the gate said no."""
+    check_interrupt(on_interrupt)
+    follow_run(places(set_), backend, run, poll, on_interrupt, as_json)
+
+
+@app.command(epilog="Example: ostinato cancel demand-forecaster-20260101-120000-ab12 --backend kubeflow")
+def cancel(run: Annotated[str, typer.Argument(help="Id of a run.")], backend: Backend, set_: Set = None) -> None:
+    """Stop an engine's run; `ostinato submit --resume` goes on with it."""
+    from pipelines.submit import engine_of
+
+    engine = engine_of(places(set_), backend)
+    engine.cancel(run)
+    print(f"asked {backend} to cancel {run}")
+
+
+@schedule.command("apply", epilog="Example: ostinato schedule apply --backend vertex --dry-run")
+def apply_(
+    backend: Backend,
+    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference and change nothing.")] = False,
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the engine's schedules equal to git: create, change, delete. Run again, it does nothing more."""
+    from pipelines.schedules import carry_out, plan
+    from pipelines.submit import engine_of
+
+    here = places(set_)
+    engine = engine_of(here, backend)
+    changes = plan(here, engine, model)
+    for change in changes:
+        if not dry_run:
+            carry_out(engine, change)
+        if not as_json:
+            print(change.line())
+    if as_json:
+        rows = [asdict(change) | {"wanted": None} for change in changes]
+        print(json.dumps([{key: value for key, value in row.items() if key != "wanted"} for row in rows], indent=2))
+    elif not changes:
+        print("no schedules, neither in git nor there")
+
+
+@schedule.command("list", epilog="Example: ostinato schedule list --backend kubeflow --json")
+def list_(backend: Backend, set_: Set = None, as_json: AsJson = False) -> None:
+    """The schedules that the engine has."""
+    from pipelines.submit import engine_of
+
+    found = engine_of(places(set_), backend).schedules()
+    if as_json:
+        print(json.dumps([asdict(entry) for entry in found], indent=2))
+        return
+    for entry in found:
+        print(f"{entry.model}: {entry.cron} {entry.time_zone}{'' if entry.active else ' (paused)'}  {entry.id}")
+    if not found:
+        print("no schedules there")
+
+
+def check_interrupt(choice: str) -> None:
+    if choice not in ("leave", "cancel"):
+        raise InputError(f"--on-interrupt {choice!r} is neither leave nor cancel")
+
+
+def follow_run(here: Any, backend: str, run: str, poll: float, on_interrupt: str, as_json: bool) -> None:
+    """Tell each change of a step on stderr, and end as the run does."""
+    from pipelines.submit import check_ended, engine_of, wait
+
+    engine = engine_of(here, backend)
+    began = time.monotonic()
+
+    def tell(step: Any) -> None:
+        took = f" {step.seconds:.0f} s" if step.seconds is not None and step.state != "running" else ""
+        link = f"  {step.link}" if step.link else ""
+        print(f"{time.monotonic() - began:6.0f}  {step.name} {step.state}{took}{link}", file=sys.stderr, flush=True)
+
+    try:
+        ended = wait(engine, run, lambda: time.sleep(poll), tell)
+    except KeyboardInterrupt:
+        if on_interrupt == "cancel":
+            engine.cancel(run)
+            print(f"cancelled {run}", file=sys.stderr)
+        else:
+            print(f"{run} goes on; follow it with: ostinato wait {run} --backend {backend}", file=sys.stderr)
+        raise
+    if as_json:
+        print(json.dumps(asdict(ended), indent=2))
+    else:
+        print(f"{ended.run}: {ended.state}{', the gate said ' + ended.decision if ended.decision else ''}")
+    check_ended(ended)

@@ -1,0 +1,151 @@
+"""`ostinato submit`: a model's pipeline on an engine, once for each key, watched to its end."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from components.deploy.steps import check_mode
+from components.preprocess.sources import snapshot
+from pipelines.backends.remote import ENDED, PART_OF, Engine, RemoteRun, State, StepState, Submission, keyed_run, label
+from pipelines.code_version import code_version
+from pipelines.package import check_step, package_file
+from pipelines.run import new_run_id, override
+from pipelines.settings import Places
+from training.errors import GateRefused, InputError, OstinatoError, did_you_mean
+from training.folder import model_folder, model_spec
+from training.spec import ModelSpec
+
+BACKENDS = ("vertex", "kubeflow")
+_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
+
+
+def engine_of(here: Places, backend: str) -> Engine:
+    """The engine of that name, by the settings. Raises InputError for an unknown one, or for missing settings."""
+    if backend == "vertex":
+        from pipelines.backends.vertex import VertexEngine
+
+        return VertexEngine(here.settings.vertex)
+    if backend == "kubeflow":
+        from pipelines.backends.kubeflow import KubeflowEngine
+
+        return KubeflowEngine(here.settings.kubeflow)
+    raise InputError(f"--backend {backend!r} is no engine. {did_you_mean(backend, BACKENDS)}")
+
+
+def submit_model(
+    here: Places,
+    name: str,
+    backend: str,
+    *,
+    key: str | None = None,
+    trigger: str = "manual",
+    data: str | None = None,
+    until: str = "deploy",
+    parameters: Mapping[str, str] | None = None,
+    release: str | None = None,
+    cache: bool = True,
+) -> RemoteRun:
+    """Start a model's pipeline on an engine.
+
+    key: what asked for the run; equal keys of a model give one run, which is found again. trigger: a word for what
+    asked, a label of the run. data: URI instead of the spec's source. The others are those of `ostinato run`. Raises
+    InputError for settings that an engine can't reach, before anything is sent, and OstinatoError if the engine can't
+    be used.
+    """
+    spec, as_of = override(model_spec(here.root, name), dict(parameters or {}), here.root)
+    package = package_for(here, spec, backend, check_step(until))
+    arguments = remote_arguments(here, spec, data) | {
+        "as_of": as_of,
+        "release": check_mode(release) if release else spec.release.mode,
+    }
+    return engine_of(here, backend).submit(
+        Submission(
+            run=keyed_run(name, key) if key else new_run_id(name),
+            model=name,
+            package=package,
+            arguments=arguments,
+            labels=labels_of(here, name, trigger),
+            cache=cache,
+        )
+    )
+
+
+def package_for(here: Places, spec: ModelSpec, backend: str, until: str = "deploy") -> Path:
+    """The package that the engine takes. Raises InputError for an image that is not named by digest."""
+    if not _DIGEST.fullmatch(here.image):
+        raise InputError(
+            f"image {here.image!r} is not named by its digest, and every run would mean what a tag means that day: set "
+            "OSTINATO_IMAGE, or --set image=REGISTRY/ostinato@sha256:..."
+        )
+    return package_file(
+        here.root, spec, image=here.image, until=until, cache=here.packages, target=backend, settings=here.settings
+    )
+
+
+def remote_arguments(here: Places, spec: ModelSpec, data: str | None) -> dict[str, str]:
+    """The pipeline's parameters for an engine, all of which its steps can reach. Raises InputError otherwise."""
+    if urlsplit(here.tracking_uri).scheme not in ("http", "https"):
+        raise InputError(
+            f"tracking_uri {here.tracking_uri!r} is on this machine, and an engine's steps can't reach it: set "
+            "OSTINATO_TRACKING_URI to the URL of an MLflow server"
+        )
+    remote = here.manifests_remote
+    if "://" not in remote and not re.match(r"[\w.-]+@[\w.-]+:", remote):
+        raise InputError(
+            f"manifests_remote {remote!r} is on this machine, and an engine's steps can't reach it: set "
+            "OSTINATO_MANIFESTS_REMOTE to the URL of a git repository"
+        )
+    if data is not None and "://" not in data:
+        raise InputError(f"--data {data!r} is on this machine, and an engine's steps can't reach it: give a URI")
+    source = data or spec.data.source
+    return {
+        # A source in the model's folder is in the image, too.
+        "data_uri": source if "://" in source else "",
+        "data_snapshot": snapshot(source, model_folder(here.root, spec.name), spec.data),
+        "tracking_uri": here.tracking_uri,
+        "manifests_remote": remote,
+        "artifacts_destination": here.artifacts_destination,
+        "forge": here.forge,
+        "code_version": code_version(here.root),
+    }
+
+
+def labels_of(here: Places, name: str, trigger: str) -> dict[str, str]:
+    """By which an engine's runs are found: the model, the commit, what asked for the run, and that it is ours."""
+    found = {"model": name, "commit": code_version(here.root), "trigger": trigger, "part-of": PART_OF}
+    return {key: label(value) for key, value in found.items()}
+
+
+def wait(
+    engine: Engine, run: str, pause: Callable[[], Any], tell: Callable[[StepState], None] = lambda step: None
+) -> RemoteRun:
+    """The run when it has ended, told of each change of a step on the way.
+
+    pause: called between two looks. Raises OstinatoError if the engine can't be asked.
+    """
+    seen: dict[str, State] = {}
+    while True:
+        found = engine.get(run)
+        for step in found.steps:
+            if seen.get(step.name) != step.state:
+                seen[step.name] = step.state
+                tell(step)
+        if found.state in ENDED:
+            return found
+        pause()
+
+
+def check_ended(run: RemoteRun) -> None:
+    """Raises GateRefused where the gate said no, and OstinatoError for a run that failed or was cancelled."""
+    if run.state == "succeeded" and run.decision != "reject":
+        return
+    see = f"; see {run.link}" if run.link else ""
+    if run.decision == "reject":
+        raise GateRefused(f"the gate said no to {run.model} in run {run.run}{see}")
+    if run.state == "cancelled":
+        raise OstinatoError(f"run {run.run} was cancelled{see}; go on with: ostinato submit --resume {run.run}")
+    failed = [step for step in run.steps if step.state == "failed"]
+    where = "".join(f"\n  {step.name}: {step.message or 'failed'}" for step in failed)
+    raise OstinatoError(f"run {run.run} failed{': ' + run.message if run.message else ''}{see}{where}")
