@@ -1,0 +1,75 @@
+"""What a spec says about engines: schedules, and how each step is run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.continuous_training import compile_package
+from training.errors import InputError
+from training.spec import ModelSpec, parse_spec
+
+ROOT = Path(__file__).parents[2]
+CODE = dict.fromkeys(("preprocess", "train", "evaluate"), "sha256:0")
+
+
+def spec_with(**sections: Any) -> ModelSpec:
+    raw = yaml.safe_load((ROOT / "training" / "demand_forecaster" / "spec.yaml").read_text())
+    return parse_spec(yaml.safe_dump(raw | sections), "spec.yaml")
+
+
+@pytest.mark.parametrize(
+    ("cron", "what"),
+    [
+        ("0 0 3 * * 1", "has 6 fields; write minute, hour, day of month, month, day of week: such as 0 3 * * 1; leave"),
+        ("0 3 * *", "has 4 fields"),
+        ("61 3 * * 1", "is no cron expression"),
+        ("0 3 31 2 *", "its time never comes"),
+        ("0 3 L * *", "has L, # or ?, which not every engine knows"),
+        ("TZ=UTC 0 3 * * 1", "has 6 fields"),
+    ],
+)
+def test_a_cron_that_an_engine_would_read_otherwise_is_refused(cron: str, what: str) -> None:
+    with pytest.raises(InputError) as caught:
+        spec_with(schedule={"cron": cron})
+    assert "schedule.cron" in str(caught.value) and what in str(caught.value)
+
+
+def test_a_time_zone_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(InputError, match=r"schedule.time_zone: 'Berlin' is no time zone .* Europe/Berlin"):
+        spec_with(schedule={"cron": "0 3 * * 1", "time_zone": "Berlin"})
+
+
+@pytest.mark.parametrize(
+    ("steps", "what"),
+    [
+        ({"trian": {}}, "Did you mean 'train'?"),
+        ({"register": {"cache": True}}, "steps.register.cache: unknown key"),
+        ({"train": {"resources": {"cpu": "8"}}}, "steps.train.resources: unknown key"),
+        ({"evaluate": {"retry_delay": "fast"}}, "steps.evaluate.retry_delay"),
+        ({"evaluate": {"machine_type": "big"}}, "steps.evaluate.machine_type"),
+    ],
+)
+def test_what_a_step_can_not_be_told_is_refused_by_name(steps: dict[str, Any], what: str) -> None:
+    with pytest.raises(InputError) as caught:
+        spec_with(steps=steps)
+    assert what in str(caught.value)
+
+
+def test_size_retries_and_caching_of_a_step_are_in_the_package() -> None:
+    spec = spec_with(
+        steps={
+            "evaluate": {"resources": {"cpu": "4", "memory": "8Gi"}, "cache": False},
+            "register": {"retries": 3, "retry_delay": "2m"},
+        }
+    )
+    package = yaml.safe_load(compile_package(spec, CODE, "ostinato"))
+    tasks = package["root"]["dag"]["tasks"]
+    executors = package["deploymentSpec"]["executors"]
+    assert executors["exec-evaluate"]["container"]["resources"]["cpuLimit"] == 4.0
+    assert tasks["register"]["retryPolicy"]["maxRetryCount"] == 3
+    assert tasks["register"]["retryPolicy"]["backoffDuration"] == "120s"
+    assert {name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")} == {
+        "preprocess", "train"
+    }  # fmt: skip
