@@ -1,0 +1,1 @@
+"""Self-hosted Kubeflow Pipelines 2."""
