@@ -63,6 +63,8 @@ class KubeflowSettings(Frozen):
     """Folder in the steps' containers -> secret that is mounted there."""
     volumes: dict[Annotated[str, Field(pattern=r"^/")], str] = {}
     """Folder in the steps' containers -> PersistentVolumeClaim that is mounted there."""
+    time_zone: str = "UTC"
+    """That the installation's schedules are in: `cronScheduleTimezone` of its ConfigMap `pipeline-install-config`."""
 
 
 class NotifySettings(Frozen):
