@@ -1,0 +1,162 @@
+"""Kubeflow's API by its generated client, with bounded patience: reads are repeated, changes are looked for first."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import kfp_server_api
+import urllib3
+
+from components.stores.image_session import is_loopback, reason
+from pipelines.backends.kubeflow.credentials import dex_cookies, token_hook
+from pipelines.backends.kubeflow.failures import Failure, explained, refused, said
+from pipelines.engine_settings import KubeflowSettings
+from training.errors import InputError
+
+T = TypeVar("T")
+Answer = dict[str, Any]
+PAGE = 100
+"""Entries that are asked for at once."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long an answer is waited for, and how often it is asked for."""
+
+    connect_s: float = 10
+    read_s: float = 60
+    tries: int = 4
+    pause_s: float = 1
+    """Before the second try; it doubles each time."""
+
+
+class Connection:
+    """One installation. Its services are kfp_server_api's; answers are plain JSON, and what is none is a failure: the
+    generated models would take a login page for an empty list."""
+
+    def __init__(self, settings: KubeflowSettings, patience: Patience) -> None:
+        self.settings, self.patience = settings, patience
+        check_endpoint(settings)
+        configuration = kfp_server_api.Configuration(host=settings.endpoint.rstrip("/"))
+        ca: Any = settings.ca_file or None
+        configuration.ssl_ca_cert = ca
+        # The client's own repetitions would follow a redirection to a login page.
+        retries: Any = urllib3.Retry(connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
+        configuration.retries = retries
+        hook: Any = token_hook(settings)
+        if hook:
+            configuration.api_key["authorization"] = "not read yet"
+            configuration.api_key_prefix["authorization"] = "Bearer"
+            configuration.refresh_api_key_hook = hook
+        self._client = kfp_server_api.ApiClient(configuration)
+        if settings.auth == "dex":
+            self._client.cookie = dex_cookies(settings)
+        self.pipelines = kfp_server_api.PipelineServiceApi(self._client)
+        self.uploads = kfp_server_api.PipelineUploadServiceApi(self._client)
+        self.experiments = kfp_server_api.ExperimentServiceApi(self._client)
+        self.runs = kfp_server_api.RunServiceApi(self._client)
+        self.recurring = kfp_server_api.RecurringRunServiceApi(self._client)
+        self.health = kfp_server_api.HealthzServiceApi(self._client)
+
+    def once(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Answer:
+        """The answer to one request. Raises Failure. A session that has ended is opened again once."""
+        try:
+            return self._once(method, *arguments, **named)
+        except Failure as failure:
+            if self.settings.auth != "dex" or not (failure.page or failure.status == 401):
+                raise
+        self._client.cookie = dex_cookies(self.settings)
+        return self._once(method, *arguments, **named)
+
+    def _once(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Answer:
+        limits = (self.patience.connect_s, self.patience.read_s)
+        try:
+            response = method(*arguments, _preload_content=False, _request_timeout=limits, **named)
+            raw: bytes = response.data
+        except kfp_server_api.ApiException as error:
+            raise refused(error.status or 0, error.body or error.reason or "") from error
+        except UnicodeDecodeError as error:  # of the body of an error
+            raise Failure(502, "no text") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise Failure(0, said(reason(error))) from error
+        try:
+            answer = json.loads(raw or b"{}")
+        except ValueError as error:
+            page = raw.lstrip()[:1] == b"<"
+            raise Failure(200 if page else 0, "an answer that is no JSON", page) from error
+        if not isinstance(answer, dict):
+            raise Failure(0, f"an answer that is no JSON object: {said(str(answer))}")
+        return answer
+
+    def ask(self, doing: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Answer:
+        """The answer to a question that changes nothing. Raises InputError or OstinatoError."""
+        for left in reversed(range(self.patience.tries)):
+            try:
+                return self.once(method, *arguments, **named)
+            except Failure as failure:
+                if not left or not failure.transient:
+                    raise explained(failure, doing, self.settings) from failure
+                self._pause(left)
+        raise AssertionError("unreachable")
+
+    def every(self, doing: str, key: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> list[Answer]:
+        """The entries of all pages of a list."""
+        found: list[Answer] = []
+        seen: set[str] = set()
+        token = ""
+        while token not in seen:
+            seen.add(token)
+            more = {"page_token": token} if token else {}
+            answer = self.ask(doing, method, *arguments, page_size=PAGE, **more, **named)
+            found += answer.get(key) or []
+            token = answer.get("next_page_token") or ""
+            if not token:
+                break
+        return found
+
+    def settle(self, doing: str, look: Callable[[], T | None], change: Callable[[], T]) -> tuple[T, bool]:
+        """Bring about what ``look`` finds, at least once; it is looked for before each try and after each failure.
+
+        Gives what is there, and whether this call made it. Raises InputError or OstinatoError.
+        """
+        for left in reversed(range(self.patience.tries)):
+            found = look()
+            if found is not None:
+                return found, False
+            try:
+                return change(), True
+            except Failure as failure:
+                found = look()
+                if found is not None:
+                    return found, failure.status != 409
+                if not left or not (failure.transient or failure.status == 409):
+                    raise explained(failure, doing, self.settings) from failure
+                self._pause(left)
+        raise AssertionError("unreachable")
+
+    def _pause(self, left: int) -> None:
+        time.sleep(self.patience.pause_s * 2 ** (self.patience.tries - 1 - left))
+
+
+def check_endpoint(settings: KubeflowSettings) -> None:
+    """Raises InputError for an endpoint that can't be right, or that would get a secret in the clear."""
+    parts = urlsplit(settings.endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError(
+            f"kubeflow.endpoint is {settings.endpoint!r}; write the URL of the API, such as https://HOST/pipeline, or "
+            "http://localhost:8080 behind kubectl port-forward"
+        )
+    if "@" in parts.netloc:
+        raise InputError("kubeflow.endpoint has a user or password in it; leave it out, and set kubeflow.auth")
+    inside = is_loopback(parts.netloc) or parts.hostname.endswith((".svc", ".svc.cluster.local"))
+    if settings.auth != "none" and parts.scheme == "http" and not inside:
+        raise InputError(
+            f"kubeflow.endpoint is {settings.endpoint}, and kubeflow.auth: {settings.auth} would send a secret over "
+            "plain HTTP; give its https:// URL"
+        )
+    if settings.ca_file and not Path(settings.ca_file).is_file():
+        raise InputError(f"kubeflow.ca_file is {settings.ca_file!r}, and there is no such file")

@@ -1,0 +1,114 @@
+"""Recurring runs: our schedules at Kubeflow. They can't be changed, so a new one is made before the old one goes."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.backends.kubeflow.connection import Connection
+from pipelines.backends.remote import PART_OF, ScheduleEntry
+from pipelines.engine_settings import KubeflowSettings
+from training.errors import InputError, OstinatoError
+
+Entry = dict[str, Any]
+RUN = "[[ScheduledTime.20060102-150405]]"
+"""What Kubeflow puts the scheduled time in place of, in Go's way to write a form of times."""
+
+
+def six_fields(cron: str) -> str:
+    """Kubeflow's form of a cron expression of five fields: seconds come first.
+
+    Days of the week are 0 to 6 there, so a 7, or a range that ends on Sunday, is written as a list.
+    """
+    minute, hour, day, month, weekday = cron.split()
+    if re.search(r"[A-Za-z]|(?<![\d/])7", weekday):
+        from cronsim import CronSim
+
+        weekday = ",".join(str(one) for one in sorted(CronSim(cron, datetime.now(UTC)).weekdays))
+    return " ".join(("0", minute, hour, day, month, weekday))
+
+
+def check_zone(entry: ScheduleEntry, settings: KubeflowSettings) -> None:
+    """Raises InputError for a time zone that is not the installation's: Kubeflow's reader of cron expressions knows no
+    prefix with a zone, and one setting of the cluster is for all schedules."""
+    if entry.time_zone != settings.time_zone:
+        raise InputError(
+            f"schedule.time_zone of {entry.model} is {entry.time_zone}, and Kubeflow runs every schedule in its one "
+            f"zone, which kubeflow.time_zone says is {settings.time_zone}; write schedule.time_zone: "
+            f"{settings.time_zone}, or set cronScheduleTimezone of the cluster's ConfigMap pipeline-install-config, "
+            "and kubeflow.time_zone as well"
+        )
+
+
+def recurring_name(entry: ScheduleEntry) -> str:
+    """Name of the recurring run, from which those of its runs are made."""
+    return f"{entry.model}-{entry.digest.removeprefix('sha256:')[:12]}"
+
+
+def description(entry: ScheduleEntry) -> str:
+    """What an entry is known by, for the recurring run's description."""
+    return f"part-of={PART_OF} model={entry.model} time_zone={entry.time_zone} digest={entry.digest}"
+
+
+def entry_of(recurring: Entry) -> ScheduleEntry | None:
+    """The schedule that a recurring run is; None for one that is not ours."""
+    words = (recurring.get("description") or "").split()
+    told = {name: value for name, _, value in (word.partition("=") for word in words)}
+    cron = ((recurring.get("trigger") or {}).get("cron_schedule") or {}).get("cron", "")
+    if told.get("part-of") != PART_OF or not {"model", "digest"} <= told.keys():
+        return None
+    return ScheduleEntry(
+        model=told["model"],
+        cron=" ".join(cron.split()[1:]),
+        time_zone=told.get("time_zone", "UTC"),
+        digest=told["digest"],
+        id=recurring["recurring_run_id"],
+        active=recurring.get("status", "ENABLED") != "DISABLED" and recurring.get("mode", "ENABLE") != "DISABLE",
+    )
+
+
+class RecurringRuns:
+    """Those of one experiment, looked up before they are made or deleted."""
+
+    def __init__(self, connection: Connection, experiment: str) -> None:
+        self._connection, self._experiment = connection, experiment
+
+    def entries(self) -> list[ScheduleEntry]:
+        """Ours."""
+        return [entry for entry in map(entry_of, self._listed()) if entry]
+
+    def create(self, entry: ScheduleEntry, body: Any) -> ScheduleEntry:
+        """The one of the entry's digest, made from the body unless it is there.
+
+        Raises InputError or OstinatoError.
+        """
+
+        def look() -> ScheduleEntry | None:
+            wanted = (entry.model, entry.digest)
+            return next((one for one in self.entries() if one.active and (one.model, one.digest) == wanted), None)
+
+        def make() -> ScheduleEntry:
+            create = self._connection.recurring.recurring_run_service_create_recurring_run
+            made = entry_of(self._connection.once(create, body))
+            if made is None:
+                raise OstinatoError(f"Kubeflow did not keep the description of the recurring run {body.display_name}")
+            return made
+
+        return self._connection.settle(f"creating the recurring run {body.display_name}", look, make)[0]
+
+    def delete(self, entry: ScheduleEntry) -> None:
+        """One that is not there is deleted. Raises InputError or OstinatoError."""
+
+        def gone() -> bool | None:
+            return None if any(one["recurring_run_id"] == entry.id for one in self._listed()) else True
+
+        def delete() -> bool:
+            self._connection.once(self._connection.recurring.recurring_run_service_delete_recurring_run, entry.id)
+            return True
+
+        self._connection.settle(f"deleting the recurring run of {entry.model}", gone, delete)
+
+    def _listed(self) -> list[Entry]:
+        list_them = self._connection.recurring.recurring_run_service_list_recurring_runs
+        return self._connection.every(
+            "listing the recurring runs", "recurringRuns", list_them, experiment_id=self._experiment
+        )
