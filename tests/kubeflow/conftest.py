@@ -1,0 +1,59 @@
+"""Kubeflow on loopback, a compiled package, and an engine that does not wait long."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from kubeflow.kfp_server import KfpServer, running_kfp
+
+from pipelines.backends.kubeflow.connection import Patience
+from pipelines.backends.kubeflow.engine import KubeflowEngine
+from pipelines.backends.remote import Submission
+from pipelines.engine_settings import KubeflowSettings
+
+ROOT = Path(__file__).parents[2]
+QUICK = Patience(connect_s=2, read_s=2, tries=3, pause_s=0.01)
+MODEL = "demand-forecaster"
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of somebody who has set nothing of Kubeflow's."""
+    for name in ("TOKEN", "USER", "PASSWORD"):
+        monkeypatch.delenv(f"OSTINATO_KUBEFLOW_{name}", raising=False)
+        monkeypatch.delenv(f"OSTINATO_KUBEFLOW_{name}_FILE", raising=False)
+
+
+@pytest.fixture
+def kfp() -> Iterator[KfpServer]:
+    with running_kfp(KfpServer()) as server:
+        yield server
+
+
+@pytest.fixture
+def engine(kfp: KfpServer) -> KubeflowEngine:
+    return connect(kfp)
+
+
+def connect(server: KfpServer, patience: Patience = QUICK, **settings: object) -> KubeflowEngine:
+    return KubeflowEngine(KubeflowSettings.model_validate({"endpoint": server.url, **settings}), patience)
+
+
+@pytest.fixture
+def submission() -> Callable[..., Submission]:
+    """Something to run: the golden package, with the arguments that a submission gives it."""
+
+    def make(run: str = "demand-forecaster-4f2a", **other: object) -> Submission:
+        arguments = {
+            "run": run,
+            "data_uri": "s3://lake/bikes.parquet",
+            "tracking_uri": "https://mlflow.example.org",
+            "manifests_remote": "https://git.example.org/fleet/manifests.git",
+            "code_version": "0123456789abcdef0123456789abcdef01234567",
+        }
+        labels = {"model": MODEL, "commit": "0123456", "trigger": "merge"}
+        package = ROOT / "tests" / "golden" / f"{MODEL}.yaml"
+        given = {"run": run, "model": MODEL, "package": package, "arguments": arguments, "labels": labels}
+        return Submission(**{**given, **other})
+
+    return make

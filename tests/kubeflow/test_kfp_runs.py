@@ -1,0 +1,207 @@
+"""Runs at Kubeflow: started once, watched, cancelled, resumed."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+from kubeflow.conftest import connect
+from kubeflow.kfp_server import Fault, KfpServer
+from kubeflow.kfp_state import walk
+
+from pipelines.backends.kubeflow.engine import KubeflowEngine
+from pipelines.backends.remote import Submission
+from training.errors import InputError, OstinatoError
+
+Make = Callable[..., Submission]
+RUN = "demand-forecaster-4f2a"
+STEPS = ("preprocess", "train", "champion", "evaluate", "register", "deploy")
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def states(engine: KubeflowEngine) -> dict[str, str]:
+    return {step.name: step.state for step in engine.get(RUN).steps}
+
+
+def test_a_run_is_started_once_however_often_it_is_submitted(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+) -> None:
+    first = engine.submit(submission())
+    again = connect(kfp).submit(submission())
+    assert (first.run, first.model, first.state, first.new) == (RUN, "demand-forecaster", "pending", True)
+    assert again.id == first.id and not again.new
+    assert kfp.seen == [
+        "POST /apis/v2beta1/experiments",
+        "POST /apis/v2beta1/pipelines",
+        "POST /apis/v2beta1/pipelines/upload_version",
+        "POST /apis/v2beta1/runs",
+    ]
+    assert first.link == f"{kfp.url}/#/runs/details/{first.id}"
+    assert [step.name for step in first.steps] == list(STEPS)
+
+
+def test_equal_packages_are_one_version_and_a_run_without_the_cache_has_its_own(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+) -> None:
+    engine.submit(submission("a-1"))
+    engine.submit(submission("a-2"))
+    assert len(kfp.state.versions) == 1
+    engine.submit(submission("a-3", cache=False))
+    engine.submit(submission("a-4", cache=False))
+    cached, uncached = kfp.state.packages.values()
+    assert "enableCache: true" in cached
+    assert "enableCache" not in uncached
+    assert len(kfp.state.pipelines) == len(kfp.state.experiments) == 1
+
+
+def test_submitters_in_one_moment_agree_on_one_run(kfp: KfpServer, submission: Make) -> None:
+    engines = [connect(kfp) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda one: one.submit(submission()), engines))
+    kept = [run for run in kfp.state.runs.values() if run["state"] == "PENDING"]
+    assert len(kept) == 1
+    assert {run.id for run in found} == {kept[0]["run_id"]}
+    assert len(kfp.state.pipelines) == len(kfp.state.versions) == len(kfp.state.experiments) == 1
+
+
+@pytest.mark.parametrize("ends", ["/experiments", "/pipelines", "/pipelines/upload_version", "/runs"])
+@pytest.mark.parametrize(
+    "fault", [{"cut": True}, {"status": 503}, {"status": 200, "body": b"<html>", "kind": "text/html"}]
+)
+def test_what_was_made_and_whose_answer_was_lost_is_found_and_not_made_again(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make, ends: str, fault: dict
+) -> None:
+    kfp.faults.append(Fault("POST", ends, done=True, **fault))
+    assert engine.submit(submission()).state == "pending"
+    assert len(kfp.state.experiments) == len(kfp.state.pipelines) == len(kfp.state.versions) == len(kfp.state.runs) == 1
+    assert len(kfp.seen) == 4
+
+
+@pytest.mark.parametrize("ends", ["/experiments", "/pipelines", "/pipelines/upload_version", "/runs"])
+def test_what_was_not_made_is_made_at_the_next_try(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make, ends: str
+) -> None:
+    kfp.faults.append(Fault("POST", ends, status=503, times=2))
+    assert engine.submit(submission()).new
+    assert len(kfp.state.runs) == 1
+
+
+def test_steps_are_told_with_their_states_times_and_links(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+) -> None:
+    engine.submit(submission())
+    run = kfp.state.only_run()
+    assert set(states(engine).values()) == {"pending"}
+    walk(run, {"preprocess": "CACHED", "train": "RUNNING"}, "RUNNING")
+    told = engine.get(RUN)
+    assert told.state == "running"
+    assert {step.name: step.state for step in told.steps} == {
+        "preprocess": "cached",
+        "train": "running",
+        "champion": "pending",
+        "evaluate": "pending",
+        "register": "pending",
+        "deploy": "pending",
+    }
+    assert (told.steps[0].seconds, told.steps[1].seconds) == (42.0, None)
+    assert all(step.link == told.link for step in told.steps)
+    run["run_details"]["task_details"][3]["execution_id"] = "77"
+    assert engine.get(RUN).steps[0].link == f"{kfp.url}/#/executions/77"
+    walk(run, {name: "SUCCEEDED" for name in STEPS}, "SUCCEEDED")
+    told = engine.get(RUN)
+    assert (told.state, told.decision) == ("succeeded", "pass")
+
+
+def test_a_refusal_is_told_only_where_the_cluster_hands_on_why_register_failed(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+) -> None:
+    engine.submit(submission())
+    steps = {**{name: "SUCCEEDED" for name in STEPS[:4]}, "register": "FAILED"}
+    walk(kfp.state.only_run(), steps, "FAILED", message="main: Error (exit code 3)")
+    assert (engine.get(RUN).decision, engine.get(RUN).state) == ("reject", "failed")
+    walk(kfp.state.only_run(), steps, "FAILED", message="main: Error (exit code 1)")
+    told = engine.get(RUN)
+    assert told.decision == ""
+    assert "does not hand out the verdict" in told.message
+    assert {step.name: step.state for step in told.steps}["deploy"] == "skipped"
+
+
+def test_a_failed_step_has_its_message_and_what_comes_after_is_skipped(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+) -> None:
+    engine.submit(submission())
+    walk(
+        kfp.state.only_run(),
+        {"preprocess": "SUCCEEDED", "train": "FAILED", "evaluate": "SKIPPED"},
+        "FAILED",
+        "OOMKilled",
+    )
+    told = {step.name: step for step in engine.get(RUN).steps}
+    assert (told["train"].state, told["train"].message) == ("failed", "OOMKilled")
+    assert told["evaluate"].state == told["deploy"].state == "skipped"
+    assert engine.get(RUN).decision == ""
+
+
+def test_a_step_whose_driver_failed_has_failed(kfp: KfpServer, engine: KubeflowEngine, submission: Make) -> None:
+    engine.submit(submission())
+    run = kfp.state.only_run()
+    walk(run, {"preprocess": "FAILED"}, "FAILED")
+    run["run_details"]["task_details"] = [
+        {**one, "state": "FAILED"}
+        for one in run["run_details"]["task_details"]
+        if one["display_name"] == "preprocess-driver"
+    ]
+    assert states(engine)["preprocess"] == "failed"
+
+
+def test_cancelling_twice_is_cancelling_once(kfp: KfpServer, engine: KubeflowEngine, submission: Make) -> None:
+    engine.submit(submission())
+    kfp.faults.append(Fault("POST", ":terminate", done=True, cut=True))
+    engine.cancel(RUN)
+    kfp.state.only_run()["state"] = "CANCELED"
+    engine.cancel(RUN)
+    assert [one.rpartition(":")[2] for one in kfp.seen].count("terminate") == 1
+    assert engine.get(RUN).state == "cancelled"
+
+
+def test_a_failed_run_goes_on_with_what_is_done_and_only_once(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+) -> None:
+    engine.submit(submission())
+    walk(kfp.state.only_run(), {"preprocess": "SUCCEEDED", "train": "FAILED"}, "FAILED")
+    kfp.faults.append(Fault("POST", ":retry", done=True, status=504))
+    resumed = engine.resume(RUN)
+    assert resumed.state == "running"
+    assert {step.name: step.state for step in resumed.steps[:2]} == {"preprocess": "succeeded", "train": "pending"}
+    assert engine.resume(RUN).state == "running"
+    assert [one.rpartition(":")[2] for one in kfp.seen].count("retry") == 1
+
+
+@pytest.mark.parametrize("status", [404, 501])
+def test_an_installation_without_retry_is_told_as_one(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make, status: int
+) -> None:
+    engine.submit(submission())
+    walk(kfp.state.only_run(), {"preprocess": "FAILED"}, "FAILED")
+    kfp.faults.append(Fault("POST", ":retry", status=status, body=b'{"message": "Not Implemented"}'))
+    with pytest.raises(OstinatoError, match=r"can't go on with the run .* has no :retry .*Submit the model again"):
+        engine.resume(RUN)
+    assert engine.differences == [f"it can't run the steps of a run again ({status})"]
+
+
+def test_runs_are_told_newest_first_over_all_pages_and_not_those_of_before(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+) -> None:
+    kfp.state.page = 2
+    for i in range(5):
+        engine.submit(submission(f"run-{i}"))
+    assert [run.run for run in engine.runs(LONG_AGO)] == [f"run-{i}" for i in (4, 3, 2, 1, 0)]
+    middle = next(run for run in kfp.state.runs.values() if run["display_name"] == "run-3")["created_at"]
+    assert [run.run for run in engine.runs(datetime.fromisoformat(middle))] == ["run-4", "run-3"]
+
+
+def test_a_run_of_another_name_is_wrong_input(engine: KubeflowEngine, submission: Make) -> None:
+    engine.submit(submission())
+    with pytest.raises(InputError, match=r"there is no run 'other' in the experiment ostinato"):
+        engine.get("other")
+    assert engine.get(engine.get(RUN).id).run == RUN
