@@ -18,23 +18,37 @@ from components.evaluate.component import evaluate
 from components.preprocess.component import preprocess
 from components.register.component import register
 from components.train.component import train
+from pipelines.backends.kubeflow.target import ask_kubernetes
+from pipelines.engine_settings import KubeflowSettings
 from pipelines.package import STEPS
 from pipelines.plain_if import no_plain_if
 from training.spec import ModelSpec, Step, StepResources, parse_duration
 
 
-def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, until: str, export: str):
+def continuous_training(
+    spec: ModelSpec,
+    code: Mapping[str, str],
+    image: str,
+    until: str,
+    export: str,
+    kubeflow: KubeflowSettings | None,
+):
     """The pipeline of one model as a KFP graph component.
 
     spec: baked into the package. code: digest of the code of each step, part of its cache key. image: that the
     steps' containers run. until: the last step. export: what train writes for the serving runtime besides the
-    MLflow folder.
+    MLflow folder. kubeflow: settings of the cluster, in a package for one.
     """
     data_spec, task, base = spec.data.canonical_json(), spec.task, spec.training.base_model
     steps = spec.steps
 
     def wanted(step: str) -> bool:
         return STEPS.index(step) <= STEPS.index(until)
+
+    def run_as(task: PipelineTask, step: str, resources: StepResources | None) -> None:
+        _size(task, steps.of(step), resources)
+        if kubeflow is not None:
+            ask_kubernetes(task, step, spec, kubeflow)
 
     @dsl.pipeline(name=spec.name, description=spec.description)
     @no_plain_if
@@ -57,7 +71,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             as_of=as_of,
             code=code["preprocess"],
         ).set_container_image(image)
-        _ask_for(rows, steps.preprocess, steps.preprocess.resources)
+        run_as(rows, "preprocess", steps.preprocess.resources)
         data = rows.outputs["data"]
         if not wanted("train"):
             return
@@ -71,7 +85,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             code=code["train"],
             data=data,
         ).set_container_image(image)
-        _ask_for(trained, steps.train, spec.training.resources)
+        run_as(trained, "train", spec.training.resources)
         candidate = trained.outputs["candidate"]
         if not wanted("evaluate"):
             return
@@ -80,7 +94,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
         live = champion(
             model=spec.name, manifests_remote=manifests_remote, tracking_uri=tracking_uri, candidate=candidate
         ).set_container_image(image)
-        _ask_for(live, steps.champion, steps.champion.resources)
+        run_as(live, "champion", steps.champion.resources)
         judged = evaluate(
             model=spec.name,
             task=task,
@@ -95,7 +109,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             candidate=candidate,
             champion=live.outputs["champion"],
         ).set_container_image(image)
-        _ask_for(judged, steps.evaluate, steps.evaluate.resources)
+        run_as(judged, "evaluate", steps.evaluate.resources)
         verdict = judged.outputs["verdict"]
         if not wanted("register"):
             return
@@ -113,7 +127,7 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             evidently=judged.outputs["evidently"],
             sample=judged.outputs["sample"],
         ).set_container_image(image)
-        _ask_for(registered, steps.register_, steps.register_.resources)
+        run_as(registered, "register", steps.register_.resources)
         if not wanted("deploy"):
             return
 
@@ -129,12 +143,12 @@ def continuous_training(spec: ModelSpec, code: Mapping[str, str], image: str, un
             artifacts_destination=artifacts_destination,
             forge=forge,
         ).set_container_image(image)
-        _ask_for(deployed, steps.deploy, steps.deploy.resources)
+        run_as(deployed, "deploy", steps.deploy.resources)
 
     return pipeline
 
 
-def _ask_for(task: PipelineTask, step: Step, resources: StepResources | None) -> None:
+def _size(task: PipelineTask, step: Step, resources: StepResources | None) -> None:
     """How an engine runs the step: its container's requests and limits, retries, caching."""
     if resources:
         task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
@@ -150,10 +164,15 @@ def _ask_for(task: PipelineTask, step: Step, resources: StepResources | None) ->
 
 
 def compile_package(
-    spec: ModelSpec, code: Mapping[str, str], image: str, until: str = "deploy", export: str = ""
+    spec: ModelSpec,
+    code: Mapping[str, str],
+    image: str,
+    until: str = "deploy",
+    export: str = "",
+    kubeflow: KubeflowSettings | None = None,
 ) -> str:
-    """The IR package as YAML text, for the laptop. Equal input gives equal bytes."""
+    """The IR package as YAML text, for the laptop or a cluster of Kubeflow's. Equal input gives equal bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "package.yaml"
-        compiler.Compiler().compile(continuous_training(spec, code, image, until, export), str(path))
+        compiler.Compiler().compile(continuous_training(spec, code, image, until, export, kubeflow), str(path))
         return path.read_text(encoding="utf-8")

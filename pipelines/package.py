@@ -88,38 +88,39 @@ def package_file(
     image: str,
     until: str,
     cache: Path,
-    target: str = "local",
-    settings: "Settings | None" = None,
+    target: str,
+    settings: "Settings",
 ) -> Path:
     """The IR package as a file in ``cache``, compiled only when something that it is made of changed.
 
-    target: where it is to run; ``settings`` say what that place is to know, and are not needed for the laptop. Raises
-    InputError if the serving runtime that the spec names can't load what would be trained, or if the spec asks for
-    what the target can't do.
+    target: where it is to run; ``settings`` say what that place is to know. Raises InputError if the serving runtime
+    that the spec names can't load what would be trained, or if the spec asks for what the target can't do.
     """
+    from pipelines.targets import compile_for, settings_of
+
     check_runtime(spec, root)
     code, export = step_code(root, spec), export_of(spec, root)
     ours = Path(pipelines.__file__).parent
     house = code_digest(ours / "continuous_training.py", Path(components.__file__).parent)
-    place = []
-    if target != "local":
-        from pipelines.targets import settings_of
-
-        assert settings is not None
-        place = [target, settings_of(target, settings), code_digest(ours / "targets.py", ours / "backends" / target)]
-    key = json.dumps([spec.digest(), code, export, image, until, house, libraries(), *place], sort_keys=True)
+    there = code_digest(ours / "targets.py", *([] if target == "local" else [ours / "backends" / target]))
+    parts = [
+        spec.digest(),
+        code,
+        export,
+        image,
+        until,
+        house,
+        libraries(),
+        target,
+        settings_of(target, settings),
+        there,
+    ]
+    key = json.dumps(parts, sort_keys=True)
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.yaml"
     if path.is_file():
         return path
 
-    from pipelines.continuous_training import compile_package
-
-    text = compile_package(spec, code, image, until, export)
-    if target != "local":
-        from pipelines.targets import retarget
-
-        assert settings is not None
-        text = retarget(text, target, spec, settings)
+    text = compile_for(target, spec, code, image, until, export, settings)
     cache.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(text, encoding="utf-8")

@@ -117,7 +117,8 @@ def run_model(
         "release": check_mode(release) if release else spec.release.mode,
         "code_version": code_version(places.root),
     }
-    package = package_file(places.root, spec, image=places.image, until=until, cache=places.packages)
+    wanted = {"image": places.image, "until": until, "target": "local"}
+    package = package_file(places.root, spec, **wanted, cache=places.packages, settings=places.settings)
     os.environ["OSTINATO_WORKSPACE"] = str(places.root)
     try:
         result = run_package(

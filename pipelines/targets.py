@@ -4,7 +4,7 @@ The laptop takes the package as it is compiled. Vertex AI takes its own names of
 document; Kubeflow takes one, with what Kubernetes is to know of each step.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 import yaml
 
@@ -28,18 +28,17 @@ def settings_of(target: str, settings: Settings) -> str:
     return "" if section is None else section.model_dump_json()
 
 
-def retarget(package: str, target: str, spec: ModelSpec, settings: Settings) -> str:
-    """The compiled package as the target takes it. Raises InputError for what the target can't do."""
+def compile_for(
+    target: str, spec: ModelSpec, code: Mapping[str, str], image: str, until: str, export: str, settings: Settings
+) -> str:
+    """The package as the target takes it. Raises InputError for what the target can't do."""
+    from pipelines.continuous_training import compile_package
+
+    if target == "kubeflow":
+        return compile_package(spec, code, image, until, export, settings.kubeflow)
+    package = compile_package(spec, code, image, until, export)
     if target == "local":
         return package
-    ir: dict[str, Any] = yaml.safe_load(package)
-    if target == "vertex":
-        from pipelines.backends.vertex.target import for_vertex
+    from pipelines.backends.vertex.target import for_vertex
 
-        documents = [for_vertex(ir, spec, settings.vertex)]
-    else:
-        from pipelines.backends.kubeflow.target import for_kubeflow
-
-        changed, platform = for_kubeflow(ir, spec, settings.kubeflow)
-        documents = [changed, *([platform] if platform else [])]
-    return yaml.safe_dump_all(documents, sort_keys=True, width=10_000)
+    return yaml.safe_dump(for_vertex(yaml.safe_load(package), spec, settings.vertex), sort_keys=True, width=10_000)
