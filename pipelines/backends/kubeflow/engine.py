@@ -39,6 +39,7 @@ class KubeflowEngine:
         self.settings = settings
         self._connection = Connection(settings, patience)
         self._versions: dict[str, Entry] = {}
+        self._models: dict[str, str] = {}
         self.differences: list[str] = []
         """Where this installation is another than Kubeflow Pipelines 2.17, as far as it was met."""
 
@@ -149,7 +150,6 @@ class KubeflowEngine:
 
     def runs(self, since: datetime) -> list[RemoteRun]:
         """Ours, newest first; without their steps."""
-        models = self._models()
         found: list[RemoteRun] = []
         token = ""
         while True:
@@ -164,7 +164,7 @@ class KubeflowEngine:
             for one in page.get("runs") or []:
                 if _moment(one) < since.astimezone(UTC):
                     return found
-                model = models.get((one.get("pipeline_version_reference") or {}).get("pipeline_id", ""))
+                model = self._model((one.get("pipeline_version_reference") or {}).get("pipeline_id", ""))
                 if model:
                     found.append(remote_run(one, (), model, self.settings.endpoint))
             token = page.get("next_page_token") or ""
@@ -259,20 +259,18 @@ class KubeflowEngine:
     def _recurring(self) -> RecurringRuns:
         return RecurringRuns(self._connection, self._experiment)
 
-    def _models(self) -> dict[str, str]:
-        """Names of the pipelines, which are the models', by Kubeflow's ids."""
-        listed = self._connection.every(
-            "listing the pipelines",
-            "pipelines",
-            self._connection.pipelines.pipeline_service_list_pipelines,
-            **self._where,
-        )
-        return {one["pipeline_id"]: one["display_name"] for one in listed}
+    def _model(self, pipeline: str) -> str:
+        """Name of a pipeline, which is the model's; "" for one that is not ours to see."""
+        if pipeline not in self._models:
+            list_them = self._connection.pipelines.pipeline_service_list_pipelines
+            listed = self._connection.every("listing the pipelines", "pipelines", list_them, **self._where)
+            self._models |= {one["pipeline_id"]: one["display_name"] for one in listed}
+        return self._models.setdefault(pipeline, "")
 
     def _told(self, run: Entry, new: bool = False) -> RemoteRun:
         reference = run.get("pipeline_version_reference") or {}
         version = self._version(reference)
-        model = self._models().get(reference.get("pipeline_id", ""), "")
+        model = self._model(reference.get("pipeline_id", ""))
         return remote_run(run, step_names(version), model, self.settings.endpoint, new=new)
 
     def _version(self, reference: Entry) -> Entry:

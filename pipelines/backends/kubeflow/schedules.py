@@ -23,7 +23,8 @@ def six_fields(cron: str) -> str:
     if re.search(r"[A-Za-z]|(?<![\d/])7", weekday):
         from cronsim import CronSim
 
-        weekday = ",".join(str(one) for one in sorted(CronSim(cron, datetime.now(UTC)).weekdays))
+        days = {day % 7 for day in CronSim(cron, datetime.now(UTC)).weekdays if isinstance(day, int)}
+        weekday = ",".join(map(str, sorted(days)))
     return " ".join(("0", minute, hour, day, month, weekday))
 
 
