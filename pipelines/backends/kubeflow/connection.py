@@ -82,7 +82,8 @@ class Connection:
         except UnicodeDecodeError as error:  # of the body of an error
             raise Failure(502, "no text") from error
         except urllib3.exceptions.HTTPError as error:
-            raise Failure(0, said(reason(error))) from error
+            unknown = isinstance(getattr(error, "reason", error), urllib3.exceptions.SSLError)
+            raise Failure(0, said(reason(error)), certificate=unknown) from error
         try:
             answer = json.loads(raw or b"{}")
         except ValueError as error:

@@ -22,15 +22,16 @@ CREDENTIALS = {
 
 
 class Failure(Exception):
-    """An answer of no use. status: HTTP's; 0 if there was no whole answer. page: it is a web page, or a way to one."""
+    """An answer of no use. status: HTTP's; 0 if there was no whole answer. page: it is a web page, or a way to one.
+    certificate: who is there can't be trusted."""
 
-    def __init__(self, status: int, text: str, page: bool = False) -> None:
+    def __init__(self, status: int, text: str, page: bool = False, certificate: bool = False) -> None:
         super().__init__(text)
-        self.status, self.text, self.page = status, text, page
+        self.status, self.text, self.page, self.certificate = status, text, page, certificate
 
     @property
     def transient(self) -> bool:
-        return self.status in TRANSIENT
+        return self.status in TRANSIENT and not self.certificate
 
 
 def refused(status: int, body: str) -> Failure:
@@ -53,6 +54,11 @@ def explained(failure: Failure, doing: str, settings: KubeflowSettings) -> Ostin
     """The error to raise: InputError where a setting can't be right, OstinatoError where the engine can't be used."""
     where, status, text = f"Kubeflow at {settings.endpoint}", failure.status, failure.text
     namespace = settings.namespace or "that Kubeflow Pipelines is in"
+    if failure.certificate:
+        return InputError(
+            f"{where} has a certificate that is not trusted: {text}; set kubeflow.ca_file "
+            f"({settings.ca_file!r}) to the certificates (PEM) that it is signed by"
+        )
     if failure.page and (status < 400 or status in (401, 403)):
         return InputError(
             f"{where} answered with a login or web page while {doing}: either kubeflow.endpoint is not the API's "
