@@ -24,11 +24,11 @@ _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 def engine_of(here: Places, backend: str) -> Engine:
     """The engine of that name, by the settings. Raises InputError for an unknown one, or for missing settings."""
     if backend == "vertex":
-        from pipelines.backends.vertex import VertexEngine
+        from pipelines.backends.vertex.engine import VertexEngine
 
         return VertexEngine(here.settings.vertex)
     if backend == "kubeflow":
-        from pipelines.backends.kubeflow import KubeflowEngine
+        from pipelines.backends.kubeflow.engine import KubeflowEngine
 
         return KubeflowEngine(here.settings.kubeflow)
     raise InputError(f"--backend {backend!r} is no engine. {did_you_mean(backend, BACKENDS)}")
@@ -54,13 +54,14 @@ def submit_model(
     InputError for settings that an engine can't reach, before anything is sent, and OstinatoError if the engine can't
     be used.
     """
+    engine = engine_of(here, backend)
     spec, as_of = override(model_spec(here.root, name), dict(parameters or {}), here.root)
     package = package_for(here, spec, backend, check_step(until))
     arguments = remote_arguments(here, spec, data) | {
         "as_of": as_of,
         "release": check_mode(release) if release else spec.release.mode,
     }
-    return engine_of(here, backend).submit(
+    return engine.submit(
         Submission(
             run=keyed_run(name, key) if key else new_run_id(name),
             model=name,
