@@ -1,11 +1,17 @@
 """Which commit of this project is running."""
 
+import os
 import subprocess
 from pathlib import Path
 
+CODE_VERSION = "OSTINATO_CODE_VERSION"
+"""Variable that the project's image holds: there is no git history in it."""
+
 
 def code_version(root: Path) -> str:
-    """The commit of the checkout, with ``-dirty`` where files that it tracks differ; ``unknown`` outside git."""
+    """The commit of the checkout, with ``-dirty`` where files that it tracks differ; outside git that of the image, or
+    ``unknown``."""
+    otherwise = os.environ.get(CODE_VERSION) or "unknown"
     try:
         found = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
@@ -14,5 +20,5 @@ def code_version(root: Path) -> str:
             timeout=20,
         )
     except (FileNotFoundError, subprocess.TimeoutExpired):
-        return "unknown"
-    return found.stdout.strip() if found.returncode == 0 else "unknown"
+        return otherwise
+    return found.stdout.strip() if found.returncode == 0 else otherwise

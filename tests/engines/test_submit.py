@@ -125,3 +125,12 @@ def test_cancel_stops_the_run(kfp: KfpServer, on_kubeflow: Run) -> None:
     run = submitted(on_kubeflow)["run"]
     on_kubeflow("cancel", run, "--backend", "kubeflow", expect=0)
     assert kfp.state.only_run()["state"] == "CANCELING"
+
+
+def test_outside_of_git_the_commit_is_that_of_the_image(kfp: KfpServer, on_kubeflow: Run, tmp_path: Path) -> None:
+    commit = "89abcdef" * 5
+    on_kubeflow(
+        "submit", MODEL, "--backend", "kubeflow", expect=0, OSTINATO_CODE_VERSION=commit,
+        GIT_CEILING_DIRECTORIES=str(tmp_path.parent),
+    )  # fmt: skip
+    assert kfp.state.only_run()["runtime_config"]["parameters"]["code_version"] == commit
