@@ -1,17 +1,23 @@
 """Commands that build a version: a run, its package and page, and what a run starts from."""
 
+import contextlib
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.commands.base import AnyModel, AsJson, Model, Set, app, places, testset
 from training.errors import InputError
 from training.folder import model_names, model_spec, workspace_root
+
+if TYPE_CHECKING:
+    from pipelines.run import Finished
+    from pipelines.settings import Places
 
 
 @app.command(epilog="Examples: ostinato run demand-forecaster; ostinato run demand-forecaster --param as_of=2018-06-01")
@@ -31,9 +37,10 @@ def run(
     from pipelines.run import run_model
     from pipelines.wording import told
 
-    with Progress(sys.stderr, model) as progress:
+    here = places()
+    with Progress(sys.stderr, model) as progress, told_of_failure(here, model):
         finished = run_model(
-            places(),
+            here,
             model,
             data=data,
             until=until,
@@ -47,6 +54,8 @@ def run(
         print(json.dumps(document, indent=2))
     else:
         print(told(finished))
+    if finished.refusal or finished.summary.version:
+        tell_of_run(here, finished)
     if finished.refusal:
         raise finished.refusal
 
@@ -168,6 +177,36 @@ def rotate(
     done = rotate(here.root, model, data_uri(here, model_spec(here.root, model), data), as_of)
     replaced = f", in place of the one of {done.replaced.pinned_on}" if done.replaced else ""
     print(f"pinned {done.rows} test rows at {done.path}{replaced}\nsha256 {done.sha256}, written into spec.yaml")
+
+
+@contextlib.contextmanager
+def told_of_failure(here: "Places", model: str) -> Iterator[None]:
+    """Tell of a step that fails in the block."""
+    from pipelines.backends.local import StepFailed
+
+    try:
+        yield
+    except StepFailed as failed:
+        from pipelines.notifications.notice import notice_of
+        from pipelines.notifications.tell import tell_and_warn
+
+        folder = failed.result.run_dir
+        tell_and_warn(here, notice_of("failed", model, folder.name, message=str(failed), links=(("log", str(folder)),)))
+        raise
+
+
+def tell_of_run(here: "Places", finished: "Finished") -> None:
+    """Tell of a refusal or a release, where somebody is to be told."""
+    from pipelines.notifications.notice import notice_of
+    from pipelines.notifications.tell import tell_and_warn
+
+    summary = finished.summary
+    links = (("report", summary.page), ("pull request", summary.pull_request))
+    kind, message = ("refused", "") if finished.refusal else ("released", summary.note)
+    notice = notice_of(
+        kind, summary.model, summary.run, finished.verdict, version=summary.version, message=message, links=links
+    )
+    tell_and_warn(here, notice)
 
 
 def parse_parameters(given: list[str]) -> dict[str, str]:

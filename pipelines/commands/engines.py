@@ -10,7 +10,7 @@ import typer
 
 from pipelines.commands.base import AsJson, Model, Set, app, places
 from pipelines.commands.building import parse_parameters
-from training.errors import InputError
+from training.errors import InputError, OstinatoError
 
 schedule = typer.Typer(help="When an engine runs a model's pipeline by itself.", no_args_is_help=True)
 app.add_typer(schedule, name="schedule")
@@ -152,6 +152,35 @@ def list_(backend: Backend, set_: Set = None, as_json: AsJson = False) -> None:
         print("no schedules there")
 
 
+@app.command(epilog="Example: ostinato notify --backend vertex --since 2h")
+def notify(
+    backend: Backend,
+    since: Annotated[str, typer.Option(help="How far back: 90m, 2h, 1d.")] = "1d",
+    set_: Set = None,
+) -> None:
+    """Tell of an engine's runs that ended and that nobody waited for, each once."""
+    from datetime import UTC, datetime
+
+    from pipelines.notifications.tell import tell_of_runs
+    from pipelines.submit import engine_of
+    from training.section import parse_duration
+
+    try:
+        start = datetime.now(UTC) - parse_duration(since)
+    except ValueError as error:
+        raise InputError(f"--since: {error}") from error
+    here = places(set_)
+    done = tell_of_runs(here, engine_of(here, backend), start)
+    for notice, problems in done:
+        print(f"{notice.run}: {notice.headline}")
+        for problem in problems:
+            print(f"somebody was not notified: {problem}", file=sys.stderr)
+    if not done:
+        print("nothing new to tell")
+    if any(problems for _, problems in done):
+        raise OstinatoError("some notices were not taken; run the command again")
+
+
 def check_interrupt(choice: str) -> None:
     if choice not in ("leave", "cancel"):
         raise InputError(f"--on-interrupt {choice!r} is neither leave nor cancel")
@@ -159,6 +188,8 @@ def check_interrupt(choice: str) -> None:
 
 def follow_run(here: Any, backend: str, run: str, poll: float, on_interrupt: str, as_json: bool) -> None:
     """Tell each change of a step on stderr, and end as the run does."""
+    from pipelines.notifications.notice import notice_of_remote
+    from pipelines.notifications.tell import tell_and_warn
     from pipelines.submit import check_ended, engine_of, wait
 
     engine = engine_of(here, backend)
@@ -182,4 +213,5 @@ def follow_run(here: Any, backend: str, run: str, poll: float, on_interrupt: str
         print(json.dumps(asdict(ended), indent=2))
     else:
         print(f"{ended.run}: {ended.state}{', the gate said ' + ended.decision if ended.decision else ''}")
+    tell_and_warn(here, notice_of_remote(ended))
     check_ended(ended)

@@ -45,7 +45,6 @@ def submission() -> Callable[..., Submission]:
 
     def make(run: str = "demand-forecaster-4f2a", **other: object) -> Submission:
         arguments = {
-            "run": run,
             "data_uri": "s3://lake/bikes.parquet",
             "tracking_uri": "https://mlflow.example.org",
             "manifests_remote": "https://git.example.org/fleet/manifests.git",

@@ -2,7 +2,9 @@
 against the published contract, and can go wrong in the ways that real ones do."""
 
 import json
+import os
 import re
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -39,6 +41,16 @@ class Fault:
     times: int = 1
 
 
+@dataclass
+class Kill:
+    """The client's process is killed at one of its requests that change something, before or after that was done."""
+
+    at: int
+    done: bool
+    victim: int = 0
+    ready: threading.Event = field(default_factory=threading.Event)
+
+
 class KfpServer(ThreadingHTTPServer):
     """See the module. broken: every message that the contract does not have. seen: method and path of each request
     that changes something. requests: those with query and body, to be read as golden files."""
@@ -54,6 +66,7 @@ class KfpServer(ThreadingHTTPServer):
         self.broken: list[str] = []
         self.seen: list[str] = []
         self.requests: list[dict[str, Any]] = []
+        self.kill: Kill | None = None
         self.lock = threading.Lock()
         self.let_go = threading.Event()
 
@@ -129,17 +142,34 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command != "GET":
                 server.seen.append(f"{self.command} {path}")
                 server.requests.append({"method": self.command, "path": path, "query": query, "body": body})
+                self._kill_before()
             name = operation["operationId"]
             if "filter" in query:
                 parts = {**parts, "filter": server.contract.check_filter(query.pop("filter"))}
             answer = server.state.answer(name, parts, query, body)
             server.contract.check_answer(operation, answer)
+            self._kill_after()
         except Broken as broken:
             server.broken.append(f"{self.command} {path}: {broken}")
             return self._refusal(Refused(400, f"not in the contract: {broken}"))
         except Refused as refused:
             return self._refusal(refused)
         return 200, json.dumps(answer).encode()
+
+    def _kill_before(self) -> None:
+        kill = self.server.kill
+        if kill and len(self.server.seen) == kill.at and not kill.done:
+            self._kill(kill)
+            raise Refused(503, "nobody hears this")
+
+    def _kill_after(self) -> None:
+        kill = self.server.kill
+        if kill and self.command != "GET" and len(self.server.seen) == kill.at and kill.done:
+            self._kill(kill)
+
+    def _kill(self, kill: Kill) -> None:
+        kill.ready.wait(LATE_S)
+        os.kill(kill.victim, signal.SIGKILL)
 
     def _body(self, operation: dict[str, Any], raw: bytes) -> Any:
         """JSON, or the text of the package that is uploaded."""

@@ -32,8 +32,12 @@ class State:
         """Text of each version."""
         self.runs: dict[str, Entry] = {}
         self.recurring: dict[str, Entry] = {}
+        self.pace: list[tuple[dict[str, str], str, str]] = []
+        """Steps, state and message that a run comes to, one at each look at it."""
         self.made = 0
         self.page = DEFAULT_PAGE
+        self.filters = True
+        """Whether lists heed a filter."""
 
     def answer(self, operation: str, parts: Entry, query: dict[str, str], body: Any) -> Entry:
         """The answer to an operation of the contract."""
@@ -54,7 +58,8 @@ class State:
         for predicate in parts.get("filter", {}).get("predicates", []):
             if predicate.get("operation") != "EQUALS" or set(predicate) != {"operation", "key", "string_value"}:
                 raise Refused(400, f"this stand-in has no filter {predicate}")
-            entries = [one for one in entries if one.get(predicate["key"]) == predicate["string_value"]]
+            wanted = predicate["string_value"]
+            entries = [one for one in entries if not self.filters or one.get(predicate["key"]) == wanted]
         if "sort_by" in query:
             name, _, way = query["sort_by"].partition(" ")
             entries = sorted(entries, key=lambda one: one[name], reverse=way == "desc")
@@ -129,7 +134,10 @@ class State:
         return self.runs.setdefault(made["run_id"], made)
 
     def _GetRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
-        return self._known(self.runs, parts["run_id"])
+        run = self._known(self.runs, parts["run_id"])
+        if self.pace:
+            walk(run, *self.pace.pop(0))
+        return run
 
     def _TerminateRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
         run = self._known(self.runs, parts["run_id"])

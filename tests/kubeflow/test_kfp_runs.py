@@ -164,6 +164,14 @@ def test_cancelling_twice_is_cancelling_once(kfp: KfpServer, engine: KubeflowEng
     assert engine.get(RUN).state == "cancelled"
 
 
+def test_a_step_that_was_running_when_its_run_was_cancelled_has_not_failed(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+) -> None:
+    engine.submit(submission())
+    walk(kfp.state.only_run(), {"preprocess": "SUCCEEDED", "train": "FAILED"}, "CANCELED")
+    assert list(states(engine).values()) == ["succeeded", "cancelled", *["skipped"] * 4]
+
+
 def test_a_failed_run_goes_on_with_what_is_done_and_only_once(
     kfp: KfpServer, engine: KubeflowEngine, submission: Make
 ) -> None:
@@ -200,8 +208,29 @@ def test_runs_are_told_newest_first_over_all_pages_and_not_those_of_before(
     assert [run.run for run in engine.runs(datetime.fromisoformat(middle))] == ["run-4", "run-3"]
 
 
+@pytest.mark.parametrize("heeded", [True, False])
+def test_what_is_looked_for_is_found_on_any_page_even_if_a_filter_is_not_heeded(
+    kfp: KfpServer, submission: Make, heeded: bool
+) -> None:
+    kfp.state.page, kfp.state.filters = 1, heeded
+    for experiment in ("theirs", "ours"):
+        for model in ("churn", "demand-forecaster"):
+            for run in ("run-1", "run-2"):
+                found = connect(kfp, experiment=experiment).submit(submission(run, model=model))
+                assert found.model == "churn" and found.new == (model == "churn")
+    assert (len(kfp.state.experiments), len(kfp.state.runs)) == (2, 4)
+    assert connect(kfp, experiment="ours").submit(submission("run-3")).model == "demand-forecaster"
+    assert [one["name"] for one in kfp.state.pipelines.values()] == ["churn", "demand-forecaster"]
+
+
+def test_looking_makes_nothing(kfp: KfpServer, engine: KubeflowEngine) -> None:
+    assert (engine.runs(LONG_AGO), engine.schedules()) == ([], [])
+    with pytest.raises(InputError, match="there is no run"):
+        engine.get(RUN)
+    assert kfp.seen == []
+
+
 def test_a_run_of_another_name_is_wrong_input(engine: KubeflowEngine, submission: Make) -> None:
     engine.submit(submission())
     with pytest.raises(InputError, match=r"there is no run 'other' in the experiment ostinato"):
         engine.get("other")
-    assert engine.get(engine.get(RUN).id).run == RUN

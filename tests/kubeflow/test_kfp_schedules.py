@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from kubeflow.conftest import connect
@@ -28,7 +29,6 @@ def test_a_schedule_is_made_once_and_read_back_as_it_was(
     (there,) = kfp.state.recurring.values()
     assert there["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * 1"}}
     assert (there["max_concurrency"], there["no_catchup"]) == ("1", True)
-    assert there["runtime_config"]["parameters"]["run"] == "demand-forecaster-[[ScheduledTime.20060102-150405]]"
 
 
 def test_a_changed_schedule_takes_the_place_of_the_old_one(
@@ -97,16 +97,14 @@ def test_recurring_runs_of_others_are_left_alone(kfp: KfpServer, engine: Kubeflo
     assert [one.model for one in engine.schedules()] == ["demand-forecaster"]
 
 
-def test_a_run_of_a_schedule_has_the_id_that_its_steps_were_told(
+def test_a_run_of_a_schedule_has_the_id_that_kubeflow_gave_it(
     kfp: KfpServer, engine: KubeflowEngine, submission: Make
 ) -> None:
     engine.submit(submission("by-hand"))
-    told = "demand-forecaster-20260302-030000"
-    by_hand = kfp.state.only_run()
-    scheduled = {**by_hand, "run_id": "run-scheduled", "display_name": "demand-forecaster-aaaabbbb-1-123"}
-    scheduled["runtime_config"] = {"parameters": {"run": told}}
-    kfp.state.runs["run-scheduled"] = scheduled
-    assert engine.get(told).id == "run-scheduled"
+    scheduled = {**kfp.state.only_run(), "run_id": "run-9", "display_name": "demand-forecaster-aaaabbbb-1-123"}
+    kfp.state.runs["run-9"] = scheduled
+    assert {run.run for run in engine.runs(datetime(2020, 1, 1, tzinfo=UTC))} == {"by-hand", scheduled["display_name"]}
+    assert engine.get(scheduled["display_name"]).id == "run-9"
 
 
 def test_another_time_zone_than_the_installations_is_refused_with_the_way_out(

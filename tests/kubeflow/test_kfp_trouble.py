@@ -135,7 +135,9 @@ def test_an_installation_for_many_users_needs_a_namespace(submission: Make) -> N
 def test_where_an_installation_differs_is_told_and_does_not_stop_the_run(kfp: KfpServer, submission: Make) -> None:
     kfp.state.health = {"multi_user": False}
     engine = connect(kfp, namespace="forecasts")
-    assert engine.submit(submission()).new
+    started = engine.submit(submission())
+    assert started.new
+    assert started.message == "; ".join(engine.differences)
     assert engine.differences == [
         "its API is older than 2.17: it does not tell where pipelines are stored",
         "it is for a single user, so kubeflow.namespace is not used",

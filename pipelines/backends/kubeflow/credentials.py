@@ -3,11 +3,11 @@
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from pipelines.engine_settings import KubeflowSettings
+from pipelines.secret import secret
 from training.errors import InputError, OstinatoError
 
 TOKEN = "OSTINATO_KUBEFLOW_TOKEN"
@@ -17,22 +17,6 @@ MOUNTED = "KF_PIPELINES_SA_TOKEN_PATH"
 """Variable by which Kubeflow's own pods tell where the token is mounted."""
 DEX_S = 30
 """Seconds that each page of the login may take."""
-
-
-def secret(name: str) -> str:
-    """The value of a variable or of the file that its ``_FILE`` names; "" if neither is set.
-
-    Raises InputError if both are set, or the file can't be read.
-    """
-    value, file = os.environ.get(name), os.environ.get(f"{name}_FILE")
-    if value and file:
-        raise InputError(f"both {name} and {name}_FILE are set; set one of them")
-    if not file:
-        return (value or "").strip()
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{name}_FILE is {file!r}, which can't be read: {error}") from error
 
 
 def token_hook(settings: KubeflowSettings) -> Callable[[Any], None] | None:

@@ -10,8 +10,6 @@ from pipelines.engine_settings import KubeflowSettings
 from training.errors import InputError, OstinatoError
 
 Entry = dict[str, Any]
-RUN = "[[ScheduledTime.20060102-150405]]"
-"""What Kubeflow puts the scheduled time in place of, in Go's way to write a form of times."""
 
 
 def six_fields(cron: str) -> str:
@@ -68,7 +66,7 @@ def entry_of(recurring: Entry) -> ScheduleEntry | None:
 
 
 class RecurringRuns:
-    """Those of one experiment, looked up before they are made or deleted."""
+    """Those of one experiment, looked up before they are made or deleted; none while there is no experiment."""
 
     def __init__(self, connection: Connection, experiment: str) -> None:
         self._connection, self._experiment = connection, experiment
@@ -109,6 +107,8 @@ class RecurringRuns:
         self._connection.settle(f"deleting the recurring run of {entry.model}", gone, delete)
 
     def _listed(self) -> list[Entry]:
+        if not self._experiment:
+            return []
         list_them = self._connection.recurring.recurring_run_service_list_recurring_runs
         return self._connection.every(
             "listing the recurring runs", "recurringRuns", list_them, experiment_id=self._experiment

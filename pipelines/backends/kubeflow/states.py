@@ -45,7 +45,7 @@ def remote_run(
     decision, undecided = decision_of(found)
     message = (run.get("error") or {}).get("message", "")
     return RemoteRun(
-        run=run_id(run),
+        run=run.get("display_name") or run["run_id"],
         id=run["run_id"],
         model=model,
         state=state,
@@ -56,12 +56,6 @@ def remote_run(
         created=run.get("created_at") or "",
         new=new,
     )
-
-
-def run_id(run: dict[str, Any]) -> str:
-    """Our id of a run: what the steps were told, since a recurring run names its runs by itself."""
-    told = ((run.get("runtime_config") or {}).get("parameters") or {}).get("run")
-    return str(told or run.get("display_name") or run["run_id"])
 
 
 def step_states(

@@ -1,0 +1,88 @@
+"""One installation of Kubeflow Pipelines: for one user or many, our experiment in it, the pipelines that it has."""
+
+from functools import cached_property
+from typing import Any
+
+from kfp_server_api import V2beta1Experiment
+
+from pipelines.backends.kubeflow.connection import Connection
+from pipelines.backends.kubeflow.uploads import Entry, named
+from training.errors import InputError
+
+
+class Installation:
+    """What is asked once and remembered. All raise InputError or OstinatoError as the connection does."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection, self.settings = connection, connection.settings
+        self._experiment = ""
+        self._versions: dict[str, Entry] = {}
+        self._models: dict[str, str] = {}
+        self.differences: list[str] = []
+        """Where it is another than Kubeflow Pipelines 2.17, as far as that was met."""
+
+    @cached_property
+    def namespace(self) -> str:
+        """Of an installation for many users; one for a single user refuses any."""
+        health = self.connection.ask("asking for its health", self.connection.health.healthz_service_get_healthz)
+        if "pipeline_store" not in health:
+            self.differences.append("its API is older than 2.17: it does not tell where pipelines are stored")
+        if health.get("multi_user") and not self.settings.namespace:
+            raise InputError(
+                f"Kubeflow at {self.settings.endpoint} is for many users; set kubeflow.namespace to the profile's"
+            )
+        if self.settings.namespace and not health.get("multi_user"):
+            self.differences.append("it is for a single user, so kubeflow.namespace is not used")
+            return ""
+        return self.settings.namespace
+
+    @property
+    def where(self) -> dict[str, str]:
+        return {"namespace": self.namespace} if self.namespace else {}
+
+    def experiment(self) -> str:
+        """Id of our experiment; "" while nothing has run."""
+        if not self._experiment:
+            self._experiment = (self._look_for_experiment() or {}).get("experiment_id", "")
+        return self._experiment
+
+    def make_experiment(self) -> str:
+        """Id of our experiment, which is made unless it is there."""
+        if not self._experiment:
+            create = self.connection.experiments.experiment_service_create_experiment
+            body = V2beta1Experiment(display_name=self.settings.experiment, **self.where)
+            doing = f"creating the experiment {self.settings.experiment}"
+            found, _ = self.connection.settle(
+                doing, self._look_for_experiment, lambda: self.connection.once(create, body)
+            )
+            self._experiment = found["experiment_id"]
+        return self._experiment
+
+    def _look_for_experiment(self) -> Entry | None:
+        name = self.settings.experiment
+        listed = self.connection.every(
+            f"looking for the experiment {name}",
+            "experiments",
+            self.connection.experiments.experiment_service_list_experiments,
+            filter=named(name),
+            **self.where,
+        )
+        return next((one for one in listed if one.get("display_name") == name), None)
+
+    def model(self, reference: dict[str, Any]) -> str:
+        """Name of a run's pipeline, which is the model's; "" for one that is not ours to see."""
+        pipeline = reference.get("pipeline_id", "")
+        if pipeline not in self._models:
+            list_them = self.connection.pipelines.pipeline_service_list_pipelines
+            listed = self.connection.every("listing the pipelines", "pipelines", list_them, **self.where)
+            self._models |= {one["pipeline_id"]: one["display_name"] for one in listed}
+        return self._models.setdefault(pipeline, "")
+
+    def version(self, reference: dict[str, Any]) -> Entry:
+        """The version that a run is of; empty for a run that has none."""
+        number = reference.get("pipeline_version_id", "")
+        if number and number not in self._versions:
+            get = self.connection.pipelines.pipeline_service_get_pipeline_version
+            doing = "asking for the pipeline's version"
+            self._versions[number] = self.connection.ask(doing, get, reference["pipeline_id"], number)
+        return self._versions.get(number, {})

@@ -1,0 +1,81 @@
+"""What is told of a run: made from its verdict, the same for every channel."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from components.evidence import Verdict
+from pipelines.backends.remote import RemoteRun
+from pipelines.wording import called, measure, outcome
+
+Kind = Literal["failed", "refused", "released"]
+HEADLINES: dict[Kind, str] = {
+    "failed": "The run of {model} failed",
+    "refused": "The gate said no to {model}",
+    "released": "{model} version {version} is released",
+}
+LONGEST = 1500
+"""Characters of an error that are told; the log has the rest."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """How a run ended, for people who were not there."""
+
+    kind: Kind
+    model: str
+    run: str
+    version: str = ""
+    message: str = ""
+    """What went wrong, or what is to be known besides."""
+    refusals: tuple[tuple[str, str], ...] = ()
+    """Name and reason of each check that refused."""
+    columns: tuple[str, ...] = ()
+    """Who predicted the test rows: candidate, champion, baseline."""
+    metrics: tuple[tuple[str, ...], ...] = ()
+    """Name of a metric and its value for each column, the metric of record first."""
+    links: tuple[tuple[str, str], ...] = ()
+    """What is there, and its address or path."""
+
+    @property
+    def headline(self) -> str:
+        proposed = self.kind == "released" and any(what == "pull request" for what, _ in self.links)
+        text = HEADLINES[self.kind].format(model=self.model, version=self.version)
+        return text.replace("is released", "is proposed") if proposed else text
+
+
+def notice_of(
+    kind: Kind,
+    model: str,
+    run: str,
+    verdict: Verdict | None = None,
+    *,
+    version: str = "",
+    message: str = "",
+    links: tuple[tuple[str, str], ...] = (),
+) -> Notice:
+    """A notice with the evidence of a verdict."""
+    shown = Notice(kind, model, run, version, message[:LONGEST], links=tuple((what, to) for what, to in links if to))
+    if verdict is None:
+        return shown
+    names = [verdict.metric, *(name for name in verdict.contenders[0].metrics if name != verdict.metric)][:4]
+    return Notice(
+        **{name: getattr(shown, name) for name in ("kind", "model", "run", "version", "message", "links")},
+        refusals=tuple((check.name, outcome(check)) for check in verdict.refusals),
+        columns=tuple(called(one) for one in verdict.contenders),
+        metrics=tuple((name, *(measure(one.metrics.get(name)) for one in verdict.contenders)) for name in names),
+    )
+
+
+def notice_of_remote(run: RemoteRun) -> Notice | None:
+    """What an engine's run has to say; None for one that goes on, was cancelled, or ended before it was judged."""
+    failed = [f"{step.name}: {step.message or 'failed'}" for step in run.steps if step.state == "failed"]
+    links = (("run", run.link),)
+    if run.decision == "reject":
+        return notice_of("refused", run.model, run.run, message=run.message, links=links)
+    if run.state == "failed":
+        message = "\n".join([*([run.message] if run.message else []), *failed])
+        return notice_of("failed", run.model, run.run, message=message, links=links)
+    deployed = any(step.name == "deploy" and step.state == "succeeded" for step in run.steps)
+    if run.state == "succeeded" and deployed:
+        return notice_of("released", run.model, run.run, message=run.message, links=links)
+    return None

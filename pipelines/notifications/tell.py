@@ -1,0 +1,124 @@
+"""Telling: once for each run where that can be known, and never at the expense of the run itself."""
+
+import json
+import sys
+from dataclasses import replace
+from datetime import datetime
+
+from components.register.lookup import RUN_TAG, ModelVersion, registry
+from components.register.registry import MISSING, ensure_registered_model, mlflow_client, registry_errors
+from pipelines.backends.remote import ENDED, Engine
+from pipelines.engine_settings import NotifySettings
+from pipelines.notifications import slack
+from pipelines.notifications.notice import Notice, notice_of_remote
+from pipelines.secret import secret
+from pipelines.settings import Places
+from training.errors import InputError, OstinatoError
+from training.folder import model_names, model_spec
+
+TOLD_TAG = "ostinato.notified"
+"""Of the registered model: ids of the newest runs that were told of, as a JSON list."""
+KEPT = 40
+"""Ids in it; MLflow takes 5,000 characters, and an id has at most 63."""
+
+
+def tell(settings: NotifySettings, notice: Notice) -> list[str]:
+    """Send the notice to whoever is configured. Returns what kept it from somebody; nothing is raised."""
+    if notice.kind not in settings.on:
+        return []
+    problems = []
+    try:
+        if webhook := secret(slack.WEBHOOK):
+            slack.send(webhook, notice)
+    except OstinatoError as error:
+        problems.append(str(error))
+    try:
+        if settings.email_to:
+            from pipelines.notifications import mail
+
+            mail.send(settings, notice)
+    except OstinatoError as error:
+        problems.append(str(error))
+    return problems
+
+
+def check_configured(settings: NotifySettings) -> None:
+    """Raises InputError unless somebody would be told."""
+    if not configured(settings):
+        raise InputError(f"nobody would be told: set {slack.WEBHOOK}, or notify.email_to")
+
+
+def configured(settings: NotifySettings) -> bool:
+    return bool(settings.email_to or secret(slack.WEBHOOK))
+
+
+def tell_once(here: Places, notice: Notice) -> list[str] | None:
+    """Tell of a run unless somebody was told; returns problems, and None where there was nothing to tell.
+
+    A release is told of by the run that made the version: one that found nothing new has nothing to say. The run is
+    noted on its registered model after it was told: a stop between the two tells it twice, never not at all. Raises
+    OstinatoError if the registry can't be used.
+    """
+    spec = model_spec(here.root, notice.model)
+    if notice.kind not in here.settings.notify.on:
+        return None
+    if notice.kind == "released":
+        made = [one for one in registry(here.tracking_uri).versions(spec.registered_name) if _made_by(one, notice.run)]
+        if not made:
+            return None
+        notice = replace(notice, version=made[-1].version)
+    told = _told(here.tracking_uri, spec.registered_name)
+    if notice.run in told:
+        return None
+    problems = tell(here.settings.notify, notice)
+    if not problems:
+        _note(here.tracking_uri, spec.registered_name, spec.description, [*told, notice.run][-KEPT:])
+    return problems
+
+
+def tell_and_warn(here: Places, notice: Notice | None) -> None:
+    """As :func:`tell_once`; a problem is a line on stderr, so that the run ends as it ended."""
+    try:
+        if notice is None or not configured(here.settings.notify):
+            return
+        problems = tell_once(here, notice) or []
+    except OstinatoError as error:
+        problems = [str(error)]
+    for problem in problems:
+        print(f"somebody was not notified: {problem}", file=sys.stderr)
+
+
+def tell_of_runs(here: Places, engine: Engine, since: datetime) -> list[tuple[Notice, list[str]]]:
+    """Tell of an engine's runs that ended since then and that nobody was told of, oldest first.
+
+    Raises OstinatoError if the engine or the registry can't be used.
+    """
+    check_configured(here.settings.notify)
+    done = []
+    known = set(model_names(here.root))
+    for run in reversed(engine.runs(since)):
+        if run.model not in known or run.state not in ENDED:
+            continue
+        notice = notice_of_remote(engine.get(run.run))
+        problems = tell_once(here, notice) if notice else None
+        if notice and problems is not None:
+            done.append((notice, problems))
+    return done
+
+
+def _made_by(version: ModelVersion, run: str) -> bool:
+    return version.tags.get(RUN_TAG) == run
+
+
+def _told(tracking_uri: str, name: str) -> list[str]:
+    client = mlflow_client(tracking_uri)
+    with registry_errors(tracking_uri, fine=MISSING):
+        return json.loads(client.get_registered_model(name).tags.get(TOLD_TAG, "[]"))
+    return []
+
+
+def _note(tracking_uri: str, name: str, description: str, runs: list[str]) -> None:
+    client = mlflow_client(tracking_uri)
+    ensure_registered_model(client, tracking_uri, name, description)
+    with registry_errors(tracking_uri):
+        client.set_registered_model_tag(name, TOLD_TAG, json.dumps(runs))
