@@ -69,7 +69,7 @@ def test_a_question_is_asked_again_a_few_times(
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for_without_end(kfp: KfpServer) -> None:
-    engine = connect(kfp, Patience(connect_s=1, read_s=0.2, tries=2, pause_s=0.01))
+    engine = connect(kfp, Patience(connect_s=10, read_s=0.2, tries=2, pause_s=0.01))
     kfp.faults.append(Fault("GET", "/healthz", late=True, times=2))
     with pytest.raises(OstinatoError, match=r"gave no whole answer while asking for its health: .*timed out"):
         engine.schedules()
@@ -77,7 +77,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for_without_end(kfp: KfpServ
 
 
 def test_a_run_whose_start_was_not_answered_in_time_is_found(kfp: KfpServer, submission: Make) -> None:
-    engine = connect(kfp, Patience(connect_s=1, read_s=0.3, tries=3, pause_s=0.01))
+    engine = connect(kfp, Patience(connect_s=10, read_s=1, tries=3, pause_s=0.01))
     kfp.faults.append(Fault("POST", "/runs", late=True, done=True))
     assert engine.submit(submission()).state == "pending"
     assert len(kfp.state.runs) == 1
