@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Public key (PEM) that signatures must be of, from the workspace's root. Default: none, nothing need be signed."""
     image: str = DEFAULT_IMAGE
     """Container image of the steps in a compiled package; pin it by digest for a cluster."""
+    prices: str = ""
+    """File of prices for `ostinato estimate`, from the workspace's root, besides those that Google publishes."""
     events_url: str = ""
     """Where `ostinato events serve` is, for a drift watch on an engine to ask for a training."""
     vertex: VertexSettings = VertexSettings()

@@ -34,6 +34,12 @@ def engine_of(here: Places, backend: str) -> Engine:
     raise InputError(f"--backend {backend!r} is no engine. {did_you_mean(backend, BACKENDS)}")
 
 
+def engine_if_set_up(here: Places, backend: str) -> Engine | None:
+    """The engine, or None where the settings do not say where it is. Raises InputError for an unknown one."""
+    where = {"vertex": here.settings.vertex.project, "kubeflow": here.settings.kubeflow.endpoint}
+    return engine_of(here, backend) if where.get(backend, "unknown") else None
+
+
 def submit_model(
     here: Places,
     name: str,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from components.serving.compare import ClassComparison, NumberComparison
     from components.trust.audit import Audit
     from components.trust.change import Looked
+    from pipelines.estimate import Estimate
     from pipelines.run import Finished
     from pipelines.status import ModelStatus
     from pipelines.verify import Verified
@@ -205,6 +206,35 @@ def change_table(files: "Sequence[Looked]") -> str:
         said = "[bold red]refused[/]" if one.problems else "[green]fine[/]"
         table.add_row(escape(one.path), said, escape(one.detail or one.problems[0]))
     return rendered(table).rstrip("\n") if files else "nothing changed"
+
+
+def estimate_table(found: "Estimate") -> str:
+    """One line a step, the sum, and what is not known."""
+    priced = found.backend == "vertex"
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    for name in ("step", "median", "range", "runs", *(("machine", "an hour", "cost") if priced else ())):
+        table.add_column(name, justify="left" if name in ("step", "machine") else "right")
+    for step in found.steps:
+        spread = "–" if step.low is None or step.high is None else f"{step.low:.1f} to {step.high:.1f} s"
+        row = [step.step, _seconds(step.seconds), spread, str(step.runs)]
+        table.add_row(*row, *((step.machine, _price(step.hour), _price(step.cost)) if priced else ()))
+    lines = [f"{found.model} on {found.backend}: {_seconds(found.seconds)} in all" if found.seconds else ""]
+    if found.cost is not None:
+        lines.append(f"{found.cost:.2f} {found.currency} in all, by prices of {found.prices_read}")
+    elif found.known_cost is not None:
+        lines.append(f"at least {found.known_cost:.2f} {found.currency}, by prices of {found.prices_read}")
+    told = [line for line in lines if line] + [f"- {note}" for note in found.notes]
+    return rendered(table) + "\n" + "\n".join(told)
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "not known"
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _price(price: float | None) -> str:
+    return "not known" if price is None else f"{price:.4f}"
 
 
 def rendered(what: Table | str) -> str:

@@ -11,6 +11,7 @@ import typer
 from pipelines.commands.base import AsJson, Model, Set, app, places
 from pipelines.commands.building import parse_parameters
 from training.errors import InputError, OstinatoError
+from training.folder import model_spec
 
 schedule = typer.Typer(help="When an engine runs a model's pipeline by itself.", no_args_is_help=True)
 app.add_typer(schedule, name="schedule")
@@ -150,6 +151,27 @@ def list_(backend: Backend, set_: Set = None, as_json: AsJson = False) -> None:
         print(f"{entry.model}: {entry.cron} {entry.time_zone}{'' if entry.active else ' (paused)'}  {entry.id}")
     if not found:
         print("no schedules there")
+
+
+@app.command(epilog="Examples: ostinato estimate demand-forecaster; ostinato estimate churn --backend vertex --json")
+def estimate(
+    model: Model,
+    backend: Annotated[str, typer.Option(help="local, vertex or kubeflow.")] = "local",
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a run will take and cost, step by step, and what of that is not known."""
+    from pipelines.estimate import estimate
+    from pipelines.prices import load_prices
+    from pipelines.submit import engine_if_set_up
+    from pipelines.wording import estimate_table
+
+    here = places(set_)
+    spec = model_spec(here.root, model)
+    own = here.root / here.settings.prices if here.settings.prices else None
+    engine = None if backend == "local" else engine_if_set_up(here, backend)
+    found = estimate(here, spec, backend, engine, load_prices(own))
+    print(json.dumps(asdict(found), indent=2) if as_json else estimate_table(found))
 
 
 @app.command(epilog="Example: ostinato notify --backend vertex --since 2h")
