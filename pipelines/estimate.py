@@ -8,10 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from pipelines.backends.local.engine import MANIFEST
 from pipelines.backends.local.record import read_json
 from pipelines.backends.remote import Engine
+from pipelines.backends.vertex.target import asked
 from pipelines.backends.vertex_machines import machine_for
 from pipelines.prices import OLD_DAYS, Prices
 from pipelines.settings import Places
-from training.spec import ModelSpec, Resources
+from training.spec import ModelSpec
 
 ALL_STEPS = ("preprocess", "train", "champion", "evaluate", "register", "deploy")
 MOST_RUNS = 10
@@ -101,28 +102,13 @@ def _step(
     found = StepEstimate(step, len(seconds), median, *ends)
     if backend != "vertex":
         return found
-    resources, wanted = vertex_named(resources_of(spec, step)), spec.steps.of(step)
+    (field, resources), wanted = asked(spec, step), spec.steps.of(step)
     accelerator = resources.accelerator
-    machine = wanted.machine_type or machine_for(resources)
+    machine = wanted.machine_type or machine_for(resources, field, f"steps.{step}.machine_type")
     kind, count = (accelerator.type, accelerator.count) if accelerator else ("", 0)
     hour = prices.hour(region, machine, kind, count, wanted.spot)
     cost = median / 3600 * hour if median is not None and hour is not None else None
     return StepEstimate(step, len(seconds), median, *ends, machine, hour, cost)
-
-
-def resources_of(spec: ModelSpec, step: str) -> Resources:
-    """What the step's container asks for; the smallest container where the spec says nothing."""
-    own = spec.training.resources if step == "train" else getattr(spec.steps.of(step), "resources", None)
-    return own or Resources()
-
-
-def vertex_named(resources: Resources) -> Resources:
-    """The same with Vertex AI's name of the accelerator."""
-    accelerator = resources.accelerator
-    name = getattr(accelerator, "vertex_type", "")
-    if accelerator is None or not name:
-        return resources
-    return resources.model_copy(update={"accelerator": accelerator.model_copy(update={"type": name})})
 
 
 def laptop_times(here: Places, model: str) -> dict[str, list[float]]:

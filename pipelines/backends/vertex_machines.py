@@ -42,25 +42,37 @@ MACHINES: dict[str, dict[int, list[Machine]]] = {
 """By accelerator as Vertex AI names it, "" for none, and how many of them; smallest machine first."""
 
 
-def machine_for(resources: Resources) -> str:
-    """The machine type. Raises InputError that names the field where there is none."""
-    accelerator = resources.accelerator
-    kind, count = (accelerator.type, accelerator.count) if accelerator else ("", 0)
-    field = "training.resources.accelerator"
-    by_count = MACHINES.get(kind)
-    if by_count is None:
-        known = [one for one in MACHINES if one]
-        raise InputError(
-            f"{field}.type: no machine type is known for {kind!r}. {did_you_mean(kind, known)} Or give --machine-type"
-        )
-    if count not in by_count:
-        raise InputError(f"{field}.count: {kind} comes as {', '.join(map(str, by_count))} on a machine, not as {count}")
+def machine_for(resources: Resources, field: str = "training.resources", otherwise: str = "--machine-type") -> str:
+    """The machine type.
+
+    field: where the resources are asked for. otherwise: what else says the type. Raises InputError that names the field
+    where there is none.
+    """
     cores, gibibytes = amount(resources.cpu), amount(resources.memory) / 1024**3
-    for name, has_cores, has_gibibytes in by_count[count]:
+    machines = machines_with(resources, field, otherwise)
+    for name, has_cores, has_gibibytes in machines:
         if has_cores >= cores and has_gibibytes >= gibibytes:
             return name
-    largest = by_count[count][-1]
+    largest = machines[-1]
     raise InputError(
-        f"training.resources: cpu {resources.cpu} and memory {resources.memory} are more than the largest machine has "
-        f"({largest[0]}: {largest[1]} vCPUs, {largest[2]} GiB); ask for less, or give --machine-type"
+        f"{field}: cpu {resources.cpu} and memory {resources.memory} are more than the largest machine has "
+        f"({largest[0]}: {largest[1]} vCPUs, {largest[2]} GiB); ask for less, or give {otherwise}"
     )
+
+
+def machines_with(
+    resources: Resources, field: str = "training.resources", otherwise: str = "--machine-type"
+) -> list[Machine]:
+    """Those with the accelerators, smallest first; arguments and errors as of :func:`machine_for`."""
+    accelerator = resources.accelerator
+    kind, count = (accelerator.type, accelerator.count) if accelerator else ("", 0)
+    by_count = MACHINES.get(kind)
+    if by_count is None:
+        known = did_you_mean(kind, [one for one in MACHINES if one])
+        raise InputError(
+            f"{field}.accelerator.type: no machine type is known for {kind!r}. {known} Or give {otherwise}"
+        )
+    if count not in by_count:
+        counts = ", ".join(map(str, by_count))
+        raise InputError(f"{field}.accelerator.count: {kind} comes as {counts} on a machine, not as {count}")
+    return by_count[count]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def test_times_are_those_of_past_runs_that_no_cache_answered(workspace: Path, os
 def test_times_of_an_engine_are_its_own(kfp: KfpServer, on_kubeflow: Run) -> None:
     on_kubeflow("submit", MODEL, "--backend", "kubeflow", expect=0)
     with kfp.lock:
+        kfp.state.only_run()["created_at"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         walk(kfp.state.only_run(), {**dict.fromkeys(STEPS, "SUCCEEDED"), "train": "CACHED"}, "SUCCEEDED")
     found = estimate(on_kubeflow, "--backend", "kubeflow")
     assert found["measured"] == "kubeflow"
@@ -95,7 +96,9 @@ def test_a_cost_is_time_by_price_and_what_has_no_price_is_named(workspace: Path,
 def test_the_table_gives_the_price_that_google_lists_to_the_last_digit() -> None:
     prices = load_prices(None)
     assert prices.hour("us-central1", "n1-standard-4", "", 0, False) == pytest.approx(0.21849885, abs=1e-9)
-    assert prices.hour("us-central1", "n1-standard-4", "", 0, True) is None, "of spot machines nothing is published here"
+    assert prices.hour("us-central1", "n1-standard-4", "", 0, True) is None, (
+        "of spot machines nothing is published here"
+    )
     assert prices.hour("us-central1", "n1-standard-4", "NVIDIA_TESLA_T4", 1, False) is None
 
 

@@ -1,0 +1,131 @@
+"""A submission as Vertex AI's PipelineJob, and a PipelineJob as a run."""
+
+from collections.abc import Mapping
+from graphlib import TopologicalSorter
+from typing import Any
+
+import yaml
+
+from pipelines.backends.remote import RemoteRun, State, StepState, Submission
+from pipelines.engine_settings import VertexSettings
+
+CONSOLE = "https://console.cloud.google.com"
+POLICIES = {"slow": "PIPELINE_FAILURE_POLICY_FAIL_SLOW", "fast": "PIPELINE_FAILURE_POLICY_FAIL_FAST"}
+RUN_STATES: dict[str, State] = {
+    "RUNNING": "running",
+    "PAUSED": "running",
+    "CANCELLING": "running",
+    "SUCCEEDED": "succeeded",
+    "FAILED": "failed",
+    "CANCELLED": "cancelled",
+}
+STEP_STATES: dict[str, State] = {
+    "RUNNING": "running",
+    "CANCEL_PENDING": "running",
+    "CANCELLING": "running",
+    "SUCCEEDED": "succeeded",
+    "SKIPPED": "cached",
+    "NOT_TRIGGERED": "skipped",
+    "FAILED": "failed",
+    "CANCELLED": "cancelled",
+}
+
+
+def job_of(submission: Submission, settings: VertexSettings) -> dict[str, Any]:
+    """The PipelineJob, by the names of its fields."""
+    job: dict[str, Any] = {
+        "display_name": submission.run,
+        "pipeline_spec": pipeline_spec(submission),
+        "labels": dict(submission.labels),
+        "runtime_config": {
+            "gcs_output_directory": settings.pipeline_root,
+            "parameter_values": dict(submission.arguments),
+            "failure_policy": POLICIES[settings.failure_policy],
+        },
+    }
+    if settings.service_account:
+        job["service_account"] = settings.service_account
+    if settings.network:
+        job["network"] = settings.network
+    if settings.encryption_key:
+        job["encryption_spec"] = {"kms_key_name": settings.encryption_key}
+    return job
+
+
+def pipeline_spec(submission: Submission) -> dict[str, Any]:
+    """The compiled package, asking for no answers of earlier runs where the submission wants none."""
+    spec = yaml.safe_load(submission.package.read_text(encoding="utf-8"))
+    if not submission.cache:
+        for task in spec["root"]["dag"]["tasks"].values():
+            task["cachingOptions"] = {}
+    return spec
+
+
+def run_of(job: Any, *, new: bool = False) -> RemoteRun:
+    """A PipelineJob of either version of the interface."""
+    _, project, _, region, _, run = job.name.split("/")
+    state = RUN_STATES.get(_name(job.state, "PIPELINE_STATE_"), "pending")
+    return RemoteRun(
+        run=run,
+        id=job.name,
+        model=job.labels.get("model", ""),
+        state=state,
+        link=f"{CONSOLE}/vertex-ai/locations/{region}/pipelines/runs/{run}?project={project}",
+        steps=steps_of(job, state, project),
+        decision=_decision(job),
+        message=job.error.message,
+        created=job.create_time.isoformat() if job.create_time else "",
+        new=new,
+    )
+
+
+def steps_of(job: Any, state: State, project: str) -> tuple[StepState, ...]:
+    """Every step of the package, in an order that they can run in; a list's jobs say nothing of theirs."""
+    tasks = job.pipeline_spec["root"]["dag"]["tasks"] if job.pipeline_spec else {}
+    # Vertex AI keeps the details of a run as a whole beside those of its steps.
+    details = {one.task_name: one for one in job.job_detail.task_details if one.task_name in tasks}
+    after = {name: sorted(tasks[name].get("dependentTasks", [])) for name in sorted(tasks)}
+    unheard: State = "skipped" if state in ("succeeded", "failed", "cancelled") else "pending"
+    return tuple(
+        _step(details[name], project) if name in details else StepState(name, unheard)
+        for name in TopologicalSorter(after).static_order()
+    )
+
+
+def _step(detail: Any, project: str) -> StepState:
+    seconds = (detail.end_time - detail.start_time).total_seconds() if detail.end_time and detail.start_time else None
+    return StepState(
+        name=detail.task_name,
+        state=STEP_STATES.get(_name(detail.state), "pending"),
+        link=_link(detail.executor_detail, project),
+        message=detail.error.message,
+        seconds=seconds,
+    )
+
+
+def _link(executor: Any, project: str) -> str:
+    """The page of the step's job, as google-cloud-aiplatform's utils/console_utils.py has it."""
+    job = executor.container_detail.main_job or executor.custom_job_detail.job
+    if not job:
+        return ""
+    _, _, _, region, _, number = job.split("/")
+    return f"{CONSOLE}/agent-platform/locations/{region}/training/{number}?project={project}"
+
+
+def _decision(job: Any) -> str:
+    """What evaluate put out; a parameter of a step is kept as metadata of its execution."""
+    for detail in job.job_detail.task_details:
+        if detail.task_name == "evaluate":
+            metadata: Mapping[str, Any] = detail.execution.metadata or {}
+            found = metadata.get("output:decision", "")
+            if found in ("pass", "reject"):
+                return found
+            for verdict in getattr(detail.outputs.get("verdict"), "artifacts", ()):
+                if (verdict.metadata or {}).get("decision") in ("pass", "reject"):
+                    return verdict.metadata["decision"]
+    return ""
+
+
+def _name(state: Any, prefix: str = "") -> str:
+    """Of a state; "" for one that is newer than the client."""
+    return getattr(state, "name", "").removeprefix(prefix)

@@ -1,0 +1,107 @@
+"""Schedules of Vertex AI's own schedule service: each asks it for a PipelineJob, whose labels say that it is ours."""
+
+import re
+import time
+from typing import Any
+
+from pipelines.backends.remote import PART_OF, ScheduleEntry, Submission
+from pipelines.backends.vertex.connection import Connection
+from pipelines.backends.vertex.failures import NotThere
+from pipelines.backends.vertex.jobs import job_of
+
+DIGEST = "schedule-digest"
+"""Label of the jobs, and so of the schedule: what is in force."""
+CHANGED = ["cron", "create_pipeline_job_request"]
+_CRON = re.compile(r"(?:(?:CRON_)?TZ=(\S+) )?(.+)")
+
+
+class Schedules:
+    """Of one project in one region. Methods raise as :class:`VertexEngine`'s."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def all(self) -> list[ScheduleEntry]:
+        """Ours, oldest first, so that of two equal ones the same is always taken."""
+        request = {
+            "parent": self._connection.parent,
+            "filter": "create_pipeline_job_request:*",
+            "order_by": "create_time",
+        }
+        pages = self._connection.pages("listing schedules", self._connection.schedules.list_schedules, request)
+        found = (_entry(one) for page in pages for one in page.schedules)
+        return [entry for entry in found if entry is not None]
+
+    def put(self, entry: ScheduleEntry, submission: Submission) -> ScheduleEntry:
+        """Create it, or change the one of ``entry.id`` and start it again if it was paused."""
+        wanted = self._schedule(entry, submission)
+        if entry.id:
+            request = {"schedule": {**wanted, "name": entry.id}, "update_mask": {"paths": CHANGED}}
+            what = f"changing the schedule of {entry.model}"
+            try:
+                changed = self._connection.call(what, self._connection.schedules.update_schedule, request)
+            except NotThere:
+                return self._create(entry, wanted)  # somebody deleted it
+            if changed.state.name == "PAUSED":
+                self._connection.call(
+                    f"starting the schedule of {entry.model}",
+                    self._connection.schedules.resume_schedule,
+                    {"name": entry.id},
+                )
+            return _kept(entry, entry.id)
+        return self._create(entry, wanted)
+
+    def _create(self, entry: ScheduleEntry, wanted: dict[str, Any]) -> ScheduleEntry:
+        """Looked up before every try: a schedule has no id of ours that would be refused the second time."""
+        patience, what = self._connection.patience, f"creating the schedule of {entry.model}"
+        request = {"parent": self._connection.parent, "schedule": wanted}
+        for number in range(patience.tries):
+            if number:
+                time.sleep(patience.pause_s * 2 ** (number - 1))
+            there = [one for one in self.all() if (one.model, one.digest) == (entry.model, entry.digest)]
+            if there:
+                return there[0]
+            made, problem, again = self._connection.once(what, self._connection.schedules.create_schedule, request)
+            if problem is None:
+                return _kept(entry, made.name)
+            if not again or number + 1 == patience.tries:
+                raise problem
+        raise AssertionError("a schedule is tried at least once")
+
+    def delete(self, entry: ScheduleEntry) -> None:
+        """Nothing happens if it is gone."""
+        what = f"deleting the schedule of {entry.model}"
+        try:
+            self._connection.call(what, self._connection.schedules.delete_schedule, {"name": entry.id})
+        except NotThere:
+            return
+
+    def _schedule(self, entry: ScheduleEntry, submission: Submission) -> dict[str, Any]:
+        job = job_of(submission, self._connection.settings)
+        job["labels"] |= {"model": entry.model, "part-of": PART_OF, DIGEST: entry.digest}
+        return {
+            "display_name": f"ostinato {entry.model}",
+            "cron": f"TZ={entry.time_zone} {entry.cron}",
+            "max_concurrent_run_count": 1,
+            "create_pipeline_job_request": {"parent": self._connection.parent, "pipeline_job": job},
+        }
+
+
+def _entry(schedule: Any) -> ScheduleEntry | None:
+    """None for a schedule that is not ours, or that has come to its end."""
+    labels = schedule.create_pipeline_job_request.pipeline_job.labels
+    if labels.get("part-of") != PART_OF or schedule.state.name == "COMPLETED":
+        return None
+    zone, cron = _CRON.fullmatch(schedule.cron).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    return ScheduleEntry(
+        model=labels.get("model", ""),
+        cron=cron,
+        time_zone=zone or "UTC",
+        digest=labels.get(DIGEST, ""),
+        id=schedule.name,
+        active=schedule.state.name == "ACTIVE",
+    )
+
+
+def _kept(entry: ScheduleEntry, name: str) -> ScheduleEntry:
+    return ScheduleEntry(entry.model, entry.cron, entry.time_zone, entry.digest, name)

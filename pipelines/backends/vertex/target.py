@@ -1,0 +1,76 @@
+"""The compiled package as Vertex AI takes it: its names of accelerators, machines of a step's own, secrets."""
+
+import copy
+from typing import Any
+
+from pipelines.backends.vertex.custom_step import as_custom_job
+from pipelines.backends.vertex_machines import machine_for, machines_with
+from pipelines.engine_settings import VertexSettings
+from training.errors import InputError
+from training.resources import Accelerator, Resources, StepResources
+from training.spec import ModelSpec
+
+WRAPPED = ["python3", "-m", "components.secret_manager"]
+"""Puts secrets into its environment, then becomes the command that follows."""
+
+
+def for_vertex(ir: dict[str, Any], spec: ModelSpec, settings: VertexSettings) -> dict[str, Any]:
+    """The package for Vertex AI; the one for the laptop is left as it is.
+
+    Raises InputError, naming the field, for an accelerator that Vertex AI does not name so, or a machine that is not
+    to be had.
+    """
+    package = copy.deepcopy(ir)
+    for step in package["root"]["dag"]["tasks"]:
+        component = package["components"][f"comp-{step}"]
+        container = package["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+        field, resources = asked(spec, step)
+        _name_accelerator(container, resources, field)
+        _hand_secrets(container, settings)
+        how = spec.steps.of(step)
+        if how.spot or how.machine_type:
+            accelerator = resources.accelerator
+            machine = {"machine_type": how.machine_type or machine_for(resources, field, f"steps.{step}.machine_type")}
+            if accelerator:
+                machine |= {"accelerator_type": accelerator.type, "accelerator_count": accelerator.count}
+            as_custom_job(package, step, machine, how.spot, settings)
+    return package
+
+
+def asked(spec: ModelSpec, step: str) -> tuple[str, Resources]:
+    """The field of the spec where a step's resources are, and these with Vertex AI's name of the accelerator.
+
+    Raises InputError for an accelerator without one.
+    """
+    field = "training.resources" if step == "train" else f"steps.{step}.resources"
+    own: StepResources = (
+        spec.training.resources if step == "train" else getattr(spec.steps.of(step), "resources", None)
+    ) or StepResources()
+    accelerator = own.accelerator
+    if accelerator is None:
+        return field, Resources(cpu=own.cpu, memory=own.memory)
+    if "/" in accelerator.type and not accelerator.vertex_type:
+        raise InputError(
+            f"{field}.accelerator.type: {accelerator.type!r} is Kubernetes' name; give Vertex AI's as well, in "
+            f"{field}.accelerator.vertex_type, such as NVIDIA_L4"
+        )
+    named = Accelerator(type=accelerator.vertex_type or accelerator.type, count=accelerator.count)
+    return field, Resources(cpu=own.cpu, memory=own.memory, accelerator=named)
+
+
+def _name_accelerator(container: dict[str, Any], asked: Resources, field: str) -> None:
+    """Raises InputError for one that Vertex AI does not have."""
+    if asked.accelerator:
+        machines_with(asked, field, "another")
+        container["resources"]["accelerator"] |= {
+            "type": asked.accelerator.type,
+            "resourceType": asked.accelerator.type,
+        }
+
+
+def _hand_secrets(container: dict[str, Any], settings: VertexSettings) -> None:
+    """A step can't mount secrets: it is told which versions to read, and reads them when it starts."""
+    if settings.secrets:
+        container["command"] = [*WRAPPED, *container["command"]]
+        named = [{"name": f"{name}_SECRET", "value": version} for name, version in sorted(settings.secrets.items())]
+        container["env"] = [*container.get("env", []), *named]

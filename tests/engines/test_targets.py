@@ -1,0 +1,118 @@
+"""One authored pipeline, a package for each place: they differ where docs/engines.md says, and nowhere else."""
+
+from typing import Any
+
+import pytest
+import yaml
+from engines.test_engine_spec import CODE, spec_with
+
+from pipelines.settings import Settings
+from pipelines.targets import TARGETS, check_target, compile_for
+from training.errors import InputError
+from training.spec import ModelSpec
+
+IMAGE = "registry.example.org/ostinato@sha256:" + "1" * 64
+GPU = {"cpu": "8", "memory": "16Gi", "accelerator": {"type": "nvidia.com/gpu", "vertex_type": "NVIDIA_L4"}}
+SETTINGS = Settings.model_validate(
+    {
+        "vertex": {"secrets": {"OSTINATO_FORGE_TOKEN": "projects/p/secrets/forge/versions/3"}},
+        "kubeflow": {
+            "node_selector": {"pool": "training"},
+            "secrets": {"OSTINATO_FORGE_TOKEN": "forge/token"},
+            "spot_node_selector": {"spot": "true"},
+        },
+    }
+)
+Package = list[dict[str, Any]]
+
+
+def spec(**more: Any) -> ModelSpec:
+    given = {"resources": GPU, **more.pop("training", {})}
+    base = spec_with().model_dump(mode="json")["training"]
+    return spec_with(training={**base, **given}, **more)
+
+
+def package(target: str, of: ModelSpec, settings: Settings = SETTINGS) -> Package:
+    return list(yaml.safe_load_all(compile_for(target, of, CODE, IMAGE, "deploy", "", settings)))
+
+
+def difference(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """Every leaf that differs, by its path; a missing one is None."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        found = {}
+        for key in sorted(set(one) | set(other)):
+            found |= difference(one.get(key), other.get(key), f"{path}.{key}".lstrip("."))
+        return found
+    return {} if one == other else {path: (one, other)}
+
+
+def test_kubeflow_gets_a_second_document_and_the_same_pipeline() -> None:
+    (local,), (kubeflow, platform) = package("local", spec()), package("kubeflow", spec())
+    assert difference(local, kubeflow) == {}
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(executors) == set(local["deploymentSpec"]["executors"])
+    assert all(one["nodeSelector"] == {"labels": {"pool": "training"}} for one in executors.values())
+
+
+def test_vertex_gets_one_document_that_differs_in_the_accelerators_name_and_in_where_secrets_are() -> None:
+    (local,), (vertex,) = package("local", spec()), package("vertex", spec())
+    found = difference(local, vertex)
+    gpu = "deploymentSpec.executors.exec-train.container.resources.accelerator"
+    names = {path: pair for path, pair in found.items() if path.startswith(gpu)}
+    assert set(names.values()) == {("nvidia.com/gpu", "NVIDIA_L4")}
+    rest = {path.rsplit(".", 1)[1] for path in set(found) - set(names)}
+    assert rest == {"command", "env"}, found
+    executors = vertex["deploymentSpec"]["executors"]
+    for name, executor in local["deploymentSpec"]["executors"].items():
+        there = executors[name]["container"]
+        assert there["command"][-len(executor["container"]["command"]) :] == executor["container"]["command"]
+        assert there["env"] == [{"name": "OSTINATO_FORGE_TOKEN_SECRET", "value": "projects/p/secrets/forge/versions/3"}]
+
+
+def test_without_secrets_and_accelerators_vertex_gets_the_laptops_package() -> None:
+    plain = Settings.model_validate({})
+    assert package("vertex", spec_with(), plain) == package("local", spec_with(), plain)
+
+
+def test_equal_input_gives_equal_bytes_for_every_target() -> None:
+    for target in TARGETS:
+        texts = {compile_for(target, spec(), CODE, IMAGE, "deploy", "", SETTINGS) for _ in range(2)}
+        assert len(texts) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "accelerator", "what"),
+    [
+        ("kubeflow", {"type": "NVIDIA_L4"}, "training.resources.accelerator.type is 'NVIDIA_L4'"),
+        ("vertex", {"type": "nvidia.com/gpu"}, "training.resources.accelerator.vertex_type"),
+        ("vertex", {"type": "NVIDIA_L5"}, "Did you mean 'NVIDIA_L4'?"),
+        ("vertex", {"type": "NVIDIA_L4", "count": 3}, "NVIDIA_L4 comes as 1, 2, 4, 8"),
+    ],
+)
+def test_a_wrong_pair_is_refused_when_it_is_compiled(target: str, accelerator: dict[str, Any], what: str) -> None:
+    wrong = spec(training={"resources": {**GPU, "accelerator": accelerator}})
+    with pytest.raises(InputError) as caught:
+        package(target, wrong)
+    assert what in str(caught.value)
+
+
+def test_spot_is_refused_where_the_settings_do_not_say_which_nodes_those_are() -> None:
+    with pytest.raises(InputError, match=r"kubeflow\.spot_node_selector"):
+        package("kubeflow", spec(steps={"train": {"spot": True}}), Settings.model_validate({}))
+
+
+def test_a_spot_step_differs_in_its_own_executor_only() -> None:
+    on_spot = spec(steps={"train": {"spot": True, "retries": 2}})
+    plain = spec(steps={"train": {"retries": 2}})
+    told = {"spec", "spec_digest"}  # parameters that tell a step the whole spec
+    for target in TARGETS:
+        places = set()
+        for before, after in zip(package(target, plain), package(target, on_spot), strict=True):
+            places |= {path for path in difference(before, after) if not told & set(path.split("."))}
+        assert all("train" in path for path in places), places
+        assert bool(places) == (target != "local")
+
+
+def test_an_unknown_target_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match="Did you mean 'vertex'"):
+        check_target("vertx")

@@ -1,0 +1,58 @@
+"""Vertex AI on loopback, a compiled package, and an engine that does not wait long."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from vertex.vertex_server import VertexServer, running_vertex
+
+from pipelines.backends.remote import Submission
+from pipelines.backends.vertex import VertexEngine
+from pipelines.backends.vertex.connection import Patience
+from pipelines.engine_settings import VertexSettings
+
+ROOT = Path(__file__).parents[2]
+QUICK = Patience(request_s=2, tries=3, pause_s=0.01)
+MODEL = "demand-forecaster"
+SETTINGS = {
+    "project": "acme-ml",
+    "region": "europe-west4",
+    "pipeline_root": "gs://acme-pipelines/runs",
+    "service_account": "ostinato@acme-ml.iam.gserviceaccount.com",
+    "network": "projects/12345/global/networks/ml",
+    "encryption_key": "projects/acme-ml/locations/europe-west4/keyRings/ml/cryptoKeys/runs",
+}
+
+
+@pytest.fixture
+def vertex() -> Iterator[VertexServer]:
+    with running_vertex() as server:
+        yield server
+
+
+@pytest.fixture
+def engine(vertex: VertexServer) -> VertexEngine:
+    return connect(vertex)
+
+
+def connect(server: VertexServer, patience: Patience = QUICK, **settings: object) -> VertexEngine:
+    return VertexEngine(VertexSettings.model_validate({**SETTINGS, "endpoint": server.url, **settings}), patience)
+
+
+@pytest.fixture
+def submission() -> Callable[..., Submission]:
+    """Something to run: the golden package, with the arguments that a submission gives it."""
+
+    def make(run: str = "demand-forecaster-4f2a", **other: object) -> Submission:
+        arguments = {
+            "data_uri": "gs://acme-lake/bikes.parquet",
+            "tracking_uri": "https://mlflow.example.org",
+            "manifests_remote": "https://git.example.org/fleet/manifests.git",
+            "code_version": "0123456789abcdef0123456789abcdef01234567",
+        }
+        labels = {"model": MODEL, "commit": "0123456", "trigger": "merge", "part-of": "ostinato"}
+        package = ROOT / "tests" / "golden" / f"{MODEL}.yaml"
+        given = {"run": run, "model": MODEL, "package": package, "arguments": arguments, "labels": labels}
+        return Submission(**{**given, **other})
+
+    return make
