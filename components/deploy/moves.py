@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from components.deploy.environments import PRODUCTION, Promotion, production_path
 from components.deploy.forges.forge import Forge, ForgeError, PullRequest, Wanted
 from components.deploy.manifest import manifest_path
-from components.deploy.markdown import code
 from components.deploy.proposal import Change, ensure_open, pushed, read_change, settle, supersede
 from components.deploy.propose import how_to_merge
 from components.deploy.pull_request import change_lines
 from components.deploy.release import Release
 from components.deploy.repository import LIVE_BRANCH
+from components.markdown import code
 from training.spec import ModelSpec
 
 
