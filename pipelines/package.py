@@ -38,13 +38,13 @@ def step_code(root: Path, spec: ModelSpec) -> dict[str, str]:
     The runtime that evaluate proves the model on is started as its entry of the table says, so that counts as code.
     """
     ours, contract = Path(components.__file__).parent, Path(training.__file__).parent
-    shared = [ours / "evidence.py", *sorted(contract.glob("*.py"))]
+    shared = [ours / "evidence.py", ours / "lineage.py", *sorted(contract.glob("*.py"))]
     own = model_folder(root, spec.name)
     talks = spec.task == "generation"
     stores = sorted((ours / "stores").glob("*.py")) if talks else []
     fine_tuning = [contract / "finetuning", *stores] if talks else []
     loading = [ours / "train", *stores] if talks else [ours / "train" / "model_folder.py"]
-    judging = code_digest(ours / "evaluate", ours / "serving", *loading, *shared)
+    judging = code_digest(ours / "evaluate", ours / "serving", ours / "markdown.py", *loading, *shared)
     started = runtime_of(spec, root).model_dump_json()
     given = _given_files(spec, own)
     return {

@@ -15,15 +15,18 @@ def deploy(
     code_version: str,
     run: str,
     verdict: dsl.Input[dsl.Artifact],
+    released: dsl.Output[dsl.Artifact],
     artifacts_destination: str = "",
     forge: str = "",
 ) -> NamedTuple("Outputs", [("commit", str), ("canary_percent", int), ("pull_request", str), ("note", str)]):  # pyright: ignore[reportInvalidTypeForm]
     """Commit the version's manifest, or propose it, and let the registry's aliases follow git."""
     from pathlib import Path
 
-    from components.deploy.steps import deploy
+    from components.deploy.steps import deploy, released_facts
+    from components.lineage import leave
 
     where = (tracking_uri, manifests_remote)
     judged = Path(verdict.path)
     done = deploy(spec, *where, version, release, code_version, run, judged, artifacts_destination, forge)
+    leave(released, released_facts(done, manifests_remote, code_version))
     return done.commit, done.canary_percent, done.pull_request, done.note

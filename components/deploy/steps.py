@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from components.deploy.forges.choose import forge_of
+from components.deploy.manifest import manifest_path
 from components.deploy.proposal import pushed
 from components.deploy.propose import check_proposable, propose
 from components.deploy.reconcile import reconcile
@@ -68,6 +69,20 @@ def deploy(
     if at and not trouble:
         follow_rejections(at, tracking_uri, manifests_remote, {model.name: model.registered_name})
     return released
+
+
+def released_facts(done: Release, manifests_remote: str, code_version: str) -> dict[str, str | int]:
+    """What leads from the engine's UI to what is live, or proposed."""
+    return {
+        "version": done.version,
+        "manifests": manifests_remote,
+        "manifest": manifest_path(done.model),
+        "commit": done.commit,
+        "branch": done.branch,
+        "pull_request": done.pull_request,
+        "canary_percent": done.canary_percent,
+        "code_commit": code_version,
+    }
 
 
 def check_mode(text: str) -> ReleaseMode:

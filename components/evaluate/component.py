@@ -25,6 +25,7 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics],
     curves: dsl.Output[dsl.ClassificationMetrics],
     sample: dsl.Output[dsl.Artifact],
+    summary: dsl.Output[dsl.Markdown],
 ) -> NamedTuple("Outputs", [("decision", str)]):  # pyright: ignore[reportInvalidTypeForm]
     """Judge candidate, champion and baseline on identical rows, and prove that the candidate can be served; the
     output is "pass" or "reject"."""
@@ -51,4 +52,4 @@ def evaluate(
         evidently_file=Path(evidently.path),
         sample_file=Path(sample.path),
     )
-    return (publish(found, answers, verdict, metrics, curves),)
+    return (publish(found, answers, verdict, metrics, curves, summary),)

@@ -1,34 +1,42 @@
-"""The verdict as KFP shows it: metrics, ROC curve and confusion matrix."""
+"""The verdict as KFP shows it: Markdown, metrics, ROC curve and confusion matrix.
+
+What the UI reads: kubeflow/pipelines, frontend/src/components/viewers/MetricsVisualizations.tsx.
+"""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.evaluate.curves import confusion
 from components.evaluate.roc import roc_points
+from components.evaluate.verdict_markdown import verdict_text
 from components.evidence import Verdict
 
 if TYPE_CHECKING:
     from components.evaluate.steps import Answers
 
 
-def publish(found: Verdict, answers: "Answers | None", verdict: Any, metrics: Any, curves: Any) -> str:
+def publish(found: Verdict, answers: "Answers | None", verdict: Any, metrics: Any, curves: Any, summary: Any) -> str:
     """Fill KFP's artifacts and return the decision.
 
     answers: what ROC and confusion are drawn from; None for a language model. verdict: `dsl.Artifact`, gets decision
     and digest as metadata. metrics: `dsl.Metrics`, gets ``candidate_<metric>``, ``champion_<metric>``,
     ``baseline_<metric>``, and ``judge_<opponent>_win_rate``. curves: `dsl.ClassificationMetrics`, for classifiers
-    only. A file is written at the paths of the last two as well: an artifact without one is never cached.
+    only. summary: `dsl.Markdown`, the verdict in words. A file is written at the paths of metrics and curves as well:
+    an artifact without one is never cached. Numbers are finite, since JSON has no others.
     """
     values = {f"{one.role}_{name}": measure.value for one in found.contenders for name, measure in one.metrics.items()}
     values |= {f"judge_{one.against}_win_rate": one.win_rate for one in found.judges if one.win_rate is not None}
+    values = {name: value for name, value in values.items() if math.isfinite(value)}
     for name, value in values.items():
         metrics.log_metric(name, value)
     Path(metrics.path).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     if answers is not None and answers.actual.classes is not None:
         _draw(answers, curves)
     Path(curves.path).write_text(json.dumps(dict(curves.metadata), sort_keys=True) + "\n", encoding="utf-8")
-    verdict.metadata.update({"decision": found.decision, "digest": found.digest()})
+    Path(summary.path).write_text(verdict_text(found), encoding="utf-8")
+    verdict.metadata.update({"decision": found.decision, "digest": found.digest(), "rows": found.rows})
     return found.decision
 
 
@@ -38,5 +46,6 @@ def _draw(answers: "Answers", curves: Any) -> None:
     assert actual.classes is not None
     labels = [str(label) for label in actual.classes]
     curves.log_confusion_matrix(labels, confusion(actual, candidate).tolist())
-    if len(labels) == 2 and candidate.probabilities is not None:
+    both = len(set(actual.values.tolist())) == 2  # a curve of one class has no rates
+    if len(labels) == 2 and both and candidate.probabilities is not None:
         curves.log_roc_curve(*(points.tolist() for points in roc_points(actual, candidate)))

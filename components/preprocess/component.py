@@ -24,8 +24,8 @@ def preprocess(
     """
     from pathlib import Path
 
+    from components.lineage import data_facts, describe
     from components.preprocess.steps import preprocess
 
     card = preprocess(model, data_spec, data_uri, data_snapshot, as_of, Path(data.path))
-    data.metadata["fingerprint"] = card.fingerprint
-    data.metadata["rows"] = card.train.rows + card.test.rows
+    describe(data, data_facts(card))

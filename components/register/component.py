@@ -17,11 +17,13 @@ def register(
     report: dsl.Input[dsl.HTML],
     evidently: dsl.Input[dsl.HTML],
     sample: dsl.Input[dsl.Artifact],
+    registered: dsl.Output[dsl.Model],
 ) -> NamedTuple("Outputs", [("version", str)]):  # pyright: ignore[reportInvalidTypeForm]
     """Register the candidate in MLflow, once for each model digest; refuse it unless the verdict is a pass."""
     from pathlib import Path
 
-    from components.register.steps import Candidate, register
+    from components.lineage import leave
+    from components.register.steps import Candidate, register, registered_facts
 
     evidence = Candidate(
         data=Path(data.path),
@@ -31,4 +33,6 @@ def register(
         evidently=Path(evidently.path),
         sample=Path(sample.path),
     )
-    return (register(spec, tracking_uri, code_version, run, evidence),)
+    version = register(spec, tracking_uri, code_version, run, evidence)
+    leave(registered, registered_facts(spec, tracking_uri, version, code_version, run, evidence))
+    return (version,)

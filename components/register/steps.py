@@ -64,6 +64,22 @@ def check_decision(verdict: Verdict) -> None:
         )
 
 
+def registered_facts(
+    spec: str, tracking_uri: str, version: str, code_version: str, run: str, candidate: Candidate
+) -> dict[str, str]:
+    """What leads from the engine's UI to the version in the registry, and back to the commit."""
+    name = ModelSpec.model_validate_json(spec).registered_name
+    return {
+        "version": version,
+        "model_uri": f"models:/{name}/{version}",
+        "registry": tracking_uri,
+        "digest": model_digest(candidate.model),
+        "verdict_digest": Verdict.read(candidate.verdict).digest(),
+        "commit": code_version,
+        "run": run,
+    }
+
+
 def register(spec: str, tracking_uri: str, code_version: str, run: str, candidate: Candidate) -> str:
     """The version of the candidate, registered unless its model digest already is; then `candidate` points at it.
 

@@ -18,10 +18,12 @@ def train(
     import json
     from pathlib import Path
 
+    from components.lineage import describe
     from components.train.steps import train
 
     trained = train(model, task, data_spec, training_spec, Path(data.path), Path(candidate.path), export, code)
     candidate.framework = trained.framework
-    candidate.metadata.update({"digest": trained.digest, "rows": trained.rows, "code": code})
-    if trained.loss:
-        candidate.metadata["loss"] = json.dumps(trained.loss)
+    hyperparameters = json.dumps(json.loads(training_spec)["hyperparameters"], sort_keys=True)
+    loss = json.dumps(trained.loss) if trained.loss else ""
+    facts = {"digest": trained.digest, "rows": trained.rows, "code": code, "loss": loss}
+    describe(candidate, {**facts, "hyperparameters": hyperparameters})
