@@ -76,6 +76,18 @@ def test_the_gates_no_is_told_from_a_failure(vertex: VertexServer, engine: Verte
         check_ended(engine.get(RUN))
 
 
+def test_the_decision_is_read_from_the_verdict_where_the_step_does_not_tell_it(
+    vertex: VertexServer, engine: VertexEngine, submission: Make
+) -> None:
+    engine.submit(submission())
+    vertex.state.walk(RUN, "FAILED", {"evaluate": "SKIPPED", "register": "FAILED"})
+    assert engine.get(RUN).decision == ""
+    (job,) = vertex.state.jobs.values()
+    (judged,) = (task for task in job.job_detail.task_details if task.task_name == "evaluate")
+    judged.outputs["verdict"].artifacts.add().metadata["decision"] = "reject"
+    assert engine.get(RUN).decision == "reject"
+
+
 def test_without_the_cache_no_step_asks_for_an_earlier_answer(
     vertex: VertexServer, engine: VertexEngine, submission: Make
 ) -> None:
