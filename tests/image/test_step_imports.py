@@ -1,0 +1,21 @@
+"""What a step's container imports before its work: it is waited for at every step."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("evidently", "kfp.client", "kfp.compiler", "matplotlib", "mlflow", "pandas", "polars", "pyarrow", "sklearn")
+STEPS = ("champion", "deploy", "evaluate", "preprocess", "register", "train")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_reaches_its_work_without_the_libraries_that_it_may_not_need(step: str) -> None:
+    # As in a container: kfp's runtime, then the module whose function the component's body calls.
+    code = f"import sys, kfp.dsl.executor_main, components.{step}.steps\nprint(*sorted(set(sys.modules)))"
+    env = {**os.environ, "_KFP_RUNTIME": "true"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert f"components.{step}.steps" in imported
+    assert imported.isdisjoint(HEAVY)
