@@ -1,0 +1,71 @@
+"""The pipeline in containers of the image: kfp.local's DockerRunner against podman."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Finished, environment
+from servers import GitServer, git_server, mlflow_server
+
+from components.deploy.repository import ensure_local_repository
+
+__all__ = ["git_server", "mlflow_server"]
+
+MODEL = "demand-forecaster"
+# Files are left by the image's user, and deleted by the one who runs the tests.
+RUN = """
+import json, os, sys
+from kfp import components, local
+os.umask(0)
+local.init(local.DockerRunner(network_mode="host"), pipeline_root=sys.argv[2], raise_on_error=True)
+components.load_component_from_file(sys.argv[1])(**json.loads(sys.argv[3]))
+"""
+Run = Callable[..., Finished]
+
+
+@pytest.mark.slow
+def test_the_package_runs_in_containers_of_the_image_to_the_same_estimator_and_goes_live(
+    image: str,
+    docker_host: str,
+    workspace: Path,
+    ostinato: Run,
+    mlflow_server: str,
+    git_server: GitServer,
+    tmp_path: Path,
+) -> None:
+    spec = workspace / "training" / "demand_forecaster" / "spec.yaml"
+    spec.write_text(spec.read_text().replace("max_p99_ms: 1000", "max_p99_ms: 5000"))
+    ostinato("compile", MODEL, "--set", f"image={image}", "-o", "package.yaml", expect=0)
+    repository = ensure_local_repository(git_server.root / "manifests.git", workspace / "manifests")
+    remote = git_server.url(repository)
+    arguments = {"as_of": "2011-12-01", "tracking_uri": mlflow_server, "manifests_remote": remote, "run": "in-image"}
+    root = tmp_path / "kfp"
+    root.mkdir()
+    root.chmod(0o777)
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+
+    command = [sys.executable, "-c", RUN, "package.yaml", str(root), json.dumps(arguments)]
+    env = environment(workspace, DOCKER_HOST=docker_host)
+    done = subprocess.run(command, cwd=workspace, env=env, capture_output=True, text=True, timeout=600)
+    log = done.stdout[-3000:] + done.stderr[-3000:]
+
+    # The runner reports a container that failed as a success, so only what the steps left behind counts.
+    (verdict,) = root.glob("*/evaluate/verdict") or pytest.fail(log)
+    found = json.loads(verdict.read_text())
+    assert found["decision"] == "pass", log
+    (deployed,) = root.glob("*/deploy/executor_output.json") or pytest.fail(log)
+    commit = json.loads(deployed.read_text())["parameterValues"]["commit"]
+    places = {"OSTINATO_TRACKING_URI": mlflow_server, "OSTINATO_MANIFESTS_REMOTE": remote}
+    status = json.loads(ostinato("status", MODEL, "--json", expect=0, **places).out)[0]
+    assert (status["live"], status["champion"], status["commit"]) == ("1", "1", commit), log
+    assert all(path.stat().st_uid == 10001 for path in root.glob("*/train/candidate/*"))
+
+    # The laptop trains the same estimator, byte for byte.
+    ostinato("run", MODEL, "--until", "train", "--param", "as_of=2011-12-01", expect=0)
+    (theirs,) = root.glob("*/train/candidate/model.skops")
+    (ours,) = workspace.glob(".ostinato/runs/*/train/attempt-*/candidate/model.skops")
+    assert theirs.read_bytes() == ours.read_bytes()
