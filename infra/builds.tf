@@ -10,6 +10,7 @@ locals {
     _REGION           = var.region
     _TRACKING_URI     = var.tracking_uri
     _MANIFESTS_REMOTE = var.manifests_remote
+    _ENDPOINTS        = var.endpoints
   }
 }
 
@@ -33,7 +34,6 @@ resource "google_cloudbuild_trigger" "pull_request" {
   location        = var.region
   filename        = "cloudbuild-quality.yaml"
   service_account = google_service_account.quality.id
-  substitutions   = local.substitutions
 
   repository_event_config {
     repository = google_cloudbuildv2_repository.project.id

@@ -6,6 +6,7 @@ locals {
     events-secret         = ["pipeline", "events"]
     mlflow-webhook-secret = ["events"]
     slack-webhook         = ["build"]
+    comment-token         = ["quality"]
   }
   secret_grants = merge([
     for secret, readers in local.secret_readers : {

@@ -51,6 +51,12 @@ variable "image" {
   }
 }
 
+variable "endpoints" {
+  description = "Address of the live services with MODEL for the model's name, such as https://MODEL.example.org; empty to look at none after a merge."
+  type        = string
+  default     = ""
+}
+
 variable "data_bucket" {
   description = "Bucket in which new data appears; its events start runs. Empty for none."
   type        = string

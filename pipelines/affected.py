@@ -89,7 +89,8 @@ def compare(
 ) -> list[Affected]:
     """What differs, sorted by model. before: why it is not known, where it is text: then all is affected."""
     found = []
-    for model in sorted({*after, *({} if isinstance(before, str) else before)}):
+    known = set(after) if isinstance(before, str) else {*after, *before}
+    for model in sorted(known):
         paths = [path for path in changed if path.startswith(f"training/{model.replace('-', '_')}/")]
         if model not in after:
             found.append(Affected(model, REMOVED, tuple(paths)))
@@ -166,7 +167,7 @@ def _unpack(root: Path, commit: str, prefix: str, folder: Path) -> None:
     top = _git(root, "rev-parse", "--show-toplevel").strip()
     with tarfile.open(fileobj=io.BytesIO(_git_bytes(Path(top), "archive", "--format=tar", tree, *wanted))) as archive:
         archive.extractall(folder, filter="data")
-    for readme in folder.glob("training/*/README.md"):
+    for readme in folder.glob("training/*/**/README.md"):
         readme.unlink()
 
 

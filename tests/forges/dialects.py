@@ -16,6 +16,12 @@ class GitHubDialect(Dialect):
             return [self._told(one) for one in reversed(server.pulls) if self._asked(one, query)]
         if operation == "pulls/create":
             return self._told(server.open(body["head"], body["base"], body["title"], body["body"], body["draft"]))
+        if operation == "issues/update-comment":
+            who = server.edit_note(int(parts[2]), body["body"])
+            return {"id": int(parts[2]), "user": {"login": who}, "body": body["body"]}
+        if operation == "repos/create-commit-status":
+            server.statuses.setdefault(parts[2], []).append(body)
+            return {"id": 1, "state": body["state"], "context": body["context"]}
         pull = server.pulls[int(parts[2]) - 1]
         if operation == "pulls/update":
             pull.title, pull.body = body.get("title", pull.title), body.get("body", pull.body)
@@ -31,10 +37,11 @@ class GitHubDialect(Dialect):
         elif operation == "pulls/list-reviews":
             return [{"user": {"login": one}, "state": "APPROVED", "body": ""} for one in pull.reviewed]
         elif operation == "issues/list-comments":
-            return [{"user": {"login": who}, "body": text} for who, text in pull.comments]
+            notes = zip(server.note_ids(pull), pull.comments, strict=True)
+            return [{"id": note, "user": {"login": who}, "body": text} for note, (who, text) in notes]
         elif operation == "issues/create-comment":
             pull.comments.append(("ostinato-bot", body["body"]))
-            return {"user": {"login": "ostinato-bot"}, "body": body["body"]}
+            return {"id": server.note_ids(pull)[-1], "user": {"login": "ostinato-bot"}, "body": body["body"]}
         elif operation == "issues/get":
             state = "open" if pull.state == "open" else "closed"
             who = {"login": pull.closed_by} if pull.closed_by else None
@@ -96,7 +103,18 @@ class GitLabDialect(Dialect):
             pull.labels = [one for one in body.get("labels", "").split(",") if one]
             pull.reviewers = self._names(server, body.get("reviewer_ids", []))
             return self._told(server, pull)
+        if operation == "listCommitStatuses":
+            return [{"id": 1, **one} for one in server.statuses.get(parts[1], [])]
+        if operation == "setCommitStatus":
+            told = {"name": body["name"], "status": body["state"], "description": body["description"]}
+            if told in server.statuses.setdefault(parts[1], []):
+                raise Refused(400, f"Cannot transition status via :enqueue from :{body['state']}")
+            server.statuses[parts[1]].append(told)
+            return {"id": 1, **told}
         pull = server.pulls[int(parts[1]) - 1]
+        if operation == "updateNote":
+            who = server.edit_note(int(parts[2]), body["body"])
+            return {"id": int(parts[2]), "body": body["body"], "system": False, "author": self._user(server, who)}
         if operation == "updateMergeRequest":
             pull.title, pull.body = body.get("title", pull.title), body.get("description", pull.body)
             pull.draft = pull.title.startswith("Draft: ")
@@ -107,8 +125,8 @@ class GitLabDialect(Dialect):
                 pull.state, pull.closed_by = "closed", "ostinato-bot"
         elif operation == "listNotes":
             told = [{"id": 1, "body": "added 1 commit", "system": True, "author": self._user(server, "ostinato-bot")}]
-            for who, text in pull.comments:
-                told.append({"id": 2, "body": text, "system": False, "author": self._user(server, who)})
+            for note, (who, text) in zip(server.note_ids(pull), pull.comments, strict=True):
+                told.append({"id": note, "body": text, "system": False, "author": self._user(server, who)})
             return told if query.get("sort") == "asc" else told[::-1]
         elif operation == "createNote":
             pull.comments.append(("ostinato-bot", body["body"]))
@@ -172,6 +190,12 @@ class GiteaDialect(Dialect):
             pull = server.open(body["head"], body["base"], title, body["body"], title.startswith("WIP: "))
             pull.labels = names
             return self._told(server, pull)
+        if operation == "issueEditComment":
+            who = server.edit_note(int(parts[2]), body["body"])
+            return {"id": int(parts[2]), "body": body["body"], "user": {"login": who}}
+        if operation == "repoCreateStatus":
+            server.statuses.setdefault(parts[2], []).append(body)
+            return {"id": 1, "status": body["state"], "context": body["context"]}
         pull = server.pulls[int(parts[2]) - 1]
         if operation == "repoEditPullRequest":
             pull.title, pull.body = body.get("title", pull.title), body.get("body", pull.body)
@@ -189,7 +213,8 @@ class GiteaDialect(Dialect):
         elif operation == "repoListPullReviews":
             return [self._review(name, "APPROVED") for name in pull.reviewed]
         elif operation == "issueGetComments":
-            return [{"id": 1, "body": text, "user": {"login": who}} for who, text in pull.comments]
+            notes = zip(server.note_ids(pull), pull.comments, strict=True)
+            return [{"id": note, "body": text, "user": {"login": who}} for note, (who, text) in notes]
         elif operation == "issueCreateComment":
             pull.comments.append(("ostinato-bot", body["body"]))
             return {"id": 1, "body": body["body"], "user": {"login": "ostinato-bot"}}

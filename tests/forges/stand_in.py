@@ -74,6 +74,8 @@ class ForgeServer(ThreadingHTTPServer):
         self.broken: list[str] = []
         self.seen: list[str] = []
         """Method and path of every request that changes something."""
+        self.statuses: dict[str, list[dict[str, str]]] = {}
+        """Of each commit, the newest last."""
         self.lock = threading.Lock()
 
     @property
@@ -95,6 +97,16 @@ class ForgeServer(ThreadingHTTPServer):
     def only_open(self) -> Pull:
         (found,) = [one for one in self.pulls if one.state == "open"]
         return found
+
+    def note_ids(self, pull: Pull) -> list[int]:
+        """Of its comments, unlike those of every other proposal."""
+        return [1000 * pull.number + place for place in range(len(pull.comments))]
+
+    def edit_note(self, note: int, text: str) -> str:
+        """Who wrote the comment that has another text now."""
+        pull, place = self.pulls[note // 1000 - 1], note % 1000
+        pull.comments[place] = (pull.comments[place][0], text)
+        return pull.comments[place][0]
 
     def only_open_of(self, model: str) -> str:
         """Branch of the one proposal of a model that is open."""

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from training.errors import OstinatoError
 
 State = Literal["open", "merged", "closed"]
+Outcome = Literal["pending", "success", "failure"]
 OURS = ("release/", "promote/", "rollback/")
 """What the branches begin with that are proposed here; others are nobody's business."""
 
@@ -59,6 +60,26 @@ class Comment:
 
     author: str
     text: str
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a check says of a commit. A forge shows the newest of each name."""
+
+    name: str
+    outcome: Outcome
+    text: str
+    """At most 140 characters, which is GitHub's limit."""
+    url: str = ""
+    """Where the whole story is."""
+
+
+class Numbered(Protocol):
+    """A proposal, of which no more than its number is needed."""
+
+    @property
+    def number(self) -> int: ...
 
 
 class Forge(Protocol):
@@ -91,11 +112,17 @@ class Forge(Protocol):
         """Give it the wanted title, body and labels besides those it has, and ask these reviewers too."""
         ...
 
-    def comments(self, pull: PullRequest) -> list[Comment]:
+    def comments(self, pull: Numbered) -> list[Comment]:
         """Of people and programs, oldest first."""
         ...
 
-    def comment(self, pull: PullRequest, text: str) -> None: ...
+    def comment(self, pull: Numbered, text: str) -> None: ...
+
+    def edit_comment(self, pull: Numbered, comment: Comment, text: str) -> None: ...
+
+    def set_status(self, commit: str, status: Status) -> None:
+        """Say it of a commit of the repository; once more does no harm."""
+        ...
 
     def close(self, pull: PullRequest) -> None:
         """Close it without merging."""

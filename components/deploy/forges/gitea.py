@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from components.deploy.forges.forge import OURS, Comment, ForgeError, PullRequest, Wanted, same_text
+from components.deploy.forges.forge import OURS, Comment, ForgeError, Numbered, PullRequest, Status, Wanted, same_text
+from components.deploy.forges.github import told_status
 from components.deploy.forges.rest import Note, Place, Rest, Review, User
 from components.deploy.repository import LIVE_BRANCH
 
@@ -99,13 +100,19 @@ class Gitea:
         if ask:
             self._rest.send("POST", f"{self._pulls}/{pull.number}/requested_reviewers", {"reviewers": list(ask)})
 
-    def comments(self, pull: PullRequest) -> list[Comment]:
+    def comments(self, pull: Numbered) -> list[Comment]:
         """Its list of comments has no pages."""
         found = self._rest.all(Note, f"{self._repository}/issues/{pull.number}/comments", 0)
-        return [Comment(one.user.login if one.user else "", one.body or "") for one in found]
+        return [Comment(one.user.login if one.user else "", one.body or "", one.id) for one in found]
 
-    def comment(self, pull: PullRequest, text: str) -> None:
+    def comment(self, pull: Numbered, text: str) -> None:
         self._rest.send("POST", f"{self._repository}/issues/{pull.number}/comments", {"body": text}, again=False)
+
+    def edit_comment(self, pull: Numbered, comment: Comment, text: str) -> None:
+        self._rest.send("PATCH", f"{self._repository}/issues/comments/{comment.id}", {"body": text})
+
+    def set_status(self, commit: str, status: Status) -> None:
+        self._rest.send("POST", f"{self._repository}/statuses/{commit}", told_status(status))
 
     def close(self, pull: PullRequest) -> None:
         self._rest.send("PATCH", f"{self._pulls}/{pull.number}", {"state": "closed"})

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from components.deploy.forges.forge import OURS, Comment, PullRequest, Wanted, same_text
+from components.deploy.forges.forge import OURS, Comment, Numbered, PullRequest, Status, Wanted, same_text
 from components.deploy.forges.rest import Note, Place, Rest, Review, User
 from components.deploy.repository import LIVE_BRANCH
 
@@ -88,12 +88,18 @@ class GitHub:
             path = f"{self._repository}/pulls/{pull.number}/requested_reviewers"
             self._rest.send("POST", path, {"reviewers": list(ask)})
 
-    def comments(self, pull: PullRequest) -> list[Comment]:
+    def comments(self, pull: Numbered) -> list[Comment]:
         found = self._rest.all(Note, f"{self._repository}/issues/{pull.number}/comments", per_page=100)
-        return [Comment(one.user.login if one.user else "", one.body or "") for one in found]
+        return [Comment(one.user.login if one.user else "", one.body or "", one.id) for one in found]
 
-    def comment(self, pull: PullRequest, text: str) -> None:
+    def comment(self, pull: Numbered, text: str) -> None:
         self._rest.send("POST", f"{self._repository}/issues/{pull.number}/comments", {"body": text}, again=False)
+
+    def edit_comment(self, pull: Numbered, comment: Comment, text: str) -> None:
+        self._rest.send("PATCH", f"{self._repository}/issues/comments/{comment.id}", {"body": text})
+
+    def set_status(self, commit: str, status: Status) -> None:
+        self._rest.send("POST", f"{self._repository}/statuses/{commit}", told_status(status))
 
     def close(self, pull: PullRequest) -> None:
         self._edit(pull, {"state": "closed"})
@@ -104,6 +110,12 @@ class GitHub:
 
     def _edit(self, pull: PullRequest, fields: dict[str, Any]) -> None:
         self._rest.send("PATCH", f"{self._repository}/pulls/{pull.number}", fields)
+
+
+def told_status(status: Status) -> dict[str, Any]:
+    """As GitHub and Gitea, whose API follows GitHub's, take it."""
+    link = {"target_url": status.url} if status.url else {}
+    return {"state": status.outcome, "context": status.name, "description": status.text, **link}
 
 
 def _own(pulls: Iterable[_Pull]) -> list[PullRequest]:

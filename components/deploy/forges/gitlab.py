@@ -7,7 +7,17 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from components.deploy.forges.forge import OURS, Comment, ForgeError, PullRequest, State, Wanted
+from components.deploy.forges.forge import (
+    OURS,
+    Comment,
+    ForgeError,
+    Numbered,
+    Outcome,
+    PullRequest,
+    State,
+    Status,
+    Wanted,
+)
 from components.deploy.forges.rest import Place, Rest
 from components.deploy.repository import LIVE_BRANCH
 
@@ -37,9 +47,16 @@ class _Merge(BaseModel):
 
 
 class _Note(BaseModel):
+    id: int
     author: _User | None
     body: str | None = None
     system: bool = False
+
+
+class _Status(BaseModel):
+    name: str
+    status: str
+    description: str | None = None
 
 
 class GitLab:
@@ -49,7 +66,8 @@ class GitLab:
         self._rest = Rest(place, {"Accept": "application/json"})
         self.name = self._rest.name
         self.has_token = bool(place.token)
-        self._merges = f"/projects/{quote(place.repository, safe='')}/merge_requests"
+        self._project = f"/projects/{quote(place.repository, safe='')}"
+        self._merges = f"{self._project}/merge_requests"
 
     def of_branch(self, branch: str) -> list[PullRequest]:
         return self._list(CLOSED_PAGES, state="all", source_branch=branch)
@@ -96,13 +114,27 @@ class GitLab:
             fields["reviewer_ids"] = self._ids([*pull.reviewers, *ask])
         self._rest.send("PUT", f"{self._merges}/{pull.number}", fields)
 
-    def comments(self, pull: PullRequest) -> list[Comment]:
+    def comments(self, pull: Numbered) -> list[Comment]:
         order: dict[str, Any] = {"order_by": "created_at", "sort": "asc"}
         found = self._rest.all(_Note, f"{self._merges}/{pull.number}/notes", per_page=100, **order)
-        return [Comment(one.author.username if one.author else "", one.body or "") for one in found if not one.system]
+        written = (one for one in found if not one.system)
+        return [Comment(one.author.username if one.author else "", one.body or "", one.id) for one in written]
 
-    def comment(self, pull: PullRequest, text: str) -> None:
+    def comment(self, pull: Numbered, text: str) -> None:
         self._rest.send("POST", f"{self._merges}/{pull.number}/notes", {"body": text}, again=False)
+
+    def edit_comment(self, pull: Numbered, comment: Comment, text: str) -> None:
+        self._rest.send("PUT", f"{self._merges}/{pull.number}/notes/{comment.id}", {"body": text})
+
+    def set_status(self, commit: str, status: Status) -> None:
+        """GitLab refuses a status that a commit has, so it is looked up before."""
+        state = _OUTCOMES[status.outcome]
+        known = self._rest.all(_Status, f"{self._project}/repository/commits/{commit}/statuses", per_page=100)
+        if any((one.name, one.status, one.description) == (status.name, state, status.text) for one in known):
+            return
+        link = {"target_url": status.url} if status.url else {}
+        body = {"state": state, "name": status.name, "description": status.text, **link}
+        self._rest.send("POST", f"{self._project}/statuses/{commit}", body, again=False)
 
     def close(self, pull: PullRequest) -> None:
         self._rest.send("PUT", f"{self._merges}/{pull.number}", {"state_event": "close"})
@@ -124,6 +156,7 @@ class GitLab:
         return ids
 
 
+_OUTCOMES: dict[Outcome, str] = {"pending": "pending", "success": "success", "failure": "failed"}
 _STATES: dict[str, State] = {"opened": "open", "locked": "open", "closed": "closed", "merged": "merged"}
 """It is locked while it is being merged."""
 

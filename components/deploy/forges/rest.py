@@ -49,6 +49,7 @@ class User(BaseModel):
 
 
 class Note(BaseModel):
+    id: int
     user: User | None
     body: str | None = None
 
