@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 
 from training.data_spec import Column, DataSpec, KeySplit, TestSet, TimeSplit
+from training.drift_spec import DriftWatchSpec
 from training.errors import InputError, did_you_mean
 from training.finetuning.options import FineTuning
 from training.generation_spec import BaseModelSpec, ConversationSpec, Decoding, EngineSpec, JudgeSpec
@@ -62,6 +63,7 @@ __all__ = [
     "DataSpec",
     "Decoding",
     "DriftCheck",
+    "DriftWatchSpec",
     "EngineSpec",
     "FirstTokenCheck",
     "ForbiddenCheck",
@@ -178,6 +180,8 @@ class ModelSpec(Section):
     release: ReleaseSpec = ReleaseSpec()
     steps: StepsSpec = StepsSpec()
     schedule: ScheduleSpec | None = None
+    drift_watch: DriftWatchSpec | None = None
+    """Of a table; see [drift](drift.md)."""
 
     @property
     def registered_name(self) -> str:
@@ -249,6 +253,12 @@ class ModelSpec(Section):
         for field, is_given in given.items():
             if is_given and self.task != "generation":
                 raise ValueError(f"{field} is for task: generation, and the task is {self.task}; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _drift_is_of_a_table(self) -> Self:
+        if self.drift_watch is not None and self.task == "generation":
+            raise ValueError("drift_watch compares rows of a table, and the task is generation; leave it out")
         return self
 
     @model_validator(mode="after")

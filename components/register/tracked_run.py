@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.effects import effect
-from components.evidence import DATA_CARD_FILE, DataCard, Verdict
+from components.evidence import DATA_CARD_FILE, TRAIN_FILE, DataCard, Verdict
 from components.register.lookup import DIGEST_TAG, FINGERPRINT_TAG, RUN_TAG, VERDICT_DIGEST_TAG, ModelVersion
 from components.register.registry import EXISTS, artifact_root, registry_errors
 from components.serving.sample import SAMPLE_FILE
+from components.watch.reference import REFERENCE_FILE, write_reference
 from training.errors import OstinatoError
 from training.spec import ModelSpec
 
@@ -93,6 +94,8 @@ def ensure_run(
         (files.data / DATA_CARD_FILE, DATA_CARD_FILE),
     ):
         log_file(client, run_id, file, name)
+    if spec.task != "generation":
+        log_reference(client, run_id, files.data)
     effect("run artifacts logged")
     client.set_terminated(run_id)
     effect("run finished")
@@ -173,6 +176,16 @@ def log_file(client: "MlflowClient", run_id: str, file: Path, name: str) -> None
         alias = Path(folder, name)
         alias.symlink_to(file.resolve())
         client.log_artifact(run_id, str(alias))
+
+
+def log_reference(client: "MlflowClient", run_id: str, data: Path) -> None:
+    """Log what a drift watch compares live inputs with."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="ostinato-") as folder:
+        reference = Path(folder, REFERENCE_FILE)
+        write_reference(data / TRAIN_FILE, reference)
+        client.log_artifact(run_id, str(reference))
 
 
 def ensure_model(

@@ -1,0 +1,104 @@
+"""The command that compares live inputs with the training data of the live version."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.commands.base import AsJson, Model, app, manifests, places
+from training.errors import InputError
+from training.folder import model_folder, model_spec
+
+if TYPE_CHECKING:
+    from components.watch.steps import Watched
+    from pipelines.run import Finished
+    from pipelines.settings import Places
+    from training.spec import ModelSpec
+
+
+@app.command(
+    epilog="Examples: ostinato drift demand-forecaster; ostinato drift demand-forecaster --as-of 2019-06-03 --retrain; "
+    "ostinato drift demand-forecaster --compile watch.yaml"
+)
+def drift(
+    model: Model,
+    as_of: Annotated[str, typer.Option(help="ISO date or time: windows that ended by then. Now unless given.")] = "",
+    source: Annotated[
+        str | None, typer.Option(help="Table or request log (.jsonl) of recent inputs instead of the spec's.")
+    ] = None,
+    retrain: Annotated[bool, typer.Option("--retrain", help="When a training is asked for, run it here.")] = False,
+    compile_: Annotated[
+        Path | None, typer.Option("--compile", help="Write the pipeline of the watch (kfp v2 IR) to this file instead.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Whether live inputs have drifted from the training data so far that the model is to be trained again.
+
+    Exit code 0 whether a training is asked for or not, 3 when the newest data is bad.
+    """
+    here = places()
+    spec = model_spec(here.root, model)
+    if compile_ is not None:
+        if as_of or source or retrain or as_json:
+            raise InputError("--compile writes a package, and takes no other option")
+        from pipelines.drift_watch import compile_drift_watch
+
+        compile_.write_text(compile_drift_watch(spec, here.image), encoding="utf-8")
+        print(f"wrote {compile_}")
+        return
+    from components.watch.engine import refuse_bad_data
+    from components.watch.steps import Places as Where
+    from components.watch.steps import watch
+    from pipelines.run import data_uri
+
+    where = Where(here.tracking_uri, manifests(here), model_folder(here.root, model))
+    runs: list[Finished] = []
+
+    def train(found: "Watched") -> str:
+        runs.append(_train(here, spec, found))
+        return f"run {runs[-1].summary.run}"
+
+    found = watch(spec, where, as_of, data_uri(here, spec, source) if source else "", train if retrain else None)
+    print(json.dumps(asdict(found), indent=2, default=lambda end: end.isoformat()) if as_json else drift_text(found))
+    refuse_bad_data(found)
+    if runs and runs[0].refusal:
+        raise runs[0].refusal
+
+
+def _train(here: "Places", spec: "ModelSpec", found: "Watched") -> "Finished":
+    """The whole run, on the rows up to the end of the newest window."""
+    from pipelines.progress import Progress
+    from pipelines.run import run_model
+
+    with Progress(sys.stderr, found.model) as progress:
+        return run_model(
+            here,
+            found.model,
+            data=None,
+            until="deploy",
+            parameters={"as_of": found.window} if getattr(spec.data, "time", None) else {},
+            release=None,
+            resume=None,
+            on_event=progress.show,
+        )
+
+
+def drift_text(found: "Watched") -> str:
+    """A line a window, and the decision."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from pipelines.wording import rendered
+
+    colours = {"drift": "yellow", "no drift": "green", "bad data": "bold red", "too few rows": "dim"}
+    table = Table("window ended", "rows", "bad", "drifted", "finding", "", box=None, pad_edge=False)
+    for one in found.windows:
+        shares = (f"{one.bad:.1%}", f"{one.share:.0%}")
+        finding = f"[{colours[one.finding]}]{one.finding}[/]"
+        table.add_row(f"{one.end:%Y-%m-%d %H:%M}", str(one.rows), *shares, finding, escape(one.reason))
+    lines = [f"{found.model} version {found.version}", rendered(table).rstrip("\n") if found.windows else ""]
+    lines += [f"{found.decision}: {found.reason}", found.answer]
+    return "\n".join(line for line in lines if line)
