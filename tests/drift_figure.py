@@ -36,7 +36,7 @@ def drawn(rows: pl.DataFrame, weeks: list[Week]) -> str:
     daily = rows.group_by_dynamic("ts", every="1w").agg(pl.col("count").mean())[:-1]
     span = (stamp(start), stamp(LAST))
     years = [(stamp(datetime(year, 1, 1)), str(year)) for year in range(2011, 2020)]
-    top = Plot(span, (0, 700), height=230, top=46)
+    top = Plot(span, (0, 700), height=236, top=52)
     top.axes(years, [(value, str(value)) for value in (0, 200, 400, 600)])
     top.text(
         top.left, 18, "Rentals per hour, weekly mean, and the trainings that the watch asked for", "start", "title"
@@ -57,7 +57,7 @@ def drawn(rows: pl.DataFrame, weeks: list[Week]) -> str:
             plot.rule(plot.at_x(stamp(at)), plot.top, plot.at_x(stamp(at)), plot.height - plot.bottom, "ask")
     for at, one in enumerate([FIRST_TRAINED, *asks(weeks)]):
         label = "first training" if one == FIRST_TRAINED else f"{one:%d %b %Y}"
-        top.text(top.at_x(stamp(one)) + 4, top.top - 4 + 11 * (at % 2) - 6, label, "start", "asked")
+        top.text(top.at_x(stamp(one)) + 4, top.top - 4 + 13 * (at % 2) - 8, label, "start", "asked")
     body = Markup('<g>{}</g><g transform="translate(0 {})">{}</g>').format(
         Markup("").join(top.marks), top.height, Markup("").join(below.marks)
     )

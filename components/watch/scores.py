@@ -16,7 +16,6 @@ from training.spec import DriftWatchSpec
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     import polars as pl
 
 NUMBERS, CATEGORIES = "wasserstein", "jensenshannon"
@@ -134,14 +133,18 @@ def distance(method: str, reference: "np.ndarray", current: "np.ndarray") -> flo
         if method == NUMBERS
         else (jensenshannon_stat_test, ColumnType.Categorical)
     )
-    sides = [_sampled(pd.Series(values).dropna()) for values in (reference, current)]
+    sides = [pd.Series(_sampled(values[~pd.isna(values)])) for values in (reference, current)]
     if sides[0].empty or sides[1].empty:
         return None
     return float(test(sides[0], sides[1], kind, 0.1).drift_score)
 
 
-def _sampled(values: "pd.Series") -> "pd.Series":
-    return values if len(values) <= SAMPLE else values.sample(SAMPLE, random_state=0)
+def _sampled(values: "np.ndarray") -> "np.ndarray":
+    import numpy as np
+
+    if len(values) <= SAMPLE:
+        return values
+    return values[np.random.default_rng(0).choice(len(values), SAMPLE, replace=False)]
 
 
 def _values(column: "pl.Series", method: str) -> "np.ndarray":
