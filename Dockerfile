@@ -37,7 +37,8 @@ RUN --mount=type=secret,id=uv,target=/etc/uv/uv.toml \
     /opt/uv/bin/uv pip install --no-deps --require-hashes -r /locks/requirements-image.lock
 # Libraries' own tests are an eighth of what they weigh.
 RUN cd "$(/opt/ostinato/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
- && find matplotlib numpy pandas pyarrow scipy sklearn statsmodels -type d -name tests -prune -exec rm -r {} +
+ && find matplotlib numpy pandas pyarrow scipy sklearn statsmodels -type d -name tests -prune -exec rm -r {} + \
+ && rm /opt/ostinato/.lock
 # The code is found from any folder, whatever PYTHONPATH is.
 RUN echo /workspace > "$(/opt/ostinato/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ostinato.pth" \
  && printf '#!/opt/ostinato/bin/python\nimport sys\n\nfrom pipelines.cli import main\n\nsys.exit(main())\n' > /opt/ostinato/bin/ostinato \
@@ -52,10 +53,12 @@ FROM runtime AS runtime-cuda
 COPY requirements-cuda.lock requirements-llm.lock /locks/
 RUN --mount=type=secret,id=uv,target=/etc/uv/uv.toml --mount=type=bind,from=installer,source=/opt/uv,target=/opt/uv \
     VIRTUAL_ENV=/opt/ostinato /opt/uv/bin/uv pip install --no-cache --compile-bytecode --no-deps --require-hashes \
-      -r /locks/requirements-cuda.lock
+      -r /locks/requirements-cuda.lock \
+ && rm /opt/ostinato/.lock
 RUN --mount=type=secret,id=uv,target=/etc/uv/uv.toml --mount=type=bind,from=installer,source=/opt/uv,target=/opt/uv \
     VIRTUAL_ENV=/opt/ostinato /opt/uv/bin/uv pip install --no-cache --compile-bytecode --no-deps --require-hashes \
-      -r /locks/requirements-llm.lock
+      -r /locks/requirements-llm.lock \
+ && rm /opt/ostinato/.lock
 
 # The workspace with its bytecode. Hashes in place of times: a builder may change the times of files.
 FROM runtime AS code

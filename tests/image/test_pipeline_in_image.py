@@ -26,6 +26,12 @@ components.load_component_from_file(sys.argv[1])(**json.loads(sys.argv[3]))
 Run = Callable[..., Finished]
 
 
+def only(root: Path, pattern: str, log: str) -> Path:
+    found = list(root.glob(pattern))
+    assert len(found) == 1, f"{pattern}: {found}\n{log}"
+    return found[0]
+
+
 @pytest.mark.slow
 def test_the_package_runs_in_containers_of_the_image_to_the_same_estimator_and_goes_live(
     image: str,
@@ -54,10 +60,10 @@ def test_the_package_runs_in_containers_of_the_image_to_the_same_estimator_and_g
     log = done.stdout[-3000:] + done.stderr[-3000:]
 
     # The runner reports a container that failed as a success, so only what the steps left behind counts.
-    (verdict,) = root.glob("*/evaluate/verdict") or pytest.fail(log)
+    verdict = only(root, "*/evaluate/verdict", log)
     found = json.loads(verdict.read_text())
     assert found["decision"] == "pass", log
-    (deployed,) = root.glob("*/deploy/executor_output.json") or pytest.fail(log)
+    deployed = only(root, "*/deploy/executor_output.json", log)
     commit = json.loads(deployed.read_text())["parameterValues"]["commit"]
     places = {"OSTINATO_TRACKING_URI": mlflow_server, "OSTINATO_MANIFESTS_REMOTE": remote}
     status = json.loads(ostinato("status", MODEL, "--json", expect=0, **places).out)[0]
