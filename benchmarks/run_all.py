@@ -83,6 +83,12 @@ BENCHMARKS = (
         "Import time of each component module. A step's process imports kfp's runtime and `steps`; only compiling a "
         "package imports `component`.",
     ),
+    Benchmark(
+        "import_time",
+        "What a container imports",
+        "Processor time of a step's container until its function is called, and with the libraries that the function "
+        "then imports, as ratio to `import kfp, mlflow`. register and deploy may take a second before their work.",
+    ),
 )
 
 
