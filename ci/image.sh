@@ -20,6 +20,7 @@ echo "compared with $base"
 if ! docker pull --quiet "$_IMAGE:$COMMIT_SHA"; then
   # What this image is made of is written into it, for the build after it.
   docker build --pull "${caches[@]}" --build-arg BUILDKIT_INLINE_CACHE=1 --build-arg "COMMIT=$COMMIT_SHA" \
+    --build-arg "CREATED=$(git show --no-patch --format=%cI "$COMMIT_SHA")" \
     --target cpu --tag "$_IMAGE:$COMMIT_SHA" .
   docker push --quiet "$_IMAGE:$COMMIT_SHA"
 fi

@@ -24,14 +24,17 @@ EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """git's name of the tree without files; CI systems write zeros for the commit before the first."""
 REMOVED = "removed"
 LIMIT_S = 300.0
-READ = ("components", "pipelines", "training", "manifests", "pyproject.toml", "Dockerfile")
+READ = ("components", "pipelines", "training", "manifests", "serving-runtimes.yaml", "Dockerfile")
 """Of a commit; and the locks."""
 PLACES = {
-    "preprocess": ("components/preprocess/", "components/evidence.py", "pipelines/continuous_training.py"),
+    "preprocess": ("components/preprocess/", "pipelines/continuous_training.py"),
     "train": ("components/train/", "components/stores/", "training/finetuning/"),
-    "evaluate": ("components/evaluate/", "components/serving/", "components/train/", "components/champion/"),
-    "register": ("components/register/", "components/stores/", "components/trust/", "components/effects.py"),
-    "deploy": ("components/deploy/", "manifests/"),
+    "evaluate": (
+        *("components/evaluate/", "components/serving/", "components/train/", "components/champion/"),
+        *("components/stores/", "serving-runtimes.yaml"),
+    ),
+    "register": ("components/register/", "components/stores/", "components/trust/"),
+    "deploy": ("components/deploy/",),
 }
 """Where the files are that a step's fingerprint is made of, besides the model's own and what all share."""
 
@@ -68,6 +71,10 @@ def affected(root: Path, given: str) -> tuple[Range, list[Affected]]:
     """
     prefix = _git(root, "rev-parse", "--show-prefix").strip()
     span = resolve(root, given)
+    names = _git(root, "diff", "--name-only", "--no-renames", "--relative", span.base, span.head, "--", ".")
+    changed = names.splitlines()
+    if not any(_is_read(path) for path in changed):
+        return span, []
     with tempfile.TemporaryDirectory(prefix="ostinato-affected-") as name:
         folders = [Path(name) / "base", Path(name) / "head"]
         for folder, commit in zip(folders, (span.base, span.head), strict=True):
@@ -80,8 +87,13 @@ def affected(root: Path, given: str) -> tuple[Range, list[Affected]]:
     for model, steps in after.items():
         if "error" in steps:
             raise InputError(f"{model} at {span.head[:12]}: {steps['error']}")
-    changed = _git(root, "diff", "--name-only", "--no-renames", "--relative", span.base, span.head, "--", ".")
-    return span, compare(before, after, changed.splitlines())
+    return span, compare(before, after, changed)
+
+
+def _is_read(path: str) -> bool:
+    """Whether a file is unpacked: no other one can decide anything."""
+    top = path.partition("/")[0]
+    return top in READ or (path == top and path.endswith(".lock"))
 
 
 def compare(
@@ -108,7 +120,7 @@ def compare(
 
 def _decides(path: str, step: str, own: list[str]) -> bool:
     """Whether a changed file can have changed the step's fingerprint."""
-    contract = path.startswith("training/") and path.count("/") == 1
+    contract = path.startswith(("training/", "components/")) and path.count("/") == 1
     libraries = step == STEPS[0] and (path.endswith(".lock") or path == "Dockerfile")
     return path in own or contract or libraries or path.startswith(PLACES[step])
 
@@ -161,7 +173,7 @@ def _unpack(root: Path, commit: str, prefix: str, folder: Path) -> None:
     """The files of a commit that decide anything. A model's README decides nothing, so it is left out."""
     tree = commit if not prefix or commit == EMPTY else f"{commit}:{prefix}"
     names = _git(root, "ls-tree", "--name-only", "--full-tree", tree).splitlines()
-    wanted = [name for name in names if name in READ or name.endswith(".lock")]
+    wanted = [name for name in names if _is_read(name)]
     if not wanted:
         return
     top = _git(root, "rev-parse", "--show-toplevel").strip()

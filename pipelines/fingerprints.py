@@ -61,8 +61,9 @@ def _parts(root: Path, name: str) -> dict[str, Any]:
     if ours.is_dir():
         parts["preprocess"].append(code_digest(root / "pipelines" / "continuous_training.py"))
         parts["evaluate"].append(code_digest(ours / "champion"))
-        parts["register"].append(code_digest(ours / "register", ours / "stores", ours / "trust", ours / "effects.py"))
-        parts["deploy"].append(code_digest(ours / "deploy", root / "manifests"))
+        shared = sorted(ours.glob("*.py"))
+        parts["register"].append(code_digest(ours / "register", ours / "stores", ours / "trust", *shared))
+        parts["deploy"].append(code_digest(ours / "deploy", *shared))
     return parts
 
 
@@ -79,7 +80,7 @@ def _given(folder: Path, of_judge: Path | None) -> list[str]:
 def _libraries(root: Path, task: str) -> list[str]:
     """The locked libraries and the image that they are in, without comments."""
     names = ["requirements.lock", "requirements-image.lock", "Dockerfile"]
-    names += ["requirements-llm.lock"] if task == "generation" else []
+    names += ["requirements-llm.lock", "requirements-cuda.lock"] if task == "generation" else []
     lines: list[str] = []
     for path in (root / name for name in names):
         text = path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -21,7 +21,7 @@ class Predictions(Dataset):
 
     @classmethod
     def _load(cls, uri: str) -> Dataset:
-        frame = pd.read_csv(uri, usecols=["target", "prediction"], dtype=float)
+        frame = pd.read_csv(uri, usecols=lambda name: name in ("target", "prediction"), dtype=float)
         definition = DataDefinition(
             numerical_columns=["target", "prediction"],
             regression=[Regression(target="target", prediction="prediction")],

@@ -9,14 +9,7 @@ from components import markdown
 from components.deploy.forges.choose import forge_of
 from components.deploy.forges.forge import Comment, Forge, ForgeUnavailable, Status, same_text
 from components.deploy.pull_request import LONGEST
-from components.evaluate.verdict_markdown import (
-    checks_table,
-    counted,
-    headline,
-    judges_list,
-    metrics_table,
-    slices_table,
-)
+from components.evaluate.verdict_markdown import counted, headline, verdict_text
 from components.evidence import Verdict
 from training.errors import InputError, OstinatoError
 
@@ -79,7 +72,7 @@ def text(judged: Sequence[Judged], details: str = "") -> str:
     for one in judged:
         if one.verdict:
             lines += ["", f"<details><summary>{markdown.text(one.model)}: every metric and check</summary>", ""]
-            lines += [*_tables(one.verdict), "", "</details>"]
+            lines += [verdict_text(one.verdict).rstrip(), "", "</details>"]
     end = f"\n\n{markdown.link('Log and reports', details)}\n" if details else "\n"
     told = "\n".join(lines).rstrip()
     if len(told) + len(end) > LONGEST:
@@ -94,11 +87,6 @@ def _said(verdict: Verdict | None) -> str:
         return "**✗ Did not finish**: there is no verdict; see the log."
     mark = "**✓ Pass**" if verdict.decision == "pass" else "**✗ Reject**"
     return f"{mark}: {headline(verdict)}. {counted(verdict)}."
-
-
-def _tables(verdict: Verdict) -> list[str]:
-    parts = [metrics_table(verdict), checks_table(verdict), slices_table(verdict), judges_list(verdict)]
-    return [line for part in parts if part for line in ["", *part]][1:]
 
 
 def tell(url: str, judged: Sequence[Judged], commit: str = "", details: str = "") -> str:
