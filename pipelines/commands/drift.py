@@ -1,6 +1,7 @@
 """The command that compares live inputs with the training data of the live version."""
 
 import json
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -9,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.commands.base import AsJson, Model, app, manifests, places
-from training.errors import InputError
+from training.errors import GateRefused, InputError, OstinatoError
 from training.folder import model_folder, model_spec
 
 if TYPE_CHECKING:
     from components.watch.steps import Watched
-    from pipelines.run import Finished
     from pipelines.settings import Places
     from training.spec import ModelSpec
 
@@ -55,35 +55,33 @@ def drift(
     from pipelines.run import data_uri
 
     where = Where(here.tracking_uri, manifests(here), model_folder(here.root, model))
-    runs: list[Finished] = []
+    codes: list[int] = []
 
     def train(found: "Watched") -> str:
-        runs.append(_train(here, spec, found))
-        return f"run {runs[-1].summary.run}"
+        run, code = _train(here, spec, found)
+        codes.append(code)
+        return f"run {run}" + (", refused by the gate" if code else "")
 
     found = watch(spec, where, as_of, data_uri(here, spec, source) if source else "", train if retrain else None)
     print(json.dumps(asdict(found), indent=2, default=lambda end: end.isoformat()) if as_json else drift_text(found))
     refuse_bad_data(found)
-    if runs and runs[0].refusal:
-        raise runs[0].refusal
+    if any(codes):
+        raise GateRefused(f"the gate said no to {model}, which the watch asked for; see above")
 
 
-def _train(here: "Places", spec: "ModelSpec", found: "Watched") -> "Finished":
-    """The whole run, on the rows up to the end of the newest window."""
-    from pipelines.progress import Progress
-    from pipelines.run import run_model
+def _train(here: "Places", spec: "ModelSpec", found: "Watched") -> tuple[str, int]:
+    """The whole run, on the rows up to the end of the newest window: its id and exit code, 0 or the gate's.
 
-    with Progress(sys.stderr, found.model) as progress:
-        return run_model(
-            here,
-            found.model,
-            data=None,
-            until="deploy",
-            parameters={"as_of": found.window} if getattr(spec.data, "time", None) else {},
-            release=None,
-            resume=None,
-            on_event=progress.show,
-        )
+    In a process of its own: the engine forks its steps, which a process that has used Polars must not.
+    Raises OstinatoError if the run fails.
+    """
+    command = [sys.executable, "-m", "pipelines.cli", "run", spec.name, "--json"]
+    if getattr(spec.data, "time", None):
+        command += ["--param", f"as_of={found.window}"]
+    done = subprocess.run(command, cwd=here.root, stdout=subprocess.PIPE, text=True)
+    if done.returncode not in (0, GateRefused.exit_code) or not done.stdout:
+        raise OstinatoError(f"the training that the watch asked for failed, exit code {done.returncode}; see above")
+    return json.loads(done.stdout)["run"], done.returncode
 
 
 def drift_text(found: "Watched") -> str:

@@ -4,8 +4,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from components.evidence import (
     DATA_CARD_FILE,
+    TRAIN_FILE,
     CheckResult,
     ColumnCard,
     Contender,
@@ -81,6 +84,7 @@ def candidate(
         refused_by_reason={"temp: not a number": 3},
     )
     card.write(files.data / DATA_CARD_FILE)
+    pl.DataFrame({"count": [3, 4], "temp": [1.5, 2.5]}).write_parquet(files.data / TRAIN_FILE)
     verdict(files, weight, decision, model, champion).write(files.verdict)
     files.report.write_text(f"<html>report {weight}</html>")
     files.evidently.write_text("<html>evidently</html>")
