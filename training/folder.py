@@ -102,12 +102,13 @@ def load_module(folder: Path, module: str = "model") -> ModuleType:
 
 
 def code_digest(*folders: Path) -> str:
-    """``sha256:`` over the code files of folders or single files, by relative name and bytes."""
+    """``sha256:`` over the code files of folders or single files, by relative name and bytes; prompts are Markdown, and
+    a README decides nothing."""
     digest = hashlib.sha256()
     for folder in folders:
         files = [folder] if folder.is_file() else sorted(folder.rglob("*"))
         for path in files:
-            if path.suffix in (".py", ".j2", ".md"):
+            if path.suffix in (".py", ".j2", ".md") and path.name != "README.md":
                 name = path.relative_to(folder).as_posix() if path != folder else path.name
                 digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return "sha256:" + digest.hexdigest()

@@ -94,7 +94,7 @@ def ensure_run(
         (files.data / DATA_CARD_FILE, DATA_CARD_FILE),
     ):
         log_file(client, run_id, file, name)
-    if spec.task != "generation":
+    if spec.drift_watch is not None:
         log_reference(client, run_id, files.data)
     effect("run artifacts logged")
     client.set_terminated(run_id)

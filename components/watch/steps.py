@@ -126,7 +126,7 @@ def _training_data(tracking_uri: str, version: ModelVersion, folder: Path) -> tu
         if not {REFERENCE_FILE, DATA_CARD_FILE} <= names:
             raise InputError(
                 f"version {version.version} of {version.name} keeps no {REFERENCE_FILE} in its run "
-                f"{version.run_id or '(none)'}: it was registered by an older release; train it again: ostinato run"
+                f"{version.run_id or '(none)'}: its spec had no drift_watch then; train it again: ostinato run"
             )
         rows, card = (
             Path(client.download_artifacts(version.run_id, name, str(folder)))

@@ -19,17 +19,8 @@ from components.register.registry import mlflow_client
 from components.serving.sample import SAMPLE_FILE
 from components.train.model_folder import model_digest
 from components.trust.statement import STATEMENT_FILE
-from components.watch.reference import REFERENCE_FILE
 
-EVIDENCE = {
-    "verdict.json",
-    "report.html",
-    "evidently.html",
-    SAMPLE_FILE,
-    DATA_CARD_FILE,
-    REFERENCE_FILE,
-    STATEMENT_FILE,
-}
+EVIDENCE = {"verdict.json", "report.html", "evidently.html", SAMPLE_FILE, DATA_CARD_FILE, STATEMENT_FILE}
 
 
 @dataclass(frozen=True)
