@@ -46,6 +46,5 @@ def _draw(answers: "Answers", curves: Any) -> None:
     assert actual.classes is not None
     labels = [str(label) for label in actual.classes]
     curves.log_confusion_matrix(labels, confusion(actual, candidate).tolist())
-    both = len(set(actual.values.tolist())) == 2  # a curve of one class has no rates
-    if len(labels) == 2 and both and candidate.probabilities is not None:
+    if len(labels) == 2 and candidate.probabilities is not None:
         curves.log_roc_curve(*(points.tolist() for points in roc_points(actual, candidate)))

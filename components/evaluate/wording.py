@@ -1,8 +1,12 @@
 """Numbers for people."""
 
+import math
+
 
 def short(value: float) -> str:
-    """Four significant digits, thousands separated: ``66.93``, ``0.8714``, ``12,345``."""
+    """Four significant digits, thousands separated: ``66.93``, ``0.8714``, ``12,345``; in words what is no number."""
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "infinite" if value > 0 else "-infinite"
     if value == 0:
         return "0"
     if abs(value) >= 1000:
@@ -22,6 +26,4 @@ def percent(share: float) -> str:
 
 
 def _magnitude(value: float) -> int:
-    import math
-
     return math.floor(math.log10(abs(value)))
