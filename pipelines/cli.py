@@ -7,11 +7,14 @@ from typing import NoReturn
 
 import typer
 
-from pipelines.commands import affected, building, drift, engines, quality, releasing, serving, trust
+from pipelines.commands import affected, building, drift, engines, events, quality, releasing, serving, trust
 from pipelines.commands.base import app
 from training.errors import GateRefused, InputError, OstinatoError
 
-__all__ = ["affected", "app", "building", "drift", "engines", "main", "quality", "releasing", "serving", "trust"]
+__all__ = [
+    *("affected", "app", "building", "drift", "engines", "events", "main"),
+    *("quality", "releasing", "serving", "trust"),
+]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it: 128 and the signal's number."""
