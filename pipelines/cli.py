@@ -12,8 +12,17 @@ from pipelines.commands.base import app
 from training.errors import GateRefused, InputError, OstinatoError
 
 __all__ = [
-    *("affected", "app", "building", "drift", "engines", "events", "main"),
-    *("quality", "releasing", "serving", "trust"),
+    "affected",
+    "app",
+    "building",
+    "drift",
+    "engines",
+    "events",
+    "main",
+    "quality",
+    "releasing",
+    "serving",
+    "trust",
 ]
 
 INTERRUPTED = 130

@@ -15,6 +15,7 @@ import jwt
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from components.watch.event import signed
 from pipelines.backends.remote import RemoteRun, keyed_run
 from pipelines.events.meaning import Models
 
@@ -116,6 +117,4 @@ def signature(secret: str, content: bytes) -> str:
 
 
 def drift(point: Point, body: bytes = DRIFT, secret: str = "drift secret", ago: int = 0) -> requests.Response:
-    stamp = str(int(time.time()) - ago)
-    signed = signature(secret, f"{stamp}.".encode() + body)
-    return point.post("drift", body, {"X-Ostinato-Timestamp": stamp, "X-Ostinato-Signature": signed})
+    return point.post("drift", body, signed(secret.encode(), body, int(time.time()) - ago))
