@@ -11,6 +11,7 @@ ARG BASE=docker.io/library/python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f
 FROM ${BASE} AS system
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates git openssh-client \
+ && apt-get clean \
  && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log /var/cache/debconf/*-old
 # ssh refuses a user without an entry in passwd. Home is /tmp, which alone is writable where the root is read-only.
 RUN groupadd --gid 10001 ostinato \

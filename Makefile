@@ -68,6 +68,9 @@ fix: setup
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra llm --group models --overrides requirements-llm.overrides --no-emit-package torch --no-emit-package llm --no-emit-package llama-cpp-python --no-emit-package sentence-transformers -c requirements.lock -o requirements-llm.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra bigquery --extra gcs --extra s3 --extra signing --extra triton --extra vertex -c requirements.lock -o requirements-image.lock pyproject.toml
+	echo torch==$(TORCH) | env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile --quiet --no-config --python-platform x86_64-manylinux_2_28 --python-version 3.11 --generate-hashes -c requirements.lock -c requirements-llm.lock -o requirements-cuda.lock -
+	echo uv==$(UV) | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c requirements.lock -o requirements-uv.lock -
 
 golden: setup
 	$(BIN)/python -m pytest -q tests --update-golden

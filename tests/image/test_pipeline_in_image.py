@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from conftest import Finished, environment
-from servers import GitServer, git_server, mlflow_server
+from servers import GitServer, git_server, running_mlflow
 
 from components.deploy.repository import ensure_local_repository
 
-__all__ = ["git_server", "mlflow_server"]
+__all__ = ["git_server"]
 
 MODEL = "demand-forecaster"
 # Files are left by the image's user, and deleted by the one who runs the tests.
@@ -20,7 +20,9 @@ RUN = """
 import json, os, sys
 from kfp import components, local
 os.umask(0)
-local.init(local.DockerRunner(network_mode="host"), pipeline_root=sys.argv[2], raise_on_error=True)
+# As many threads as the tests' own processes have: the order of sums, and so the last bit, depends on it.
+runner = local.DockerRunner(network_mode="host", environment={"OMP_NUM_THREADS": "1"})
+local.init(runner, pipeline_root=sys.argv[2], raise_on_error=True)
 components.load_component_from_file(sys.argv[1])(**json.loads(sys.argv[3]))
 """
 Run = Callable[..., Finished]
@@ -38,7 +40,6 @@ def test_the_package_runs_in_containers_of_the_image_to_the_same_estimator_and_g
     docker_host: str,
     workspace: Path,
     ostinato: Run,
-    mlflow_server: str,
     git_server: GitServer,
     tmp_path: Path,
 ) -> None:
@@ -47,17 +48,31 @@ def test_the_package_runs_in_containers_of_the_image_to_the_same_estimator_and_g
     ostinato("compile", MODEL, "--set", f"image={image}", "-o", "package.yaml", expect=0)
     repository = ensure_local_repository(git_server.root / "manifests.git", workspace / "manifests")
     remote = git_server.url(repository)
-    arguments = {"as_of": "2011-12-01", "tracking_uri": mlflow_server, "manifests_remote": remote, "run": "in-image"}
     root = tmp_path / "kfp"
     root.mkdir()
     root.chmod(0o777)
     for folder in (tmp_path, *list(tmp_path.parents)[:2]):
         folder.chmod(0o755)
 
-    command = [sys.executable, "-c", RUN, "package.yaml", str(root), json.dumps(arguments)]
-    env = environment(workspace, DOCKER_HOST=docker_host)
-    done = subprocess.run(command, cwd=workspace, env=env, capture_output=True, text=True, timeout=600)
-    log = done.stdout[-3000:] + done.stderr[-3000:]
+    # Containers may not write to the server's folders, so it hands out artifacts itself; deploy looks that they are
+    # where a pod would fetch them, so that is in the one folder that containers see.
+    store = root / "store"
+    store.mkdir()
+    with running_mlflow(store, "--serve-artifacts", "--artifacts-destination", store.as_uri()) as tracking_uri:
+        places = {
+            "OSTINATO_TRACKING_URI": tracking_uri,
+            "OSTINATO_MANIFESTS_REMOTE": remote,
+            "OSTINATO_ARTIFACTS_DESTINATION": store.as_uri(),
+        }
+        arguments = {
+            "as_of": "2011-12-01",
+            **{name.removeprefix("OSTINATO_").lower(): value for name, value in places.items()},
+        }
+        command = [sys.executable, "-c", RUN, "package.yaml", str(root), json.dumps(arguments)]
+        env = environment(workspace, DOCKER_HOST=docker_host)
+        done = subprocess.run(command, cwd=workspace, env=env, capture_output=True, text=True, timeout=600)
+        log = done.stdout[-3000:] + done.stderr[-3000:]
+        status = json.loads(ostinato("status", MODEL, "--json", expect=0, **places).out)[0]
 
     # The runner reports a container that failed as a success, so only what the steps left behind counts.
     verdict = only(root, "*/evaluate/verdict", log)
@@ -65,8 +80,6 @@ def test_the_package_runs_in_containers_of_the_image_to_the_same_estimator_and_g
     assert found["decision"] == "pass", log
     deployed = only(root, "*/deploy/executor_output.json", log)
     commit = json.loads(deployed.read_text())["parameterValues"]["commit"]
-    places = {"OSTINATO_TRACKING_URI": mlflow_server, "OSTINATO_MANIFESTS_REMOTE": remote}
-    status = json.loads(ostinato("status", MODEL, "--json", expect=0, **places).out)[0]
     assert (status["live"], status["champion"], status["commit"]) == ("1", "1", commit), log
     assert all(path.stat().st_uid == 10001 for path in root.glob("*/train/candidate/*"))
 
