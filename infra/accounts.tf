@@ -20,6 +20,11 @@ resource "google_service_account" "sender" {
   display_name = "Whose identity Pub/Sub and Eventarc show to the entry point"
 }
 
+resource "google_service_account" "clock" {
+  account_id   = "ostinato-clock"
+  display_name = "Cloud Scheduler: starts the job that tells of ended runs"
+}
+
 resource "google_service_account" "quality" {
   account_id   = "ostinato-quality"
   display_name = "Checks of pull requests: reads the registry's data, writes nothing"
@@ -44,6 +49,7 @@ locals {
     sender = [
       "roles/eventarc.eventReceiver",
     ]
+    clock = []
     quality = [
       "roles/logging.logWriter",
     ]
@@ -53,6 +59,7 @@ locals {
     pipeline = google_service_account.pipeline.member
     events   = google_service_account.events.member
     sender   = google_service_account.sender.member
+    clock    = google_service_account.clock.member
     quality  = google_service_account.quality.member
   }
   grants = merge([

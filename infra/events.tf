@@ -3,6 +3,24 @@ locals {
   events     = var.image == "" ? 0 : 1
   new_data   = var.image == "" || var.data_bucket == "" ? 0 : 1
   events_uri = "https://ostinato-events-${data.google_project.this.number}.${var.region}.run.app"
+
+  # What `ostinato` has to know wherever it runs here; the steps read their secrets when they start.
+  settings = {
+    OSTINATO_IMAGE                   = var.image
+    OSTINATO_TRACKING_URI            = var.tracking_uri
+    OSTINATO_MANIFESTS_REMOTE        = var.manifests_remote
+    OSTINATO_EVENTS_URL              = "${local.events_uri}/events/drift"
+    OSTINATO_VERTEX__PROJECT         = var.project
+    OSTINATO_VERTEX__REGION          = var.region
+    OSTINATO_VERTEX__PIPELINE_ROOT   = "${google_storage_bucket.pipeline_root.url}/ostinato"
+    OSTINATO_VERTEX__SERVICE_ACCOUNT = google_service_account.pipeline.email
+    OSTINATO_VERTEX__SECRETS = jsonencode({
+      MLFLOW_TRACKING_TOKEN  = "${google_secret_manager_secret.this["mlflow-token"].id}/versions/latest"
+      OSTINATO_GIT_TOKEN     = "${google_secret_manager_secret.this["forge-token"].id}/versions/latest"
+      OSTINATO_FORGE_TOKEN   = "${google_secret_manager_secret.this["forge-token"].id}/versions/latest"
+      OSTINATO_EVENTS_SECRET = "${google_secret_manager_secret.this["events-secret"].id}/versions/latest"
+    })
+  }
 }
 
 resource "google_cloud_run_v2_service" "events" {
@@ -24,7 +42,7 @@ resource "google_cloud_run_v2_service" "events" {
     containers {
       image   = var.image
       command = ["ostinato"]
-      args    = ["events", "serve", "--port", "8080"]
+      args    = ["events", "serve", "--host", "0.0.0.0", "--port", "8080"]
 
       ports {
         container_port = 8080
@@ -38,18 +56,11 @@ resource "google_cloud_run_v2_service" "events" {
       }
 
       dynamic "env" {
-        for_each = {
-          OSTINATO_IMAGE                   = var.image
-          OSTINATO_TRACKING_URI            = var.tracking_uri
-          OSTINATO_MANIFESTS_REMOTE        = var.manifests_remote
-          OSTINATO_EVENTS__BACKEND         = "vertex"
-          OSTINATO_EVENTS__AUDIENCE        = local.events_uri
-          OSTINATO_EVENTS__SENDERS         = jsonencode([google_service_account.sender.email])
-          OSTINATO_VERTEX__PROJECT         = var.project
-          OSTINATO_VERTEX__REGION          = var.region
-          OSTINATO_VERTEX__PIPELINE_ROOT   = "${google_storage_bucket.pipeline_root.url}/ostinato"
-          OSTINATO_VERTEX__SERVICE_ACCOUNT = google_service_account.pipeline.email
-        }
+        for_each = merge(local.settings, {
+          OSTINATO_EVENTS__BACKEND  = "vertex"
+          OSTINATO_EVENTS__AUDIENCE = local.events_uri
+          OSTINATO_EVENTS__SENDERS  = jsonencode([google_service_account.sender.email])
+        })
         content {
           name  = env.key
           value = env.value

@@ -5,7 +5,7 @@ locals {
     forge-token           = ["build", "pipeline"]
     events-secret         = ["pipeline", "events"]
     mlflow-webhook-secret = ["events"]
-    slack-webhook         = ["build"]
+    slack-webhook         = ["build", "events"]
     comment-token         = ["quality"]
   }
   secret_grants = merge([

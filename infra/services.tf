@@ -3,6 +3,7 @@ resource "google_project_service" "used" {
     "aiplatform.googleapis.com",
     "artifactregistry.googleapis.com",
     "cloudbuild.googleapis.com",
+    "cloudscheduler.googleapis.com",
     "eventarc.googleapis.com",
     "iamcredentials.googleapis.com",
     "logging.googleapis.com",
