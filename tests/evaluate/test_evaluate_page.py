@@ -132,7 +132,7 @@ def test_the_component_hands_kfp_the_decision_metrics_curves_and_files(cancer):
     out = cancer.root / "out"
     out.mkdir()
     kinds = {"verdict": dsl.Artifact, "report": dsl.HTML, "evidently": dsl.HTML, "metrics": dsl.Metrics}
-    kinds |= {"curves": dsl.ClassificationMetrics, "sample": dsl.Artifact}
+    kinds |= {"curves": dsl.ClassificationMetrics, "sample": dsl.Artifact, "summary": dsl.Markdown}
     outputs = {name: kind(name=name, uri=str(out / name)) for name, kind in kinds.items()}
     (decision,) = evaluate.python_func(
         model="a-model",

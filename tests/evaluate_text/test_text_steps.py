@@ -158,7 +158,7 @@ def test_the_component_judges_what_is_said_and_a_judge_that_is_down_refuses(case
     out = case.root / "out"
     out.mkdir()
     kinds = {"verdict": dsl.Artifact, "report": dsl.HTML, "evidently": dsl.HTML, "metrics": dsl.Metrics}
-    kinds |= {"curves": dsl.ClassificationMetrics, "sample": dsl.Artifact}
+    kinds |= {"curves": dsl.ClassificationMetrics, "sample": dsl.Artifact, "summary": dsl.Markdown}
     outputs = {name: kind(name=name, uri=str(out / name)) for name, kind in kinds.items()}
     judge = {"url": "http://127.0.0.1:9/v1", "model": "nobody", "rubric": "better", "timeout_s": 1}
     checks = [*BY_WORDS, {"kind": "judge"}]
