@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sysconfig
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,11 +91,13 @@ def package_file(
     cache: Path,
     target: str,
     settings: "Settings",
+    fresh: Collection[str] = (),
 ) -> Path:
     """The IR package as a file in ``cache``, compiled only when something that it is made of changed.
 
-    target: where it is to run; ``settings`` say what that place is to know. Raises InputError if the serving runtime
-    that the spec names can't load what would be trained, or if the spec asks for what the target can't do.
+    target: where it is to run; ``settings`` say what that place is to know. fresh: steps that no earlier run may
+    answer. Raises InputError if the serving runtime that the spec names can't load what would be trained, or if the
+    spec asks for what the target can't do.
     """
     from pipelines.targets import compile_for, settings_of
 
@@ -103,24 +106,13 @@ def package_file(
     ours = Path(pipelines.__file__).parent
     house = code_digest(ours / "continuous_training.py", Path(components.__file__).parent)
     there = code_digest(ours / "targets.py", *([] if target == "local" else [ours / "backends" / target]))
-    parts = [
-        spec.digest(),
-        code,
-        export,
-        image,
-        until,
-        house,
-        libraries(),
-        target,
-        settings_of(target, settings),
-        there,
-    ]
-    key = json.dumps(parts, sort_keys=True)
+    place = [target, settings_of(target, settings), there, sorted(fresh)]
+    key = json.dumps([spec.digest(), code, export, image, until, house, libraries(), *place], sort_keys=True)
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.yaml"
     if path.is_file():
         return path
 
-    text = compile_for(target, spec, code, image, until, export, settings)
+    text = compile_for(target, spec, code, image, until, export, settings, fresh)
     cache.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(text, encoding="utf-8")

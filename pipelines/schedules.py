@@ -56,11 +56,11 @@ def wanted_schedules(here: Places, backend: str, names: Iterable[str]) -> list[W
 def _wanted(here: Places, backend: str, spec: ModelSpec) -> Wanted:
     assert spec.schedule is not None
     # An engine does not see that there is new data behind a source, so that its cache would answer for ever.
-    fresh = spec.steps.model_copy(update={"preprocess": spec.steps.preprocess.model_copy(update={"cache": False})})
-    package = package_for(here, spec.model_copy(update={"steps": fresh}), backend)
+    package = package_for(here, spec, backend, fresh=("preprocess",))
     arguments = remote_arguments(here, spec, None) | {"data_snapshot": "", "as_of": "", "release": spec.release.mode}
     cron, zone = spec.schedule.cron, spec.schedule.time_zone
-    key = json.dumps([cron, zone, package.name, arguments], sort_keys=True)
+    content = hashlib.sha256(package.read_bytes()).hexdigest()
+    key = json.dumps([cron, zone, content, arguments], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     submission = Submission(
         run=f"{spec.name}-schedule",

@@ -1,7 +1,7 @@
 """`ostinato submit`: a model's pipeline on an engine, once for each key, watched to its end."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from components.deploy.steps import check_mode
 from components.preprocess.sources import snapshot
 from pipelines.backends.remote import ENDED, PART_OF, Engine, RemoteRun, State, StepState, Submission, keyed_run, label
 from pipelines.code_version import code_version
-from pipelines.package import check_step, package_file
+from pipelines.package import STEPS, check_step, package_file
 from pipelines.run import new_run_id, override
 from pipelines.settings import Places
 from training.errors import GateRefused, InputError, OstinatoError, did_you_mean
@@ -62,7 +62,7 @@ def submit_model(
     """
     engine = engine_of(here, backend)
     spec, as_of = override(model_spec(here.root, name), dict(parameters or {}), here.root)
-    package = package_for(here, spec, backend, check_step(until))
+    package = package_for(here, spec, backend, check_step(until), () if cache else STEPS)
     arguments = remote_arguments(here, spec, data) | {
         "as_of": as_of,
         "release": check_mode(release) if release else spec.release.mode,
@@ -74,21 +74,21 @@ def submit_model(
             package=package,
             arguments=arguments,
             labels=labels_of(here, name, trigger),
-            cache=cache,
         )
     )
 
 
-def package_for(here: Places, spec: ModelSpec, backend: str, until: str = "deploy") -> Path:
+def package_for(
+    here: Places, spec: ModelSpec, backend: str, until: str = "deploy", fresh: Collection[str] = ()
+) -> Path:
     """The package that the engine takes. Raises InputError for an image that is not named by digest."""
     if not _DIGEST.fullmatch(here.image):
         raise InputError(
             f"image {here.image!r} is not named by its digest, and every run would mean what a tag means that day: set "
             "OSTINATO_IMAGE, or --set image=REGISTRY/ostinato@sha256:..."
         )
-    return package_file(
-        here.root, spec, image=here.image, until=until, cache=here.packages, target=backend, settings=here.settings
-    )
+    wanted = {"image": here.image, "until": until, "target": backend}
+    return package_file(here.root, spec, **wanted, cache=here.packages, settings=here.settings, fresh=fresh)
 
 
 def remote_arguments(here: Places, spec: ModelSpec, data: str | None) -> dict[str, str]:

@@ -4,7 +4,7 @@ The laptop takes the package as it is compiled. Vertex AI takes its own names of
 document; Kubeflow takes one, with what Kubernetes is to know of each step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import yaml
 
@@ -29,16 +29,30 @@ def settings_of(target: str, settings: Settings) -> str:
 
 
 def compile_for(
-    target: str, spec: ModelSpec, code: Mapping[str, str], image: str, until: str, export: str, settings: Settings
+    target: str,
+    spec: ModelSpec,
+    code: Mapping[str, str],
+    image: str,
+    until: str,
+    export: str,
+    settings: Settings,
+    fresh: Collection[str] = (),
 ) -> str:
-    """The package as the target takes it. Raises InputError for what the target can't do."""
+    """The package as the target takes it. fresh: steps that no earlier run may answer, whatever the spec says.
+
+    Raises InputError for what the target can't do.
+    """
     from pipelines.continuous_training import compile_package
 
-    if target == "kubeflow":
-        return compile_package(spec, code, image, until, export, settings.kubeflow)
-    package = compile_package(spec, code, image, until, export)
-    if target == "local":
+    package = compile_package(spec, code, image, until, export, settings.kubeflow if target == "kubeflow" else None)
+    if target != "vertex" and not fresh:
         return package
-    from pipelines.backends.vertex.target import for_vertex
+    pipeline, *rest = yaml.safe_load_all(package)
+    for step, task in pipeline["root"]["dag"]["tasks"].items():
+        if step in fresh:
+            task["cachingOptions"] = {}
+    if target == "vertex":
+        from pipelines.backends.vertex.target import for_vertex
 
-    return yaml.safe_dump(for_vertex(yaml.safe_load(package), spec, settings.vertex), sort_keys=True, width=10_000)
+        pipeline = for_vertex(pipeline, spec, settings.vertex)
+    return yaml.safe_dump_all([pipeline, *rest], sort_keys=True, width=10_000)

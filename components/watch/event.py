@@ -4,16 +4,15 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import time
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from components.effects import effect
+from components.secret import secret
 from components.watch.steps import Watched
 from training.errors import InputError, OstinatoError
 
-SECRET, SECRET_FILE = "OSTINATO_EVENTS_SECRET", "OSTINATO_EVENTS_SECRET_FILE"
+SECRET = "OSTINATO_EVENTS_SECRET"
 SIGNATURE, TIMESTAMP = "X-Ostinato-Signature", "X-Ostinato-Timestamp"
 TIMEOUT_S = 60
 ATTEMPTS = 4
@@ -28,7 +27,7 @@ def post_event(url: str, found: Watched, pause_s: float = 2.0) -> str:
     """
     import requests
 
-    secret = events_secret()
+    key = events_secret()
     shown = f"{urlsplit(url).scheme}://{urlsplit(url).hostname}"
     if urlsplit(url).scheme not in ("http", "https"):
         raise InputError(f"events_url is of scheme {urlsplit(url).scheme!r}; write an https:// address")
@@ -38,7 +37,7 @@ def post_event(url: str, found: Watched, pause_s: float = 2.0) -> str:
         if attempt:
             time.sleep(pause_s * 2 ** (attempt - 1))
         try:
-            response = requests.post(url, body, headers=signed(secret, body, int(time.time())), timeout=TIMEOUT_S)
+            response = requests.post(url, body, headers=signed(key, body, int(time.time())), timeout=TIMEOUT_S)
         except requests.RequestException as error:
             said = type(error).__name__
             continue
@@ -71,15 +70,8 @@ def signed(secret: bytes, body: bytes, timestamp: int) -> dict[str, str]:
 
 
 def events_secret() -> bytes:
-    """From the environment, or from the file that it names. Raises InputError if there is none, or both."""
-    given, file = os.environ.get(SECRET), os.environ.get(SECRET_FILE)
-    if bool(given) == bool(file):
-        said = f"both {SECRET} and {SECRET_FILE} are" if given else f"neither {SECRET} nor {SECRET_FILE} is"
-        raise InputError(f"{said} set; set one of them")
-    try:
-        text = given or Path(file or "").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{SECRET_FILE} is {file!r}, which can't be read: {error}") from error
-    if not text.strip():
-        raise InputError(f"{SECRET if given else SECRET_FILE} holds no secret")
-    return text.strip().encode()
+    """Raises InputError if there is none, two, or one that can't be read."""
+    found = secret(SECRET)
+    if not found:
+        raise InputError(f"neither {SECRET} nor {SECRET}_FILE is set, or there is nothing in it; set one of them")
+    return found.encode()

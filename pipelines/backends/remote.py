@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 State = Literal["pending", "running", "succeeded", "cached", "skipped", "failed", "cancelled"]
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
@@ -27,7 +28,6 @@ class Submission:
     arguments: Mapping[str, str]
     labels: Mapping[str, str]
     """Lower-case letters, digits, `-` and `_`, at most 63 characters each: what both engines take."""
-    cache: bool = True
 
 
 @dataclass(frozen=True)
@@ -123,3 +123,9 @@ def keyed_run(model: str, key: str) -> str:
 def label(text: str) -> str:
     """A text as the value of a label."""
     return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63].strip("-_")
+
+
+def in_order(tasks: Mapping[str, Any]) -> list[str]:
+    """Names of a compiled pipeline's tasks, in an order that they can run in."""
+    after = {name: sorted(tasks[name].get("dependentTasks", [])) for name in sorted(tasks)}
+    return list(TopologicalSorter(after).static_order())

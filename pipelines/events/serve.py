@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from components.secret import secret
 from pipelines.events.access import GOOGLE_CERTS, Access
 from pipelines.events.app import Submit, make_app
 from pipelines.events.meaning import Models
-from pipelines.secret import secret
 from pipelines.settings import Places
 from training.errors import InputError, did_you_mean
 from training.folder import model_names, model_spec

@@ -7,9 +7,9 @@ from email.utils import make_msgid
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from components.secret import secret
 from pipelines.engine_settings import NotifySettings
 from pipelines.notifications.notice import Notice
-from pipelines.secret import secret
 from training.errors import InputError, OstinatoError
 
 USER, PASSWORD = "OSTINATO_SMTP_USER", "OSTINATO_SMTP_PASSWORD"

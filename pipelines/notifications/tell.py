@@ -7,11 +7,11 @@ from datetime import datetime
 
 from components.register.lookup import RUN_TAG, ModelVersion, registry
 from components.register.registry import MISSING, ensure_registered_model, mlflow_client, registry_errors
+from components.secret import secret
 from pipelines.backends.remote import ENDED, Engine
 from pipelines.engine_settings import NotifySettings
 from pipelines.notifications import slack
 from pipelines.notifications.notice import Notice, notice_of_remote
-from pipelines.secret import secret
 from pipelines.settings import Places
 from training.errors import InputError, OstinatoError
 from training.folder import model_names, model_spec

@@ -11,7 +11,8 @@ import pytest
 import requests
 from conftest import OSTINATO, environment
 from engines.conftest import REACHABLE
-from kubeflow.kfp_server import Fault, KfpServer
+from faults import Fault
+from kubeflow.kfp_server import KfpServer
 from servers import free_port, wait_until_ready
 
 from components.watch.event import signed

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import Finished
+from faults import Fault
 from kubeflow.kfp_server import KfpServer
 
 Run = Callable[..., Finished]
@@ -58,8 +59,6 @@ def test_a_scheduled_run_reads_its_data_anew(kfp: KfpServer, on_kubeflow: Run, w
 def test_an_engine_that_fails_half_way_is_put_right_by_the_next_apply(
     kfp: KfpServer, on_kubeflow: Run, workspace: Path
 ) -> None:
-    from kubeflow.kfp_server import Fault
-
     plain = spec_of(workspace).read_text()
     spec_of(workspace).write_text(plain + SCHEDULE)
     apply(on_kubeflow)

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from engines.test_engine_spec import CODE, spec_with
 
+from pipelines.package import STEPS
 from pipelines.settings import Settings
 from pipelines.targets import TARGETS, check_target, compile_for
 from training.errors import InputError
@@ -72,6 +73,16 @@ def test_vertex_gets_one_document_that_differs_in_the_accelerators_name_and_in_w
 def test_without_secrets_and_accelerators_vertex_gets_the_laptops_package() -> None:
     plain = Settings.model_validate({})
     assert package("vertex", spec_with(), plain) == package("local", spec_with(), plain)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_to_be_fresh_is_never_cached_and_the_steps_are_told_the_same_spec(target: str) -> None:
+    usual = package(target, spec())
+    fresh = list(yaml.safe_load_all(compile_for(target, spec(), CODE, IMAGE, "deploy", "", SETTINGS, ["preprocess"])))
+    (path,) = difference(usual[0], fresh[0])
+    assert path == "root.dag.tasks.preprocess.cachingOptions.enableCache" and fresh[1:] == usual[1:]
+    none = list(yaml.safe_load_all(compile_for(target, spec(), CODE, IMAGE, "deploy", "", SETTINGS, STEPS)))
+    assert not any(task["cachingOptions"] for task in none[0]["root"]["dag"]["tasks"].values())
 
 
 def test_equal_input_gives_equal_bytes_for_every_target() -> None:

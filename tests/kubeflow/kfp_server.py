@@ -5,40 +5,21 @@ import json
 import os
 import re
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.parser import BytesParser
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from faults import LATE_S, FaultyHandler, FaultyServer
 from kubeflow.kfp_contract import Broken, Contract
 from kubeflow.kfp_dex import Dex
 from kubeflow.kfp_state import Refused, State
 
 TOKEN = "s3cret-kfp-t0ken"
 PREFIX = "/pipeline"
-LATE_S = 30.0
-
-
-@dataclass
-class Fault:
-    """What goes wrong with the next requests of a kind: another answer, one cut off, or none in time; with ``done``
-    only after the thing was done."""
-
-    method: str
-    ends: str
-    status: int = 0
-    body: bytes = b""
-    kind: str = "application/json"
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: bool = False
-    late: bool = False
-    done: bool = False
-    times: int = 1
 
 
 @dataclass
@@ -51,40 +32,25 @@ class Kill:
     ready: threading.Event = field(default_factory=threading.Event)
 
 
-class KfpServer(ThreadingHTTPServer):
-    """See the module. broken: every message that the contract does not have. seen: method and path of each request
-    that changes something. requests: those with query and body, to be read as golden files."""
-
-    daemon_threads = True
+class KfpServer(FaultyServer):
+    """See the module. seen: method and path of each request that changes something. requests: those with query and
+    body, to be read as golden files."""
 
     def __init__(self, *, multi_user: bool = False, token: str = "", dex: Dex | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.contract = Contract()
         self.state = State(multi_user)
         self.token, self.dex = token, dex
-        self.faults: list[Fault] = []
-        self.broken: list[str] = []
         self.seen: list[str] = []
-        self.requests: list[dict[str, Any]] = []
         self.kill: Kill | None = None
-        self.lock = threading.Lock()
-        self.let_go = threading.Event()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}{PREFIX}"
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that give up are part of the tests."""
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(FaultyHandler):
     server: KfpServer  # pyright: ignore[reportIncompatibleVariableOverride]
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
     def do_GET(self) -> None:
         self._serve()
@@ -97,38 +63,14 @@ class _Handler(BaseHTTPRequestHandler):
         if server.dex:
             page = server.dex.page(self.command, self.path, raw, self.headers.get("Cookie", ""))
             if page is not None:
-                self._send(page.status, page.body, {"Content-Type": "text/html", **page.headers})
+                self.send(page.status, page.body, {"Content-Type": "text/html", **page.headers})
                 return
         with server.lock:
-            fault = next((one for one in server.faults if self._meets(one, url.path)), None)
-            if fault:
-                fault.times -= 1
-                if not fault.times:
-                    server.faults.remove(fault)
+            fault = server.next_fault(self.command, url.path)
             status, answer = 0, b""
             if fault is None or fault.done:
                 status, answer = self._answer(url.path.removeprefix(PREFIX), url.query, raw)
-        self._deliver(fault, status, answer)
-
-    def _meets(self, fault: Fault, path: str) -> bool:
-        return fault.method == self.command and path.endswith(fault.ends)
-
-    def _deliver(self, fault: Fault | None, status: int, answer: bytes) -> None:
-        if fault is None:
-            self._send(status, answer, {"Content-Type": "application/json"})
-        elif fault.late:
-            self.server.let_go.wait(LATE_S)
-            self.close_connection = True
-        elif fault.cut:
-            self.send_response(200)
-            self.send_header("Content-Length", "4096")
-            self.end_headers()
-            self.wfile.write(b'{"run_')
-            self.wfile.flush()
-            self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
-        else:
-            self._send(fault.status, fault.body, {"Content-Type": fault.kind, **fault.headers})
+        self.deliver(fault, status, answer)
 
     def _answer(self, path: str, query_text: str, raw: bytes) -> tuple[int, bytes]:
         server = self.server
@@ -189,24 +131,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _refusal(self, refused: Refused) -> tuple[int, bytes]:
         return refused.status, json.dumps({"code": 3, "message": str(refused), "details": []}).encode()
 
-    def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
 
 @contextmanager
 def running_kfp(server: KfpServer) -> Iterator[KfpServer]:
     """The server, until the block ends; then no message may have broken the contract."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
+    thread = server.serve()
     try:
         yield server
     finally:
-        server.let_go.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(30)
-    assert server.broken == []
+        server.end(thread)

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from faults import Fault
 from kubeflow.conftest import connect
-from kubeflow.kfp_server import Fault, KfpServer
+from kubeflow.kfp_server import KfpServer
 from kubeflow.kfp_state import walk
 
 from pipelines.backends.kubeflow.engine import KubeflowEngine
@@ -40,17 +42,16 @@ def test_a_run_is_started_once_however_often_it_is_submitted(
     assert [step.name for step in first.steps] == list(STEPS)
 
 
-def test_equal_packages_are_one_version_and_a_run_without_the_cache_has_its_own(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+def test_equal_packages_are_one_version_and_another_package_is_another(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make, tmp_path: Path
 ) -> None:
     engine.submit(submission("a-1"))
     engine.submit(submission("a-2"))
     assert len(kfp.state.versions) == 1
-    engine.submit(submission("a-3", cache=False))
-    engine.submit(submission("a-4", cache=False))
-    cached, uncached = kfp.state.packages.values()
-    assert "enableCache: true" in cached
-    assert "enableCache" not in uncached
+    other = tmp_path / "package.yaml"
+    other.write_text(submission("a-3").package.read_text() + "# another\n")
+    engine.submit(submission("a-3", package=other))
+    assert len(kfp.state.versions) == 2
     assert len(kfp.state.pipelines) == len(kfp.state.experiments) == 1
 
 

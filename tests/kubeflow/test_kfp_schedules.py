@@ -5,8 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from faults import Fault
 from kubeflow.conftest import connect
-from kubeflow.kfp_server import Fault, KfpServer
+from kubeflow.kfp_server import KfpServer
 from kubeflow.kfp_state import Refused, check_cron
 
 from pipelines.backends.kubeflow.engine import KubeflowEngine

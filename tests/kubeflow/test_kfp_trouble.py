@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from faults import Fault
 from kubeflow.conftest import QUICK, connect
-from kubeflow.kfp_server import Fault, KfpServer, running_kfp
+from kubeflow.kfp_server import KfpServer, running_kfp
 
 from pipelines.backends.kubeflow.connection import Patience
 from pipelines.backends.kubeflow.engine import KubeflowEngine

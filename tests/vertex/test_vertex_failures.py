@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from faults import Fault
 from google.api_core.exceptions import Unauthorized
 from servers import free_port
 from vertex.conftest import QUICK, SETTINGS, connect
-from vertex.vertex_server import Fault, VertexServer
+from vertex.vertex_server import VertexServer
 
 from pipelines.backends.remote import Submission
 from pipelines.backends.vertex import VertexEngine

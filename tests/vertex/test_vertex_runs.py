@@ -4,8 +4,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from faults import Fault
 from vertex.conftest import connect
-from vertex.vertex_server import Fault, VertexServer
+from vertex.vertex_server import VertexServer
 from vertex.vertex_state import START
 
 from pipelines.backends.remote import Submission
@@ -86,18 +87,6 @@ def test_the_decision_is_read_from_the_verdict_where_the_step_does_not_tell_it(
     (judged,) = (task for task in job.job_detail.task_details if task.task_name == "evaluate")
     judged.outputs["verdict"].artifacts.add().metadata["decision"] = "reject"
     assert engine.get(RUN).decision == "reject"
-
-
-def test_without_the_cache_no_step_asks_for_an_earlier_answer(
-    vertex: VertexServer, engine: VertexEngine, submission: Make
-) -> None:
-    engine.submit(submission())
-    engine.submit(submission("demand-forecaster-fresh", cache=False))
-    cached, fresh = (one["body"]["pipelineSpec"]["root"]["dag"]["tasks"] for one in vertex.requests)
-    assert [name for name in STEPS if cached[name]["cachingOptions"].get("enableCache")] == [
-        "preprocess", "train", "evaluate"
-    ]  # fmt: skip
-    assert not any(task["cachingOptions"] for task in fresh.values())
 
 
 def test_a_failure_policy_is_sent_and_settings_that_are_not_given_are_not(

@@ -11,7 +11,7 @@ from pipelines.backends.kubeflow.failures import Failure
 from pipelines.backends.kubeflow.installation import Installation
 from pipelines.backends.kubeflow.schedules import RecurringRuns, check_zone, description, recurring_name, six_fields
 from pipelines.backends.kubeflow.states import remote_run, state_of
-from pipelines.backends.kubeflow.uploads import Entry, named, package_text, step_names, upload
+from pipelines.backends.kubeflow.uploads import Entry, named, step_names, upload
 from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, ScheduleEntry, Submission
 from pipelines.engine_settings import KubeflowSettings
 from training.errors import InputError, OstinatoError
@@ -153,7 +153,7 @@ class KubeflowEngine:
 
     def _what(self, submission: Submission) -> dict[str, Any]:
         """What runs, and where; the experiment and the pipeline's version are made unless they are there."""
-        text = package_text(submission.package, submission.cache)
+        text = submission.package.read_text(encoding="utf-8")
         experiment = self._installation.make_experiment()
         version = upload(self._connection, self._installation.namespace, submission.model, text)
         return {

@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
 from kfp_server_api import V2beta1Pipeline
 
 from pipelines.backends.kubeflow.connection import Connection
+from pipelines.backends.remote import in_order
 
 Entry = dict[str, Any]
 
@@ -17,21 +17,6 @@ Entry = dict[str, Any]
 def named(name: str) -> str:
     """A filter for entries of exactly this name."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "string_value": name}]})
-
-
-def package_text(package: Path, cache: bool) -> str:
-    """The package to upload: the file itself, or one in which no step may be answered by the cache.
-
-    The API has no such switch for a run, so a run without the cache is of a version of its own.
-    """
-    text = package.read_text(encoding="utf-8")
-    if cache:
-        return text
-    documents = list(yaml.safe_load_all(text))
-    graphs = [documents[0]["root"], *documents[0].get("components", {}).values()]
-    for task in (task for graph in graphs for task in graph.get("dag", {}).get("tasks", {}).values()):
-        task["cachingOptions"] = {}
-    return yaml.safe_dump_all(documents, sort_keys=True)
 
 
 def version_name(model: str, text: str) -> str:
@@ -85,17 +70,6 @@ def _of_name(entries: list[Entry], name: str) -> Entry | None:
 
 
 def step_names(version: Entry) -> list[str]:
-    """Names of the steps of a version, in the order in which they depend on each other."""
+    """Names of the steps of a version, in an order that they can run in."""
     spec = version.get("pipeline_spec") or {}
-    tasks: dict[str, Any] = spec.get("pipeline_spec", spec).get("root", {}).get("dag", {}).get("tasks", {})
-    order: list[str] = []
-    while len(order) < len(tasks):
-        ready = sorted(
-            name
-            for name, task in tasks.items()
-            if name not in order and all(one in order for one in task.get("dependentTasks", []) if one in tasks)
-        )
-        if not ready:
-            return list(tasks)
-        order += ready
-    return order
+    return in_order(spec.get("pipeline_spec", spec).get("root", {}).get("dag", {}).get("tasks", {}))

@@ -1,12 +1,11 @@
 """A submission as Vertex AI's PipelineJob, and a PipelineJob as a run."""
 
 from collections.abc import Mapping
-from graphlib import TopologicalSorter
 from typing import Any
 
 import yaml
 
-from pipelines.backends.remote import RemoteRun, State, StepState, Submission
+from pipelines.backends.remote import RemoteRun, State, StepState, Submission, in_order
 from pipelines.engine_settings import VertexSettings
 
 CONSOLE = "https://console.cloud.google.com"
@@ -35,7 +34,7 @@ def job_of(submission: Submission, settings: VertexSettings) -> dict[str, Any]:
     """The PipelineJob, by the names of its fields."""
     job: dict[str, Any] = {
         "display_name": submission.run,
-        "pipeline_spec": pipeline_spec(submission),
+        "pipeline_spec": yaml.safe_load(submission.package.read_text(encoding="utf-8")),
         "labels": dict(submission.labels),
         "runtime_config": {
             "gcs_output_directory": settings.pipeline_root,
@@ -50,15 +49,6 @@ def job_of(submission: Submission, settings: VertexSettings) -> dict[str, Any]:
     if settings.encryption_key:
         job["encryption_spec"] = {"kms_key_name": settings.encryption_key}
     return job
-
-
-def pipeline_spec(submission: Submission) -> dict[str, Any]:
-    """The compiled package, asking for no answers of earlier runs where the submission wants none."""
-    spec = yaml.safe_load(submission.package.read_text(encoding="utf-8"))
-    if not submission.cache:
-        for task in spec["root"]["dag"]["tasks"].values():
-            task["cachingOptions"] = {}
-    return spec
 
 
 def run_of(job: Any, *, new: bool = False) -> RemoteRun:
@@ -84,11 +74,9 @@ def steps_of(job: Any, state: State, project: str) -> tuple[StepState, ...]:
     tasks = job.pipeline_spec["root"]["dag"]["tasks"] if job.pipeline_spec else {}
     # Vertex AI keeps the details of a run as a whole beside those of its steps.
     details = {one.task_name: one for one in job.job_detail.task_details if one.task_name in tasks}
-    after = {name: sorted(tasks[name].get("dependentTasks", [])) for name in sorted(tasks)}
     unheard: State = "skipped" if state in ("succeeded", "failed", "cancelled") else "pending"
     return tuple(
-        _step(details[name], project) if name in details else StepState(name, unheard)
-        for name in TopologicalSorter(after).static_order()
+        _step(details[name], project) if name in details else StepState(name, unheard) for name in in_order(tasks)
     )
 
 
