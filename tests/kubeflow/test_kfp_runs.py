@@ -55,6 +55,17 @@ def test_equal_packages_are_one_version_and_another_package_is_another(
     assert len(kfp.state.pipelines) == len(kfp.state.experiments) == 1
 
 
+def test_a_run_that_is_there_is_found_and_the_package_of_today_is_not_even_sent(
+    kfp: KfpServer, engine: KubeflowEngine, submission: Make, tmp_path: Path
+) -> None:
+    first = engine.submit(submission("a-1"))
+    sent = list(kfp.seen)
+    other = tmp_path / "package.yaml"
+    other.write_text(submission().package.read_text() + "# another\n")
+    assert engine.submit(submission("a-1", package=other)).id == first.id
+    assert kfp.seen == sent
+
+
 def test_submitters_in_one_moment_agree_on_one_run(kfp: KfpServer, submission: Make) -> None:
     engines = [connect(kfp) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:

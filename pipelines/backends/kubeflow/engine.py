@@ -40,18 +40,17 @@ class KubeflowEngine:
 
     def submit(self, submission: Submission) -> RemoteRun:
         """Start it; the run of this id that is there already instead."""
-        there = self._oldest(submission.run)
-        if there:
-            return self._told(there)
-        body = api.V2beta1Run(
-            display_name=submission.run,
-            description=_description(submission.labels),
-            **self._what(submission),
-        )
+
+        def start() -> Entry:
+            body = api.V2beta1Run(
+                display_name=submission.run,
+                description=_description(submission.labels),
+                **self._what(submission),
+            )
+            return self._connection.once(self._api.run_service_create_run, body)
+
         made, new = self._connection.settle(
-            f"starting the run {submission.run}",
-            lambda: self._oldest(submission.run),
-            lambda: self._connection.once(self._api.run_service_create_run, body),
+            f"starting the run {submission.run}", lambda: self._oldest(submission.run), start
         )
         first = self._oldest(submission.run) or made
         if new and first["run_id"] != made["run_id"]:  # somebody else started it in the same moment
