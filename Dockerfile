@@ -67,6 +67,7 @@ COPY pyproject.toml LICENSE serving-runtimes.yam[l] /workspace/
 COPY manifests /workspace/manifests
 COPY training /workspace/training
 COPY components /workspace/components
+COPY delivery /workspace/delivery
 COPY pipelines /workspace/pipelines
 RUN chmod -R u=rwX,go=rX /workspace \
  && python -m compileall -q --invalidation-mode checked-hash training components pipelines

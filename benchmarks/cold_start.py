@@ -57,10 +57,10 @@ sys.argv = sys.argv[:1]
 import kserve
 part("import kserve, the rest")
 from pathlib import Path
-from components.serving.server import checked_digest, make_server
-from components.serving.signature import read_signature
-from components.train.model_folder import load_model
-from components.serving.model import FolderModel
+from delivery.serving.server.server import checked_digest, make_server
+from delivery.serving.server.signature import read_signature
+from delivery.models.folder import load_model
+from delivery.serving.server.model import FolderModel
 part("import the server's own modules")
 folder = Path(folder)
 columns, digest = read_signature(folder), checked_digest(folder)

@@ -68,8 +68,8 @@ def make_case(folder: Path, rows: int) -> None:
     import polars as pl
     from sklearn.linear_model import LinearRegression
 
-    from components.evidence import ColumnCard, DataCard, Part
-    from components.train.model_folder import save_model
+    from delivery.documents.data_card import ColumnCard, DataCard, Part
+    from delivery.models.folder import save_model
 
     (folder / "data").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -116,7 +116,7 @@ def measure(worker: str, folder: Path) -> dict[str, float]:
 
 def timed(work: Callable[[], None]) -> dict[str, float]:
     """Seconds beyond predict, CPU seconds, and MiB that the resident size grew at its highest."""
-    from components.train.model_folder import Predictor
+    from delivery.models.folder import Predictor
 
     inside = {"wall": 0.0, "cpu": 0.0}
     predict = Predictor.predict
@@ -152,8 +152,8 @@ def ours(folder: Path) -> dict[str, float]:
     import sklearn.linear_model  # noqa: F401
     import skops.io  # noqa: F401
 
-    from components.evaluate.steps import evaluate
-    from training.spec import Column, DataSpec, QualitySpec, ServingSpec
+    from components.evaluate.table.step import evaluate
+    from training.spec.model import Column, DataSpec, QualitySpec, ServingSpec
 
     columns = {name: Column(type="float") for name in ("previous", "target", *(f"x{i}" for i in range(18)))}
     columns |= {"weekday": Column(type="int"), "id": Column(type="int")}
@@ -190,7 +190,7 @@ def numpy(folder: Path) -> dict[str, float]:
     import sklearn.linear_model  # noqa: F401
     import skops.io  # noqa: F401
 
-    from components.train.model_folder import load_model
+    from delivery.models.folder import load_model
 
     def work() -> None:
         frame = pl.read_parquet(folder / "data" / "test.parquet")
@@ -219,7 +219,7 @@ def evidently(folder: Path) -> dict[str, float]:
     from evidently import DataDefinition, Dataset, Regression, Report
     from evidently.presets import DataDriftPreset, RegressionPreset
 
-    from components.train.model_folder import load_model
+    from delivery.models.folder import load_model
 
     def work() -> None:
         test, train = (pl.read_parquet(folder / "data" / f"{side}.parquet").to_pandas() for side in ("test", "train"))

@@ -18,8 +18,7 @@ from frameworks import ROOT
 from measure import median, table, write_json
 from servers import free_port, running
 
-from components.deploy.release import Wanted, propose_or_commit
-from components.register.lookup import (
+from delivery.registry.versions import (
     CODE_TAG,
     DIGEST_TAG,
     FINGERPRINT_TAG,
@@ -28,7 +27,8 @@ from components.register.lookup import (
     VERDICT_TAG,
     ModelVersion,
 )
-from training.spec import ModelSpec
+from delivery.releases.release import Wanted, propose_or_commit
+from training.spec.model import ModelSpec
 
 MODEL = "demand-forecaster"
 PATH = f"models/{MODEL}/inferenceservice.yaml"

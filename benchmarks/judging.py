@@ -20,12 +20,12 @@ from typing import Any
 from frameworks import ROOT
 from measure import machine, median, say, table, write_json
 
-from components.evaluate.text.answers import BATCH_TOKENS, answer_all
-from components.evaluate.text.rows import Messages
-from components.stores.base_model import fetch_base_model
-from components.train.language_model import LanguageModel, load_language_model
+from components.evaluate.language.answers import BATCH_TOKENS, answer_all
+from components.evaluate.language.rows import Messages
+from delivery.models.language.language_model import LanguageModel, load_language_model
+from delivery.stores.base_model import fetch_base_model
 from training.folder import model_folder, model_spec
-from training.spec import Decoding
+from training.spec.model import Decoding
 
 TOPICS = ("a release", "a canary", "drift", "a registry", "a seasonal baseline", "a tokenizer", "rollback", "a queue")
 FORMS = (

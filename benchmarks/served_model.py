@@ -54,7 +54,7 @@ def model_folder(folder: Path, kind: str) -> Path:
     """As training saves it."""
     import skops.io
 
-    from components.train.model_folder import save_model
+    from delivery.models.folder import save_model
 
     rows = data(kind)
     model = fitted(kind, rows)

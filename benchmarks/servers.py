@@ -36,7 +36,7 @@ class Running:
 
 def own_server(folder: Path, name: str, grpc: bool = False) -> list[str]:
     """The command of the runtime, less its port."""
-    command = [sys.executable, "-m", "components.serving.server", "--model_dir", str(folder), "--model_name", name]
+    command = [sys.executable, "-m", "delivery.serving.server.server", "--model_dir", str(folder), "--model_name", name]
     return [*command, *(("--grpc_port", str(free_port())) if grpc else ()), "--http_port"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from frameworks import ROOT
 from measure import timed
 
-from components.deploy.manifest import parse
+from delivery.kserve.manifest import parse
 
 EARLIER = "2012-06-01"
 """The earlier run's rows end here."""

@@ -19,10 +19,10 @@ from components.preprocess.component import preprocess
 from components.register.component import register
 from components.train.component import train
 from pipelines.backends.kubeflow.target import ask_kubernetes
-from pipelines.engine_settings import KubeflowSettings
-from pipelines.package import STEPS
 from pipelines.plain_if import no_plain_if
-from training.spec import ModelSpec, Step, StepResources, parse_duration
+from pipelines.settings.sections import KubeflowSettings
+from pipelines.step_names import STEPS
+from training.spec.model import ModelSpec, Step, StepResources, parse_duration
 
 
 def continuous_training(

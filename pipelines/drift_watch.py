@@ -7,9 +7,9 @@ from pathlib import Path
 
 from kfp import compiler, dsl
 
-from components.watch.component import drift_watch as drift_watch_step
+from components.drift.component import drift_watch as drift_watch_step
 from training.errors import InputError
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
 
 CPU, MEMORY = "1", "2Gi"
 

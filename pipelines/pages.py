@@ -7,10 +7,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from components.evidence import DATA_CARD_FILE, DataCard, Verdict
-from components.serving.sample import SAMPLE_FILE
+from delivery.documents.data_card import DATA_CARD_FILE, DataCard
+from delivery.documents.sample import SAMPLE_FILE
+from delivery.documents.verdict import Verdict
 from pipelines.backends.local import RunResult, StepRun
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
 
 PAGE = "index.html"
 EVIDENCE = {"verdict": "verdict.json", "report": "report.html", "evidently": "evidently.html", "sample": SAMPLE_FILE}

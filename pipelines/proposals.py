@@ -3,14 +3,14 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from components.deploy.forges.choose import forge_of
-from components.deploy.forges.forge import Forge, ForgeError
-from components.deploy.release import Proposal, open_proposals
-from pipelines.settings import Places
+from delivery.forges.choose import forge_of
+from delivery.forges.forge import Forge, ForgeError
+from delivery.releases.live import Proposal, open_proposals
+from pipelines.settings.settings import Places
 from training.folder import model_names, model_spec
 
 if TYPE_CHECKING:
-    from components.deploy.rejection import Rejection
+    from delivery.releases.rejection import Rejection
 
 
 def proposed_models(places: Places) -> dict[str, tuple[Proposal, ...]]:
@@ -49,7 +49,7 @@ def reconcile_rejections(places: Places) -> tuple[list["Rejection"], str]:
 
     Raises ForgeError if it can't be asked.
     """
-    from components.deploy.rejection import follow_rejections
+    from delivery.releases.rejection import follow_rejections
 
     forge = forge_of(places.manifests_remote, places.forge)
     if forge is None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from components.deploy.quality import Judged
-from components.evidence import Verdict
+from delivery.documents.verdict import Verdict
+from delivery.releases.code_comment import Judged
 from training.errors import GateRefused, InputError, OstinatoError
 
 

@@ -11,20 +11,22 @@ from typing import Any
 
 import yaml
 
-from components.deploy.repository import ensure_local_repository
-from components.deploy.steps import check_mode
-from components.evidence import DATA_CARD_FILE, DataCard, Verdict
-from components.preprocess.sources import snapshot
-from components.serving.runtimes import check_runtime_here
-from components.train.generation import check_training_here
+from components.train.language.step import check_training_here
+from delivery.documents.data_card import DATA_CARD_FILE, DataCard
+from delivery.documents.verdict import Verdict
+from delivery.git.repository import ensure_local_repository
+from delivery.releases.release import check_mode
+from delivery.serving.runtimes import check_runtime_here
+from delivery.stores.sources import snapshot
 from pipelines.backends.local import Event, RunResult, StepFailed, load_package, run_package
-from pipelines.code_version import code_version
-from pipelines.package import check_step, libraries, package_file
+from pipelines.package.code_version import code_version
+from pipelines.package.package import libraries, package_file
 from pipelines.pages import write_pages
-from pipelines.settings import Places
+from pipelines.settings.settings import Places
+from pipelines.step_names import check_step
 from training.errors import GateRefused, InputError, did_you_mean
 from training.folder import load_module, model_folder, model_spec
-from training.spec import ModelSpec, Task
+from training.spec.model import ModelSpec, Task
 
 _SCIKIT = ("numpy", "scipy.stats", "pandas", "sklearn.ensemble", "skops.io")
 _TORCH = ("numpy", "torch", "transformers.modeling_utils", "transformers.models.auto.modeling_auto")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipelines.backends.remote import Engine, ScheduleEntry, Submission
-from pipelines.settings import Places
+from pipelines.settings.settings import Places
 from pipelines.submit import labels_of, package_for, remote_arguments
 from training.errors import InputError
 from training.folder import model_names, model_spec
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
 
 Action = Literal["create", "change", "delete", "keep"]
 

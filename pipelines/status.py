@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.deploy.environments import in_production
-from components.deploy.release import Proposal, live
-from components.register.lookup import CANDIDATE, CHAMPION, PREVIOUS, registry
-from pipelines.settings import Places
-from training.spec import ModelSpec
+from delivery.registry.lookup import registry
+from delivery.registry.versions import CANDIDATE, CHAMPION, PREVIOUS
+from delivery.releases.environments import in_production
+from delivery.releases.live import Proposal, live
+from pipelines.settings.settings import Places
+from training.spec.model import ModelSpec
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from components.deploy.steps import check_mode
-from components.preprocess.sources import snapshot
+from delivery.releases.release import check_mode
+from delivery.stores.sources import snapshot
 from pipelines.backends.remote import ENDED, PART_OF, Engine, RemoteRun, State, StepState, Submission, keyed_run, label
-from pipelines.code_version import code_version
-from pipelines.package import STEPS, check_step, package_file
+from pipelines.package.code_version import code_version
+from pipelines.package.package import package_file
 from pipelines.run import new_run_id, override
-from pipelines.settings import Places
+from pipelines.settings.settings import Places
+from pipelines.step_names import STEPS, check_step
 from training.errors import GateRefused, InputError, OstinatoError, did_you_mean
 from training.folder import model_folder, model_spec
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
 
 BACKENDS = ("vertex", "kubeflow")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")

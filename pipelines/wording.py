@@ -8,21 +8,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.deploy.repository import LIVE_BRANCH
-from components.evidence import CheckResult, Contender, Measure, Verdict
+from delivery.documents.verdict import CheckResult, Contender, Measure, Verdict
+from delivery.git.repository import LIVE_BRANCH
 
 if TYPE_CHECKING:
-    from components.deploy.environments import Promotion
-    from components.deploy.reconcile import AliasChange
-    from components.deploy.rejection import Rejection
-    from components.deploy.release import Proposal, Release
-    from components.serving.compare import ClassComparison, NumberComparison
-    from components.trust.audit import Audit
-    from components.trust.change import Looked
-    from pipelines.estimate import Estimate
+    from delivery.releases.environments import Promotion
+    from delivery.releases.live import Proposal
+    from delivery.releases.reconcile import AliasChange
+    from delivery.releases.rejection import Rejection
+    from delivery.releases.release import Release
+    from delivery.serving.clients.compare import ClassComparison, NumberComparison
+    from delivery.trust.audit import Audit
+    from delivery.trust.change import Looked
+    from pipelines.estimate.estimate import Estimate
     from pipelines.run import Finished
+    from pipelines.serve.verify import Verified
     from pipelines.status import ModelStatus
-    from pipelines.verify import Verified
 
 MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "undecided": "[yellow]?[/]", "not applicable": "[dim]–[/]"}
 
@@ -129,7 +130,7 @@ def release_line(done: "Release") -> str:
 
 def comparison_table(found: "NumberComparison | ClassComparison") -> str:
     """The two answers side by side, then how far they agree."""
-    from components.serving.compare import NumberComparison
+    from delivery.serving.clients.compare import NumberComparison
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
     for title in (f"{found.rows:,} rows", "live", "shadow"):

@@ -8,7 +8,7 @@ import polars as pl
 from markupsafe import Markup
 from nine_years import FIRST_TRAINED, WATCH, Week, asks, bikes, featured, watch
 
-from components.evaluate.charts import Plot
+from components.evaluate.shared.charts import Plot
 
 LAST = datetime(2019, 9, 1)
 STYLE = """<style>text{font:12px system-ui,sans-serif;fill:#444}.title{font-weight:600;font-size:13px}

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import polars as pl
 
-from components.watch.decide import Decided, Seen, decide
-from components.watch.inputs import Live
-from components.watch.look import Looked, look
-from components.watch.scores import Baseline
-from components.watch.windows import newest_windows
+from components.drift.decide import Decided, Seen, decide
+from components.drift.inputs import Live
+from components.drift.scores import Baseline
+from components.drift.window_report import Looked, look
+from components.drift.windows import newest_windows
 from training.demand_forecaster.model import features
 from training.folder import model_spec
-from training.section import parse_duration
-from training.spec import DataSpec, DriftWatchSpec
+from training.spec.model import DataSpec, DriftWatchSpec
+from training.spec.section import parse_duration
 
 ROOT = Path(__file__).parents[1]
 FIRST_TRAINED = datetime(2012, 10, 1)

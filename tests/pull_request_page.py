@@ -50,7 +50,7 @@ def render(markdown: str) -> str:
 
 
 def main() -> None:
-    from components.deploy.pull_request import body
+    from delivery.releases.pull_request_text import body
 
     parser = argparse.ArgumentParser(description="Render a pull request's text and take a picture of it.")
     parser.add_argument("picture", type=Path, help="PNG file to write")

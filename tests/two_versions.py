@@ -12,9 +12,9 @@ from conftest import ROOT, environment
 from release.candidates import candidate, model_spec, verdict
 from serving.shops import amounts, fit_and_save, shop_rows
 
-from components.register.registry import mlflow_client
 from components.register.steps import register
-from components.train.model_folder import load_model
+from delivery.models.folder import load_model
+from delivery.registry.mlflow import mlflow_client
 
 MODEL = "shop"
 

@@ -10,7 +10,7 @@ import pandas as pd
 import uvicorn
 from fastapi import FastAPI
 
-from components.train.model_folder import load_model
+from delivery.models.folder import load_model
 
 app, predictor = FastAPI(), load_model(Path(sys.argv[1]))
 

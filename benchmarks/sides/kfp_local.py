@@ -5,7 +5,7 @@ import os
 from kfp import components, local
 from work import HOME, MANIFESTS, MODEL, ROOT, TRACKING_URI, spec
 
-from components.preprocess.sources import snapshot
+from delivery.stores.sources import snapshot
 from training.folder import model_folder
 
 folder = model_folder(ROOT, MODEL)

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from training.folder import model_spec, workspace_root
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
 
 MODEL = "demand-forecaster"
 ROOT = workspace_root()
@@ -42,8 +42,8 @@ def train(data: str) -> str:
 
 def champion(candidate: str) -> str:
     """Returns the champion's version, empty without one; its model folder is ``OUT / "champion"``."""
-    from components.champion.rival import fetch_rival
-    from components.deploy.repository import ensure_local_repository
+    from components.champion.steps import fetch_rival
+    from delivery.git.repository import ensure_local_repository
 
     ensure_local_repository(Path(MANIFESTS), ROOT / "manifests")
     rival = fetch_rival(MODEL, MANIFESTS, TRACKING_URI, Path(candidate), OUT / "champion")
@@ -52,7 +52,7 @@ def champion(candidate: str) -> str:
 
 def evaluate(data: str, candidate: str, champion_version: str) -> str:
     """Returns the folder with verdict.json, report.html, evidently.html and sample.json."""
-    from components.evaluate.steps import evaluate
+    from components.evaluate.table.step import evaluate
 
     judged = OUT / "judged"
     judged.mkdir(exist_ok=True)

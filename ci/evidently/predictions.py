@@ -14,7 +14,7 @@ def output(run: Path, step: str, name: str) -> Path:
 def main(run: Path, file: Path) -> None:
     import pandas as pd
 
-    from components.train.model_folder import load_model
+    from delivery.models.folder import load_model
     from training.folder import model_spec, workspace_root
 
     name = json.loads((run / "summary.json").read_text())["model"]

@@ -16,7 +16,7 @@ def champion(
     """Fetch the model folder that git says is live; an empty folder and version "" when nothing is."""
     from pathlib import Path
 
-    from components.champion.rival import fetch_rival
+    from components.champion.steps import fetch_rival
 
     rival = fetch_rival(model, manifests_remote, tracking_uri, Path(candidate.path), Path(champion.path))
     if rival:

@@ -22,8 +22,8 @@ def deploy(
     """Commit the version's manifest, or propose it, and let the registry's aliases follow git."""
     from pathlib import Path
 
+    from components.artifacts import leave
     from components.deploy.steps import deploy, released_facts
-    from components.lineage import leave
 
     where = (tracking_uri, manifests_remote)
     judged = Path(verdict.path)

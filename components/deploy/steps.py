@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
-from components.deploy.forges.choose import forge_of
-from components.deploy.manifest import manifest_path
-from components.deploy.proposal import pushed
-from components.deploy.propose import check_proposable, propose
-from components.deploy.reconcile import reconcile
-from components.deploy.rejection import follow_rejections
-from components.deploy.release import Release, release
-from components.deploy.repository import LIVE_BRANCH, ReleaseMode
-from components.evidence import Verdict
-from components.register.lookup import registry
-from components.register.steps import check_decision
-from training.errors import InputError, OstinatoError
-from training.spec import ModelSpec
+from delivery.documents.verdict import Verdict, check_decision
+from delivery.forges.choose import forge_of
+from delivery.git.repository import LIVE_BRANCH
+from delivery.kserve.manifest import manifest_path
+from delivery.registry.lookup import registry
+from delivery.releases.proposal import pushed
+from delivery.releases.propose import check_proposable, propose
+from delivery.releases.reconcile import reconcile
+from delivery.releases.rejection import follow_rejections
+from delivery.releases.release import Release, check_mode, release
+from training.errors import OstinatoError
+from training.spec.model import ModelSpec
 
 
 def deploy(
@@ -83,10 +82,3 @@ def released_facts(done: Release, manifests_remote: str, code_version: str) -> d
         "canary_percent": done.canary_percent,
         "code_commit": code_version,
     }
-
-
-def check_mode(text: str) -> ReleaseMode:
-    """The mode itself. Raises InputError for an unknown one."""
-    if text == "direct" or text == "pull-request":
-        return text
-    raise InputError(f"release is {text!r}; give direct or pull-request")

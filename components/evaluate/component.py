@@ -31,8 +31,8 @@ def evaluate(
     output is "pass" or "reject"."""
     from pathlib import Path
 
-    from components.evaluate.dispatch import evaluate_task
     from components.evaluate.publish import publish
+    from components.evaluate.step import evaluate_task
 
     found, answers = evaluate_task(
         task,

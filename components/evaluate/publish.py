@@ -8,13 +8,13 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.curves import confusion
-from components.evaluate.roc import roc_points
-from components.evaluate.verdict_markdown import verdict_text
-from components.evidence import Verdict
+from components.evaluate.table.curves import confusion
+from components.evaluate.table.roc import roc_points
+from delivery.documents.verdict import Verdict
+from delivery.documents.verdict_markdown import verdict_text
 
 if TYPE_CHECKING:
-    from components.evaluate.steps import Answers
+    from components.evaluate.table.contenders import Answers
 
 
 def publish(found: Verdict, answers: "Answers | None", verdict: Any, metrics: Any, curves: Any, summary: Any) -> str:

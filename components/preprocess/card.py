@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.evidence import TEST_FILE, TRAIN_FILE, ColumnCard, DataCard, Part
-from components.preprocess.messages import MESSAGES
-from components.preprocess.sources import file_sha256
+from components.preprocess.language.messages import MESSAGES
+from delivery.documents.data_card import TEST_FILE, TRAIN_FILE, ColumnCard, DataCard, Part
+from delivery.stores.sources import file_sha256
 from training.errors import InputError
-from training.spec import ConversationSpec, DataSpec
+from training.spec.model import ConversationSpec, DataSpec
 
 if TYPE_CHECKING:
     import polars as pl

@@ -24,7 +24,7 @@ def preprocess(
     """
     from pathlib import Path
 
-    from components.lineage import data_facts, describe
+    from components.artifacts import data_facts, describe
     from components.preprocess.steps import preprocess
 
     card = preprocess(model, data_spec, data_uri, data_snapshot, as_of, Path(data.path))

@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from components.evidence import TEST_FILE
 from components.preprocess.pin_edit import with_pin
-from components.preprocess.sources import is_local, local_path, store
 from components.preprocess.steps import prepare
+from delivery.documents.data_card import TEST_FILE
+from delivery.stores.sources import is_local, local_path, store
 from training.errors import InputError
 from training.folder import model_folder, model_spec
-from training.spec import ConversationSpec, DataSpec, TestSet, parse_spec
+from training.spec.model import ConversationSpec, DataSpec, TestSet, parse_spec
 
 DEFAULT_PATH: str = TestSet.model_fields["path"].default
 

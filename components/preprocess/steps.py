@@ -6,22 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from components.evidence import DATA_CARD_FILE, REFUSED_FILE, TEST_FILE, DataCard
 from components.preprocess.card import describe
-from components.preprocess.checks import check_gaps, check_hook, check_refused
-from components.preprocess.contract import conform, kept, refused, rules
-from components.preprocess.conversations import fill_conversations
-from components.preprocess.hook import MODULE, blamed, find, with_features
-from components.preprocess.order import in_order
-from components.preprocess.scan import reading, scan, staged
-from components.preprocess.sources import Source, resolve_all, together
-from components.preprocess.split import sides
-from components.preprocess.survey import before, survey
+from components.preprocess.language.step import fill_conversations
+from components.preprocess.table.checks import check_gaps, check_hook, check_refused
+from components.preprocess.table.contract import conform, kept, refused, rules
+from components.preprocess.table.hook import MODULE, blamed, find, with_features
+from components.preprocess.table.order import in_order
+from components.preprocess.table.scan import reading, scan, staged
+from components.preprocess.table.split import sides
+from components.preprocess.table.survey import before, survey
+from components.preprocess.table.write import sinks, write, write_counted
 from components.preprocess.testset import check_columns, pinned, without_pinned
-from components.preprocess.write import sinks, write, write_counted
+from delivery.documents.data_card import DATA_CARD_FILE, REFUSED_FILE, TEST_FILE, DataCard
+from delivery.stores.sources import Source, resolve_all, together
 from training.errors import InputError
 from training.folder import model_folder, workspace_root
-from training.spec import ConversationSpec, DataSpec
+from training.spec.model import ConversationSpec, DataSpec
 
 
 def preprocess(model: str, data_spec: str, data_uri: str, data_snapshot: str, as_of: str, out: Path) -> DataCard:
@@ -32,10 +32,10 @@ def preprocess(model: str, data_spec: str, data_uri: str, data_snapshot: str, as
     bounded however many there are.
 
     Conversations, `kind: conversations`, are held in memory and go another way: see
-    :mod:`components.preprocess.conversations`.
+    :mod:`components.preprocess.language.step`.
 
     ``data_uri`` replaces the spec's source; ``data_snapshot``, if not empty, is what
-    :func:`components.preprocess.sources.snapshot` said about it earlier, and must still hold; only rows before
+    :func:`delivery.stores.sources.snapshot` said about it earlier, and must still hold; only rows before
     ``as_of`` (ISO date or time) are seen. Raises InputError for whatever is wrong with data, spec or hook.
     """
     return prepare(model, model_folder(workspace_root(), model), data_spec, data_uri, data_snapshot, as_of, out)

@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.preprocess.scan import reading
-from components.preprocess.sources import fetch
-from components.preprocess.split import Sides, identity, keys, on_test_side
-from components.preprocess.survey import parse_as_of
+from components.preprocess.table.scan import reading
+from components.preprocess.table.split import Sides, identity, keys, on_test_side
+from components.preprocess.table.survey import parse_as_of
+from delivery.stores.sources import fetch
 from training.errors import InputError
-from training.spec import DataSpec, TestSet, parse_duration
+from training.spec.model import DataSpec, TestSet, parse_duration
 
 if TYPE_CHECKING:
     import polars as pl

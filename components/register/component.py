@@ -22,7 +22,7 @@ def register(
     """Register the candidate in MLflow, once for each model digest; refuse it unless the verdict is a pass."""
     from pathlib import Path
 
-    from components.lineage import leave
+    from components.artifacts import leave
     from components.register.steps import Candidate, register, registered_facts
 
     evidence = Candidate(

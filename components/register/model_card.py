@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from components.evidence import DataCard, JudgeReport, Measure, Verdict
-from training.spec import ConversationSpec, ModelSpec
+from delivery.documents.data_card import DataCard
+from delivery.documents.verdict import JudgeReport, Measure, Verdict
+from training.spec.model import ConversationSpec, ModelSpec
 
 LONGEST = 5000
 """What MLflow's database keeps of a description."""

@@ -7,10 +7,25 @@ deleted, `candidate` set, then on the prompts. The step may stop anywhere; run a
 
 from typing import TYPE_CHECKING
 
-from components.effects import effect
-from components.evidence import DATA_CARD_FILE, DataCard, Verdict
-from components.register.attest import ensure_statement
-from components.register.lookup import (
+from components.register.model_card import model_card
+from delivery.documents.data_card import DATA_CARD_FILE, DataCard
+from delivery.documents.verdict import Verdict, check_decision
+from delivery.effects import effect
+from delivery.models.folder import model_digest
+from delivery.models.language.language_model import read_facts
+from delivery.registry.lookup import registry
+from delivery.registry.mlflow import MISSING, RegistryRace, mlflow_client, registry_errors
+from delivery.registry.prompts import alias_moves, prompt_tag
+from delivery.registry.runs import (
+    Candidate,
+    delete_leftovers,
+    ensure_experiment,
+    ensure_model,
+    ensure_run,
+    facts_of_run,
+    link_version,
+)
+from delivery.registry.versions import (
     CANDIDATE,
     CODE_TAG,
     DIGEST_TAG,
@@ -22,46 +37,16 @@ from components.register.lookup import (
     VERDICT_TAG,
     ModelVersion,
     Registry,
-    registry,
 )
-from components.register.model_card import model_card
-from components.register.prompts import alias_moves, prompt_tag
-from components.register.registry import (
-    ATTEMPTS,
-    MISSING,
-    RegistryRace,
-    ensure_registered_model,
-    mlflow_client,
-    move_alias,
-    registry_errors,
-)
-from components.register.tracked_run import (
-    Candidate,
-    delete_leftovers,
-    ensure_experiment,
-    ensure_model,
-    ensure_run,
-    facts_of_run,
-    link_version,
-)
-from components.train.language_model import read_facts
-from components.train.model_folder import model_digest
-from training.errors import GateRefused, OstinatoError
-from training.spec import ModelSpec
+from delivery.registry.writes import ATTEMPTS, ensure_registered_model, move_alias
+from delivery.trust.attest import ensure_statement
+from training.errors import OstinatoError
+from training.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = ["Candidate", "check_decision", "register"]
-
-
-def check_decision(verdict: Verdict) -> None:
-    """Raises GateRefused with every failed check and its reason unless the verdict is a pass."""
-    if verdict.decision != "pass":
-        reasons = "\n".join(f"  {check.name}: {check.reason}" for check in verdict.refusals)
-        raise GateRefused(
-            f"the gate refused the candidate of {verdict.model}; nothing was registered or released:\n{reasons}"
-        )
 
 
 def registered_facts(

@@ -42,9 +42,9 @@ def main(arguments: Sequence[str]) -> int:
 def run(model: str, data: str, out: str, spec_digest: str = "") -> None:
     """Train in this process, which may be one of several. Raises what the train step raises, InputError for another
     spec than ``spec_digest`` and OstinatoError for a store that can't be reached."""
-    from components.serving.runtimes import export_of
-    from components.stores.transfer import fetched, upload_folder
     from components.train.steps import train
+    from delivery.serving.runtimes import export_of
+    from delivery.stores.transfer import fetched, upload_folder
 
     root = workspace_root()
     spec = model_spec(root, model)

@@ -18,7 +18,7 @@ def train(
     import json
     from pathlib import Path
 
-    from components.lineage import describe
+    from components.artifacts import describe
     from components.train.steps import train
 
     trained = train(model, task, data_spec, training_spec, Path(data.path), Path(candidate.path), export, code)

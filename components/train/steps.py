@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.evidence import DATA_CARD_FILE, TRAIN_FILE, DataCard
-from components.train.model_folder import model_digest, save_model
-from components.train.onnx_export import check_export, check_installed, export_onnx
 from components.train.workers import is_first
+from delivery.documents.data_card import DATA_CARD_FILE, TRAIN_FILE, DataCard
+from delivery.models.folder import model_digest, save_model
+from delivery.models.onnx.export import check_export, check_installed, export_onnx
 from training.errors import InputError, did_you_mean
 from training.folder import load_module, model_folder, running_code_of, workspace_root
-from training.spec import DataSpec, TrainingSpec
+from training.spec.model import DataSpec, TrainingSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,8 +74,8 @@ def train(
 
 def train_language_model(model: str, training: TrainingSpec, data: Path, out: Path, code: str) -> Trained:
     """See :func:`train`; ``out`` then has Hugging Face's layout as well. The first of several processes writes it."""
-    from components.train.generation import check_workers, train_conversations
-    from training.llm_extra import need_llm_extra
+    from components.train.language.step import check_workers, train_conversations
+    from training.finetuning.llm_extra import need_llm_extra
 
     check_workers(training)
     need_llm_extra("a language model")

@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from components.deploy.quantities import quantities
-from pipelines.backends.vertex_machines import machine_for
+from delivery.kserve.quantities import quantities
+from pipelines.backends.vertex.machines import machine_for
 from training.errors import InputError, did_you_mean
-from training.spec import ModelSpec, Resources
+from training.spec.model import ModelSpec, Resources
 
 ENGINES = ("kubeflow", "vertex")
 RUNTIME = "torch-distributed"

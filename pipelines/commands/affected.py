@@ -23,9 +23,9 @@ def affected(
     as_json: AsJson = False,
 ) -> None:
     """Name the models that a change affects, from which step on, and by which files."""
-    from pipelines.affected import REMOVED
-    from pipelines.affected import affected as find
-    from pipelines.package import STEPS, check_step
+    from pipelines.package.affected import REMOVED
+    from pipelines.package.affected import affected as find
+    from pipelines.step_names import STEPS, check_step
 
     if names and as_json:
         raise InputError("give one of --names and --json")

@@ -49,11 +49,11 @@ def places(given: list[str] | None = None):
 
     given: settings as ``name=value``, which go before all others.
     """
-    from pipelines.settings import load_places
+    from pipelines.settings.settings import load_places
 
     flags: dict[str, Any] = {}
     if given:
-        from pipelines.configuration import parse_given
+        from pipelines.settings.in_force import parse_given
 
         flags = parse_given(given)
     try:
@@ -68,7 +68,7 @@ def places(given: list[str] | None = None):
 
 def manifests(here: Any) -> str:
     """The manifests remote, made first where it is the embedded one."""
-    from components.deploy.repository import ensure_local_repository
+    from delivery.git.repository import ensure_local_repository
 
     if here.embedded_manifests:
         ensure_local_repository(here.local_manifests, here.root / "manifests")

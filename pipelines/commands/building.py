@@ -17,7 +17,7 @@ from training.folder import model_names, model_spec, workspace_root
 
 if TYPE_CHECKING:
     from pipelines.run import Finished
-    from pipelines.settings import Places
+    from pipelines.settings.settings import Places
 
 
 @app.command(epilog="Examples: ostinato run demand-forecaster; ostinato run demand-forecaster --param as_of=2018-06-01")
@@ -81,8 +81,9 @@ def compile_(
     set_: Set = None,
 ) -> None:
     """Write the model's pipeline package (kfp v2 IR). Equal input gives equal bytes."""
-    from pipelines.package import check_step, package_file
-    from pipelines.targets import check_target
+    from pipelines.package.for_backend import check_target
+    from pipelines.package.package import package_file
+    from pipelines.step_names import check_step
 
     here = places(set_)
     spec = model_spec(here.root, model)
@@ -125,7 +126,7 @@ def report(
 @app.command(epilog="Example: ostinato validate demand-forecaster")
 def validate(model: AnyModel = None) -> None:
     """Check spec, model code, data contract and manifest without running anything."""
-    from pipelines.validate import validate_model
+    from pipelines.scaffold.validate import validate_model
 
     here = places()
     for name in [model] if model else model_names(here.root):
@@ -138,8 +139,8 @@ def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="The reference in words instead.")] = False,
 ) -> None:
     """Print the JSON Schema of spec.yaml."""
-    from training.reference import reference
-    from training.spec import json_schema
+    from training.spec.model import json_schema
+    from training.spec.reference import reference
 
     print(reference().rstrip("\n") if markdown else json.dumps(json_schema(), indent=2))
 
@@ -157,7 +158,7 @@ def new(
     key: Annotated[str | None, typer.Option(help="Column that identifies a row: split by its hash.")] = None,
 ) -> None:
     """Make a new model folder that runs at once."""
-    from pipelines.new import check_task, create_model
+    from pipelines.scaffold.table import check_task, create_model
 
     folder = create_model(workspace_root(), name, check_task(task), data, target, time, key)
     print(f"made {folder}\nnext: ostinato validate {name}, then ostinato run {name}")

@@ -14,9 +14,9 @@ from training.errors import GateRefused, InputError, OstinatoError
 from training.folder import model_folder, model_spec
 
 if TYPE_CHECKING:
-    from components.watch.steps import Watched
-    from pipelines.settings import Places
-    from training.spec import ModelSpec
+    from components.drift.steps import Watched
+    from pipelines.settings.settings import Places
+    from training.spec.model import ModelSpec
 
 
 @app.command(
@@ -49,9 +49,9 @@ def drift(
         compile_.write_text(compile_drift_watch(spec, here.image), encoding="utf-8")
         print(f"wrote {compile_}")
         return
-    from components.watch.engine import refuse_bad_data
-    from components.watch.steps import Places as Where
-    from components.watch.steps import watch
+    from components.drift.engine import refuse_bad_data
+    from components.drift.steps import Places as Where
+    from components.drift.steps import watch
     from pipelines.run import data_uri
 
     where = Where(here.tracking_uri, manifests(here), model_folder(here.root, model))

@@ -24,7 +24,7 @@ OnInterrupt = Annotated[str, typer.Option(help="What Ctrl-C does to the run: lea
 @app.command(epilog="Examples: ostinato config; ostinato config --set vertex.region=europe-west4 --json")
 def config(set_: Set = None, as_json: AsJson = False) -> None:
     """Print every setting in force and where it comes from, and which secrets the environment holds."""
-    from pipelines.configuration import configuration, configuration_text, parse_given, secrets_there
+    from pipelines.settings.in_force import configuration, configuration_text, parse_given, secrets_there
 
     here = places(set_)
     rows = configuration(here, parse_given(set_ or []))
@@ -161,8 +161,8 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """What a run will take and cost, step by step, and what of that is not known."""
-    from pipelines.estimate import estimate
-    from pipelines.prices import load_prices
+    from pipelines.estimate.estimate import estimate
+    from pipelines.estimate.prices import load_prices
     from pipelines.submit import engine_if_set_up
     from pipelines.wording import estimate_table
 
@@ -185,7 +185,7 @@ def notify(
 
     from pipelines.notifications.tell import tell_of_runs
     from pipelines.submit import engine_of
-    from training.section import parse_duration
+    from training.spec.section import parse_duration
 
     try:
         start = datetime.now(UTC) - parse_duration(since)

@@ -21,7 +21,7 @@ def comment(
     details: Annotated[str, typer.Option(help="Address of the log.")] = "",
 ) -> None:
     """Tell a pull request what the gate says of its models, in one comment; end as the gate does."""
-    from components.deploy.quality import tell, text
+    from delivery.releases.code_comment import tell, text
     from pipelines.quality import check_judged, read_result
     from training.errors import InputError
 

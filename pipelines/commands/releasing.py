@@ -48,9 +48,8 @@ def promote(
         return
     if from_ is not None:
         raise InputError(f"--from {from_} goes with --to production")
-    from components.deploy.reconcile import reconcile
-    from components.deploy.release import promote
-    from components.deploy.steps import check_mode
+    from delivery.releases.reconcile import reconcile
+    from delivery.releases.release import check_mode, promote
 
     here = places()
     spec = model_spec(here.root, model)
@@ -62,10 +61,10 @@ def promote(
 
 
 def promote_to(model: str, source: str | None, environment: str, release: str | None, as_json: bool) -> None:
-    from components.deploy.environments import STAGING, check_environment, check_source, promote_to_production
-    from components.deploy.forges.choose import forge_of
-    from components.deploy.moves import propose_promotion
-    from components.deploy.steps import check_mode
+    from delivery.forges.choose import forge_of
+    from delivery.releases.environments import STAGING, check_environment, check_source, promote_to_production
+    from delivery.releases.promotion_proposals import propose_promotion
+    from delivery.releases.release import check_mode
     from pipelines.wording import alias_lines, promotion_line
 
     check_environment(environment)
@@ -100,16 +99,16 @@ def rollback(
 
     Works without the registry: its aliases then follow with the next reconcile.
     """
-    from components.deploy.repository import LIVE_BRANCH
-    from components.deploy.rollback import rollback
-    from components.deploy.steps import check_mode
+    from delivery.git.repository import LIVE_BRANCH
+    from delivery.releases.release import check_mode
+    from delivery.releases.rollback import rollback
 
     here = places()
     spec = model_spec(here.root, model)
     done = rollback(manifests(here), model, to, environment, check_mode(release or "direct"))
     if done.branch != LIVE_BRANCH:
-        from components.deploy.forges.choose import forge_of
-        from components.deploy.moves import propose_rollback
+        from delivery.forges.choose import forge_of
+        from delivery.releases.promotion_proposals import propose_rollback
 
         at = forge_of(here.manifests_remote, here.forge)
         done = propose_rollback(at, spec, here.manifests_remote, done, environment)
@@ -118,7 +117,7 @@ def rollback(
 
 def follow(here: Any, model: str, what: str) -> list[Any]:
     """Reconcile after ``what``, which is done whether or not the registry can be used."""
-    from components.deploy.reconcile import reconcile
+    from delivery.releases.reconcile import reconcile
 
     try:
         return reconcile(here.tracking_uri, here.manifests_remote, model)
@@ -143,10 +142,10 @@ def canary(
     as_json: AsJson = False,
 ) -> None:
     """Give a new version a share of the requests first: a commit, then reconcile. The champion stays until --finish."""
-    from components.deploy.canary import finish_canary, start_canary
-    from components.deploy.reconcile import reconcile
-    from components.deploy.rollback import end_canary
-    from components.deploy.steps import check_mode
+    from delivery.releases.canary import finish_canary, start_canary
+    from delivery.releases.reconcile import reconcile
+    from delivery.releases.release import check_mode
+    from delivery.releases.rollback import end_canary
 
     one_of(("--percent", percent is not None), ("--finish", finish), ("--abort", abort))
     if version and percent is None:
@@ -179,7 +178,7 @@ def shadow(
     as_json: AsJson = False,
 ) -> None:
     """Send a copy of every request to another version, and compare what the two answer. Callers notice nothing."""
-    from components.deploy.shadow import end_shadow, start_shadow
+    from delivery.releases.shadow import end_shadow, start_shadow
 
     one_of(("--version", version is not None), ("--off", off), ("--compare", compare is not None))
     here = places()
@@ -199,7 +198,7 @@ def reconcile_(as_json: AsJson = False) -> None:
 
     Run it as often as you like.
     """
-    from components.deploy.reconcile import reconcile
+    from delivery.releases.reconcile import reconcile
     from pipelines.proposals import reconcile_rejections
     from pipelines.wording import alias_lines, rejection_lines
 
@@ -216,9 +215,9 @@ def reconcile_(as_json: AsJson = False) -> None:
 
 def proposed_by_hand(here: Any, spec: Any, done: Any) -> Any:
     """The release with its pull request, where it is proposed; what people rejected before is rejected no more."""
-    from components.deploy.forges.choose import forge_of
-    from components.deploy.propose import propose
-    from components.deploy.rejection import overrule
+    from delivery.forges.choose import forge_of
+    from delivery.releases.propose import propose
+    from delivery.releases.rejection import overrule
 
     at = forge_of(here.manifests_remote, here.forge)
     done = propose(at, spec, here.tracking_uri, here.manifests_remote, done, by_hand=True)
@@ -227,8 +226,8 @@ def proposed_by_hand(here: Any, spec: Any, done: Any) -> Any:
 
 
 def tell_comparison(spec: Any, rows: Path, url: str | None, shadow_url: str | None, as_json: bool) -> None:
-    from components.serving.compare import check_comparable, compare_served
-    from pipelines.predict import read_rows
+    from delivery.serving.clients.compare import check_comparable, compare_served
+    from pipelines.serve.predict import read_rows
     from pipelines.wording import comparison_table
 
     check_comparable(spec.name, spec.task)

@@ -25,7 +25,7 @@ def serve(
 ) -> None:
     """Serve the live model here, from the storage URI in its manifest, until Ctrl-C (Open Inference Protocol; OpenAI's
     for a language model)."""
-    from pipelines.serve import serve_model
+    from pipelines.serve.serve import serve_model
 
     here = places()
     manifests(here)
@@ -42,7 +42,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Ask a served model for predictions."""
-    from pipelines.predict import predict_rows
+    from pipelines.serve.predict import predict_rows
 
     here = places()
     found = predict_rows(url, model_spec(here.root, model), rows)
@@ -65,7 +65,7 @@ def chat(
     system: Annotated[str, typer.Option(help="A system message in place of the model's own.")] = "",
 ) -> None:
     """Talk to a served language model; its answers appear as they are made (OpenAI protocol)."""
-    from pipelines.chat import chat as talk
+    from pipelines.serve.chat import chat as talk
 
     root = workspace_root()
     talk(root, model_spec(root, model), url, system, question)
@@ -85,7 +85,7 @@ def verify(
 
     Exit code 3 when not.
     """
-    from pipelines.verify import verify_model
+    from pipelines.serve.verify import verify_model
     from pipelines.wording import verified_line
 
     here = places()

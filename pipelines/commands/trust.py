@@ -19,7 +19,7 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Follow what is live back to its data and code, and say at each link whether it holds. Exit 1 if one is broken."""
-    from components.trust.audit import audit
+    from delivery.trust.audit import audit
     from pipelines.wording import audit_table
 
     here = places()
@@ -36,7 +36,7 @@ def sign(
     version: Annotated[str, typer.Option(help="Of the registry.")],
 ) -> None:
     """Sign a version that was registered without a signature, if its files are still the registered ones."""
-    from components.trust.late import sign_registered
+    from delivery.trust.sign_later import sign_registered
 
     here = places()
     spec = model_spec(here.root, model)
@@ -54,9 +54,9 @@ def verify_change_(
     as_json: AsJson = False,
 ) -> None:
     """For CI on the manifests repository: refuse what was not judged and registered, or what the policy forbids."""
-    from components.trust.change import verify_change
-    from components.trust.served import Sources
-    from pipelines.settings import load_places
+    from delivery.trust.change import verify_change
+    from delivery.trust.served import Sources
+    from pipelines.settings.settings import load_places
     from pipelines.wording import change_table
 
     here = load_places(Path.cwd())

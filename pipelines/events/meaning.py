@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from components.preprocess.sources import CONVERSATIONS, TABLES
-from components.register.lookup import DIGEST_TAG
+from delivery.registry.versions import DIGEST_TAG
+from delivery.stores.sources import CONVERSATIONS, TABLES
 from pipelines.events.answers import Ignored, Refused
 from pipelines.events.read import Drift, RegisteredVersion, StoredObject
 

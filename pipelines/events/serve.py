@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from components.secret import secret
+from delivery.secret import secret
 from pipelines.events.access import GOOGLE_CERTS, Access
 from pipelines.events.app import Submit, make_app
 from pipelines.events.meaning import Models
-from pipelines.settings import Places
+from pipelines.settings.settings import Places
 from training.errors import InputError, did_you_mean
 from training.folder import model_names, model_spec
 

@@ -7,9 +7,9 @@ from email.utils import make_msgid
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from components.secret import secret
-from pipelines.engine_settings import NotifySettings
+from delivery.secret import secret
 from pipelines.notifications.notice import Notice
+from pipelines.settings.sections import NotifySettings
 from training.errors import InputError, OstinatoError
 
 USER, PASSWORD = "OSTINATO_SMTP_USER", "OSTINATO_SMTP_PASSWORD"
@@ -25,7 +25,8 @@ def message_of(notice: Notice, settings: NotifySettings) -> EmailMessage:
     message["To"] = ", ".join(settings.email_to)
     message["Message-ID"] = make_msgid(idstring=notice.run, domain=settings.email_from.rpartition("@")[2] or None)
     message["Auto-Submitted"] = "auto-generated"
-    environment = Environment(loader=PackageLoader("pipelines"), undefined=StrictUndefined, trim_blocks=True)
+    templates = PackageLoader("pipelines.notifications")
+    environment = Environment(loader=templates, undefined=StrictUndefined, trim_blocks=True)
     message.set_content(environment.get_template("notice.txt.j2").render(notice=notice))
     environment.autoescape = True
     message.add_alternative(environment.get_template("notice.html.j2").render(notice=notice), subtype="html")

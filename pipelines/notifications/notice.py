@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from components.evidence import Verdict
+from delivery.documents.verdict import Verdict
 from pipelines.backends.remote import RemoteRun
 from pipelines.wording import called, measure, outcome
 

@@ -5,14 +5,16 @@ import sys
 from dataclasses import replace
 from datetime import datetime
 
-from components.register.lookup import RUN_TAG, ModelVersion, registry
-from components.register.registry import MISSING, ensure_registered_model, mlflow_client, registry_errors
-from components.secret import secret
+from delivery.registry.lookup import registry
+from delivery.registry.mlflow import MISSING, mlflow_client, registry_errors
+from delivery.registry.versions import RUN_TAG, ModelVersion
+from delivery.registry.writes import ensure_registered_model
+from delivery.secret import secret
 from pipelines.backends.remote import ENDED, Engine
-from pipelines.engine_settings import NotifySettings
 from pipelines.notifications import slack
 from pipelines.notifications.notice import Notice, notice_of_remote
-from pipelines.settings import Places
+from pipelines.settings.sections import NotifySettings
+from pipelines.settings.settings import Places
 from training.errors import InputError, OstinatoError
 from training.folder import model_names, model_spec
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from two_versions import MODEL, Shop, make_shop
 
-from components.serving.process import Served, serving
+from delivery.serving.process.process import Served, serving
 
 
 @pytest.fixture(scope="session")

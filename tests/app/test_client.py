@@ -17,7 +17,7 @@ from two_versions import MODEL, Shop
 from app.client import DemandForecast
 from app.errors import EndpointUnavailable, RequestRefused
 from app.kserve_client import forecast_grpc, forecast_rest
-from components.serving.process import Served
+from delivery.serving.process.process import Served
 
 ROW = {"price": 10.0}
 

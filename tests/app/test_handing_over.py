@@ -11,7 +11,7 @@ from following import WAIT_S, plain_rows
 from two_versions import MODEL, Shop
 
 from app.client import DemandForecast, request_body
-from components.serving.replica import Replica
+from delivery.serving.process.replica import Replica
 from training.errors import OstinatoError
 
 

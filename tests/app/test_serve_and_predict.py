@@ -50,7 +50,7 @@ platform-own:
   protocols: [v2]
   loading_runs_code: false
   start:
-    command: ["{python}", -m, components.serving.server, "--model_dir={model_dir}", "--model_name={model_name}",
+    command: ["{python}", -m, delivery.serving.server.server, "--model_dir={model_dir}", "--model_name={model_name}",
               "--http_port={http_port}"]
   sources: [this test]
 """

@@ -9,7 +9,7 @@ import requests
 from chatting import MODEL, WAIT_S, chat_process, messages, read_events
 from tiny_models import tiny_model
 
-from components.serving.process import serving
+from delivery.serving.process.process import serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

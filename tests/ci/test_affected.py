@@ -10,7 +10,7 @@ import pytest
 from ci.conftest import OURS, History
 from conftest import run_ostinato
 
-from pipelines.affected import affected
+from pipelines.package.affected import affected
 from training.errors import InputError
 
 BIKES, TALK = "demand-forecaster", "llm-qa"
@@ -57,10 +57,10 @@ ONE = {
     "how it is released": (Edit(f"{OURS}/spec.yaml", "\nrelease: {mode: pull-request}\n"), "deploy"),
 }
 SHARED = {
-    "evaluate": Edit("components/evaluate/steps.py", "\n# A comment.\n"),
-    "the champion": Edit("components/champion/rival.py", "\n# A comment.\n"),
-    "deploy": Edit("components/deploy/manifest.py", "\n# A comment.\n"),
-    "the contract of specs": Edit("training/spec.py", "\n# A comment.\n"),
+    "evaluate": Edit("components/evaluate/table/step.py", "\n# A comment.\n"),
+    "the champion": Edit("components/champion/steps.py", "\n# A comment.\n"),
+    "deploy": Edit("delivery/kserve/manifest.py", "\n# A comment.\n"),
+    "the contract of specs": Edit("training/spec/model.py", "\n# A comment.\n"),
     "the libraries": Edit("requirements.lock", "another==1.0\n"),
 }
 FROM = {"the champion": "evaluate", "the contract of specs": "preprocess", "the libraries": "preprocess"}

@@ -11,9 +11,9 @@ from forges.dialects import DIALECTS
 from forges.evidence import check, verdict
 from forges.stand_in import TOKEN, Fault, ForgeServer, Pull, running
 
-from components.deploy.forges.forge import ForgeError
-from components.deploy.pull_request import LONGEST
-from components.deploy.quality import MARKER, Judged, outcome, proposal_at, tell, text
+from delivery.forges.forge import ForgeError
+from delivery.releases.code_comment import MARKER, Judged, outcome, proposal_at, tell, text
+from delivery.releases.pull_request_text import LONGEST
 from training.errors import InputError
 
 BIKES = "demand-forecaster"

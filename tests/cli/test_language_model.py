@@ -10,9 +10,9 @@ from conftest import Finished
 from tiny_models import tiny_model
 from train.conftest import OWN_CODE
 
-from pipelines.new import create_model
-from pipelines.package import step_code
+from pipelines.package.package import step_code
 from pipelines.run import preload
+from pipelines.scaffold.table import create_model
 from training.errors import InputError
 from training.folder import model_spec
 

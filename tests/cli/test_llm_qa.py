@@ -12,7 +12,7 @@ import pytest
 from conftest import OSTINATO, ROOT, Finished, environment, run_ostinato
 from servers import free_port, wait_until_ready
 
-from components.evidence import Verdict
+from delivery.documents.verdict import Verdict
 
 MODEL = "llm-qa"
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from conftest import OSTINATO, Finished, environment
 
-from pipelines.new import create_model
+from pipelines.scaffold.table import create_model
 from training.errors import InputError
 from training.folder import model_spec
 

@@ -10,7 +10,7 @@ from typing import Any
 from conftest import Finished, environment
 from servers import GitServer, git_server, mlflow_server
 
-from components.deploy.repository import ensure_local_repository
+from delivery.git.repository import ensure_local_repository
 
 __all__ = ["git_server", "mlflow_server"]
 

@@ -14,7 +14,7 @@ import yaml
 from conftest import OSTINATO, ROOT, Finished, environment
 from servers import free_port
 
-from components.evidence import Verdict
+from delivery.documents.verdict import Verdict
 
 MODEL = "demand-forecaster"
 EARLY = ("--param", "as_of=2011-12-01")

@@ -14,7 +14,7 @@ from conftest import OSTINATO, ROOT, Finished, environment
 from odd_servers import Answer, hangs_up, odd_server, says
 from servers import free_port, wait_until_ready
 
-from components.train.model_folder import load_model
+from delivery.models.folder import load_model
 
 MODEL = "demand-forecaster"
 Run = Callable[..., Finished]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.evidence import CheckResult, Contender, Measure, Verdict
+from delivery.documents.verdict import CheckResult, Contender, Measure, Verdict
 from pipelines.run import Finished, Summary
 from pipelines.wording import told, verdict_table
 

@@ -11,9 +11,9 @@ from conftest import Finished
 from release.candidates import language_spec
 
 from pipelines.backends.training_job import custom_job, job_text, train_job
-from pipelines.backends.vertex_machines import MACHINES, machine_for
+from pipelines.backends.vertex.machines import MACHINES, machine_for
 from training.errors import InputError
-from training.spec import ModelSpec, Resources
+from training.spec.model import ModelSpec, Resources
 
 DATA, OUT = "gs://runs/1/data", "gs://runs/1/model"
 IMAGE = "registry.example.org/ostinato@sha256:" + "1" * 64

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from nine_years import FIRST_TRAINED, WATCH, Week, asks, bikes, contract, featured, live, watch
 
-from components.watch.inputs import Live, table_rows
-from components.watch.look import look
-from components.watch.windows import Window
+from components.drift.inputs import Live, table_rows
+from components.drift.window_report import look
+from components.drift.windows import Window
 
 LAST = datetime(2019, 9, 1)
 QUIET = datetime(2018, 10, 1)

@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 from nine_years import WATCH, baseline, bikes, contract, featured
 
-from components.serving.client import ServedModel
-from components.watch.inputs import Live
-from components.watch.look import look
-from components.watch.request_log import REQUEST, is_request_log, log_rows, rows_of
-from components.watch.windows import Window
+from components.drift.inputs import Live
+from components.drift.request_log import REQUEST, is_request_log, log_rows, rows_of
+from components.drift.window_report import look
+from components.drift.windows import Window
+from delivery.serving.clients.predict import ServedModel
 from training.errors import InputError
 
 WINDOW = Window(datetime(2018, 7, 2), datetime(2018, 7, 9))

@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 from conftest import ROOT, run_ostinato
 
-from components.watch.engine import watch_and_ask
-from components.watch.event import SECRET, SIGNATURE, TIMESTAMP, signed
-from components.watch.records import Records
-from components.watch.reference import REFERENCE_FILE
-from components.watch.steps import Places, Watched, watch
+from components.drift.engine import watch_and_ask
+from components.drift.event import SECRET, SIGNATURE, TIMESTAMP, signed
+from components.drift.records import Records
+from components.drift.steps import Places, Watched, watch
+from delivery.registry.reference import REFERENCE_FILE
 from training.errors import GateRefused, InputError, OstinatoError
 from training.folder import model_spec
 
@@ -113,7 +113,7 @@ def test_mended_data_is_looked_at_again(place: Path):
 
 
 def test_without_a_live_version_the_watch_says_what_to_do(workspace: Path, tmp_path: Path):
-    from components.deploy.repository import ensure_local_repository
+    from delivery.git.repository import ensure_local_repository
 
     remote = tmp_path / "manifests.git"
     ensure_local_repository(remote, workspace / "manifests")
@@ -208,7 +208,7 @@ def test_an_engines_watch_is_red_for_bad_data(place: Path, monkeypatch: pytest.M
 
 
 def test_a_busy_entry_point_is_asked_again_with_the_same_body(events, monkeypatch: pytest.MonkeyPatch):
-    from components.watch.event import post_event
+    from components.drift.event import post_event
 
     url, server = events
     server.answers = [503, 429, 200]
@@ -218,7 +218,7 @@ def test_a_busy_entry_point_is_asked_again_with_the_same_body(events, monkeypatc
 
 
 def test_a_refused_signature_is_not_tried_again_and_no_secret_is_told(events, monkeypatch: pytest.MonkeyPatch):
-    from components.watch.event import post_event
+    from components.drift.event import post_event
 
     url, server = events
     server.answers = [401]
@@ -232,7 +232,7 @@ def test_a_refused_signature_is_not_tried_again_and_no_secret_is_told(events, mo
 
 
 def test_an_entry_point_needs_one_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    from components.watch.event import events_secret
+    from components.drift.event import events_secret
 
     monkeypatch.delenv(SECRET, raising=False)
     with pytest.raises(InputError, match="neither"):

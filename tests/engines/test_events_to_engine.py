@@ -15,7 +15,7 @@ from faults import Fault
 from kubeflow.kfp_server import KfpServer
 from servers import free_port, wait_until_ready
 
-from components.watch.event import signed
+from components.drift.event import signed
 
 SECRET = "s3cret-of-the-watch"
 MODEL = "demand-forecaster"

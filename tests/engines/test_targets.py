@@ -6,11 +6,11 @@ import pytest
 import yaml
 from engines.test_engine_spec import CODE, spec_with
 
-from pipelines.package import STEPS
-from pipelines.settings import Settings
-from pipelines.targets import TARGETS, check_target, compile_for
+from pipelines.package.for_backend import TARGETS, check_target, compile_for
+from pipelines.settings.settings import Settings
+from pipelines.step_names import STEPS
 from training.errors import InputError
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
 
 IMAGE = "registry.example.org/ostinato@sha256:" + "1" * 64
 GPU = {"cpu": "8", "memory": "16Gi", "accelerator": {"type": "nvidia.com/gpu", "vertex_type": "NVIDIA_L4"}}

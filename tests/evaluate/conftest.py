@@ -11,9 +11,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from components.evidence import ColumnCard, DataCard, Part
-from components.train.model_folder import save_model
-from training.spec import Column, DataSpec, QualitySpec, ServingSpec
+from delivery.documents.data_card import ColumnCard, DataCard, Part
+from delivery.models.folder import save_model
+from training.spec.model import Column, DataSpec, QualitySpec, ServingSpec
 
 TRUSTED = (
     "sklearn.dummy.DummyClassifier",
@@ -58,7 +58,7 @@ class Case:
         (folder / "data.json").write_text(json.dumps(card))
 
     def run(self, candidate: Path, champion: Path | None = None, **quality: Any) -> Any:
-        from components.evaluate.steps import evaluate
+        from components.evaluate.table.step import evaluate
 
         return evaluate(
             "a-model",

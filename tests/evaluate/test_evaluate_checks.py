@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from components.evaluate.bootstrap import Scores, draw, random_groups, score
-from components.evaluate.checks import Evidence, judge
-from components.evaluate.compare import difference, worse_by
-from components.evaluate.metrics import Actual, Prediction
-from components.evidence import DriftResult, ServingProof
-from training.spec import QualitySpec
+from components.evaluate.checks.decide import judge
+from components.evaluate.shared.bootstrap import Scores, draw, random_groups
+from components.evaluate.shared.compare import difference, worse_by
+from components.evaluate.shared.scored import Evidence
+from components.evaluate.table.metrics import Actual, Prediction
+from components.evaluate.table.scoring import score
+from delivery.documents.verdict import DriftResult, ServingProof
+from training.spec.model import QualitySpec
 
 N = 2000
 SERVED = ServingProof(

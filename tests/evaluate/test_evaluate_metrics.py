@@ -9,9 +9,11 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
-from components.evaluate.bootstrap import draw, interval, random_groups, score, time_blocks
-from components.evaluate.metrics import Actual, Groups, Prediction, metric_sums, metrics_of
-from components.evaluate.roc import roc_auc, roc_points
+from components.evaluate.shared.bootstrap import draw, interval, random_groups, time_blocks
+from components.evaluate.shared.groups import Groups
+from components.evaluate.table.metrics import Actual, Prediction, metric_sums, metrics_of
+from components.evaluate.table.roc import roc_auc, roc_points
+from components.evaluate.table.scoring import score
 
 
 def regression() -> tuple[Actual, Prediction]:

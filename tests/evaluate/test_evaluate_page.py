@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from components.evaluate.component import evaluate
-from components.evidence import Verdict
-from training.spec import QualitySpec, ServingSpec
+from delivery.documents.verdict import Verdict
+from training.spec.model import QualitySpec, ServingSpec
 
 CHECKS = [
     {"kind": "absolute", "metric": "mae", "max": 60},

@@ -9,10 +9,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.evaluate.served_checks import judge_cold_start, judge_latency, judge_servable, judge_size
-from components.evidence import Latency, ServingProof
-from components.serving.sample import Sample
-from training.spec import ColdStartCheck, LatencyCheck, QualitySpec, ServableCheck, SizeCheck
+from components.evaluate.checks.served import judge_cold_start, judge_latency, judge_servable, judge_size
+from delivery.documents.sample import Sample
+from delivery.documents.verdict import Latency, ServingProof
+from training.spec.model import ColdStartCheck, LatencyCheck, QualitySpec, ServableCheck, SizeCheck
 
 MAE = {"kind": "absolute", "metric": "mae", "max": 60}
 

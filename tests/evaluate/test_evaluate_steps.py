@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from components.evidence import Verdict
+from delivery.documents.verdict import Verdict
 from training.errors import InputError, OstinatoError
 
 MAE = {"kind": "absolute", "metric": "mae", "max": 60}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.evaluate.wording import percent, short
+from delivery.documents.numbers import percent, short
 
 
 @pytest.mark.parametrize(

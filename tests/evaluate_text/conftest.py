@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from tiny_models import tiny_model
 
-from components.evidence import ColumnCard, DataCard, Part, Verdict
-from training.spec import BaseModelSpec, ConversationSpec, QualitySpec, ServingSpec
+from delivery.documents.data_card import ColumnCard, DataCard, Part
+from delivery.documents.verdict import Verdict
+from training.spec.model import BaseModelSpec, ConversationSpec, QualitySpec, ServingSpec
 
 ANSWERS = {
     "What is an ostinato?": ("A phrase that repeats and carries the piece.", "music"),
@@ -143,7 +144,7 @@ class Case:
         }
 
     def run(self, candidate: Path, champion: Path | None = None, **quality: Any) -> Verdict:
-        from components.evaluate.text.steps import evaluate_text
+        from components.evaluate.language.step import evaluate_text
 
         return evaluate_text(**self.given(candidate, champion, **quality))
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from evaluate_text.conftest import ANSWERS, conversation
 
-from components.evaluate.text.answers import answer_all, answer_prompts, batches, encode_prompt
-from components.evaluate.text.contenders import check_lengths
-from components.evaluate.text.likelihood import encode_reference, likelihoods
-from components.evaluate.text.rows import Questions
-from components.train.language_model import load_language_model
+from components.evaluate.language.answers import answer_all, answer_prompts, batches, encode_prompt
+from components.evaluate.language.contenders import check_lengths
+from components.evaluate.language.likelihood import encode_reference, likelihoods
+from components.evaluate.language.rows import Questions
+from delivery.models.language.language_model import load_language_model
 from training.errors import InputError, OstinatoError
-from training.spec import Decoding, EngineSpec
+from training.spec.model import Decoding, EngineSpec
 
 PROMPTS = [conversation(question, "")[:1] for question in ANSWERS]
 REFERENCES = [answer for answer, _ in ANSWERS.values()]

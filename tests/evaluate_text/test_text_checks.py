@@ -2,11 +2,17 @@
 
 import pytest
 
-from components.evaluate.checks import decide
-from components.evaluate.served_checks import judge_first_token, judge_servable, judge_throughput
-from components.evaluate.text.checks import judge_check, judge_forbidden, judge_format, judge_length, judge_refusals
-from components.evidence import Behaviour, JudgeReport, ServingProof, Streaming
-from training.spec import (
+from components.evaluate.checks.answers import (
+    judge_check,
+    judge_forbidden,
+    judge_format,
+    judge_length,
+    judge_refusals,
+)
+from components.evaluate.checks.decide import decide
+from components.evaluate.checks.served import judge_first_token, judge_servable, judge_throughput
+from delivery.documents.verdict import Behaviour, JudgeReport, ServingProof, Streaming
+from training.spec.model import (
     FirstTokenCheck,
     ForbiddenCheck,
     FormatCheck,

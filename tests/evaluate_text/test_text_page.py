@@ -5,10 +5,11 @@ import re
 import pytest
 from evaluate.test_evaluate_page import Balanced
 
-from components.evaluate.page import Shared
-from components.evaluate.text.compare_words import folded, pieces
-from components.evaluate.text.page import OPEN_QUESTIONS, worst_first, write_text_page
-from components.evidence import AnswerRow, Behaviour, CheckResult, DataCard, JudgeReport, Streaming
+from components.evaluate.language.compare_words import folded, pieces
+from components.evaluate.language.page import OPEN_QUESTIONS, worst_first, write_text_page
+from components.evaluate.shared.page import Shared
+from delivery.documents.data_card import DataCard
+from delivery.documents.verdict import AnswerRow, Behaviour, CheckResult, JudgeReport, Streaming
 
 EVIL = "<script>alert('x')</script> & <img src=x onerror=alert(1)>"
 

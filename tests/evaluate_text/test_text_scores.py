@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from components.evaluate.metrics import Groups
-from components.evaluate.text.scores import lcs_length, normalized, rouge_l, token_f1, word_scores
-from components.evaluate.text.scoring import text_metrics, text_sums
+from components.evaluate.language.scores import lcs_length, normalized, rouge_l, token_f1, word_scores
+from components.evaluate.language.scoring import text_metrics, text_sums
+from components.evaluate.shared.groups import Groups
 
 
 def test_normalization_is_squads():

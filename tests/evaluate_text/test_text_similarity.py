@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from components.evaluate.text.similarity import Encoder
+from components.evaluate.language.similarity import Encoder
 from training.errors import InputError
 
 TEXTS = ["Git alone decides.", "A version with a share of the requests, and then some more of them.", "No."]

@@ -10,15 +10,15 @@ from evaluate_text.conftest import ANSWERS, CHECKS, conversation
 from kfp import dsl
 
 from components.evaluate.component import evaluate
-from components.evaluate.text.answers import Answer
-from components.evaluate.text.contenders import Said
-from components.evaluate.text.likelihood import Likelihood
-from components.evaluate.text.rows import Questions
-from components.evaluate.text.steps import Heard, warnings
-from components.evidence import Verdict
-from components.serving.sample import Sample
+from components.evaluate.language.answers import Answer
+from components.evaluate.language.contenders import Said
+from components.evaluate.language.likelihood import Likelihood
+from components.evaluate.language.rows import Questions
+from components.evaluate.language.step import Heard, warnings
+from delivery.documents.sample import Sample
+from delivery.documents.verdict import Verdict
 from training.errors import InputError, OstinatoError
-from training.spec import QualitySpec
+from training.spec.model import QualitySpec
 
 BY_WORDS = [{"kind": "absolute", "metric": "token_f1", "min": 0.8}]
 QUALITY = ["token_f1 at least 0.8", "token_f1 against champion", "rouge_l by topic"]

@@ -15,7 +15,7 @@ import jwt
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from components.watch.event import signed
+from components.drift.event import signed
 from pipelines.backends.remote import RemoteRun, keyed_run
 from pipelines.events.meaning import Models
 

@@ -15,7 +15,7 @@ from events.senders import DRIFT, Point, drift
 from servers import free_port, running_mlflow, wait_until_ready
 
 from pipelines.events.serve import access_of, models_of
-from pipelines.settings import load_places
+from pipelines.settings.settings import load_places
 from training.errors import InputError
 
 WORKSPACE = Path(__file__).resolve().parents[2]

@@ -16,10 +16,10 @@ from typing import Literal
 
 from release.candidates import candidate, model_spec
 
-from components.deploy.release import ReleaseMode
 from components.deploy.steps import deploy
-from components.effects import CRASH_AT
 from components.register.steps import Candidate, register
+from delivery.effects import CRASH_AT
+from delivery.releases.release import ReleaseMode
 from training.errors import OstinatoError
 
 FORK = multiprocessing.get_context("fork")

@@ -9,7 +9,7 @@ from release.candidates import bare_git
 from release.conftest import empty_store, manifests, own_environment, tracking_uri
 from servers import GitServer, git_server, mlflow_server
 
-from components.register.registry import mlflow_client
+from delivery.registry.mlflow import mlflow_client
 
 __all__ = ["empty_store", "git_server", "manifests", "mlflow_server", "own_environment", "tracking_uri"]
 

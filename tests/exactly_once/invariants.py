@@ -11,14 +11,15 @@ from pathlib import Path
 
 from release.candidates import bare_git
 
-from components.deploy.manifest import LiveModel, parse
-from components.deploy.release import live_manifests
-from components.evidence import DATA_CARD_FILE
-from components.register.lookup import DIGEST_TAG, ModelVersion, registry
-from components.register.registry import mlflow_client
-from components.serving.sample import SAMPLE_FILE
-from components.train.model_folder import model_digest
-from components.trust.statement import STATEMENT_FILE
+from delivery.documents.data_card import DATA_CARD_FILE
+from delivery.documents.sample import SAMPLE_FILE
+from delivery.kserve.manifest import LiveModel, parse
+from delivery.models.folder import model_digest
+from delivery.registry.lookup import registry
+from delivery.registry.mlflow import mlflow_client
+from delivery.registry.versions import DIGEST_TAG, ModelVersion
+from delivery.releases.live import live_manifests
+from delivery.trust.statement import STATEMENT_FILE
 
 EVIDENCE = {"verdict.json", "report.html", "evidently.html", SAMPLE_FILE, DATA_CARD_FILE, STATEMENT_FILE}
 

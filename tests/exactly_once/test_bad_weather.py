@@ -16,9 +16,9 @@ from exactly_once.attempts import Attempt, Release, chance, new_release
 from exactly_once.invariants import World, all_hold
 from exactly_once.weather import BAD, BadWeather, bad_weather
 
-from components.deploy.reconcile import reconcile
-from components.deploy.release import live, open_proposals
-from components.register.registry import mlflow_client
+from delivery.registry.mlflow import mlflow_client
+from delivery.releases.live import live, open_proposals
+from delivery.releases.reconcile import reconcile
 
 LASTS = "OSTINATO_TEST_WEATHER_S"
 LASTS_S = 30.0

@@ -8,11 +8,11 @@ import pytest
 from exactly_once.attempts import Attempt, Release, attempt, chance, new_release
 from exactly_once.invariants import World, all_hold
 
-from components.deploy.reconcile import reconcile
-from components.deploy.release import live
-from components.deploy.rollback import rollback
-from components.effects import EFFECTS
-from components.register.registry import mlflow_client
+from delivery.effects import EFFECTS
+from delivery.registry.mlflow import mlflow_client
+from delivery.releases.live import live
+from delivery.releases.reconcile import reconcile
+from delivery.releases.rollback import rollback
 
 KILLS = {"laptop": 40, "served": 48}
 """For one round; there are four on the laptop and one beside a server: 208."""

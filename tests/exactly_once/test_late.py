@@ -12,9 +12,9 @@ from exactly_once.invariants import World, aliases_follow_git, all_hold
 from exactly_once.weather import BadWeather, bad_weather
 from release.candidates import model_spec
 
-from components.deploy.reconcile import reconcile
-from components.deploy.release import release
-from components.register.lookup import registry
+from delivery.registry.lookup import registry
+from delivery.releases.reconcile import reconcile
+from delivery.releases.release import release
 from training.errors import InputError
 
 IMPATIENT = {

@@ -8,9 +8,9 @@ from exactly_once.attempts import Attempt, Outcome, Release, new_release
 from exactly_once.invariants import World, all_hold
 from release.candidates import bare_git
 
-from components.deploy.reconcile import reconcile
-from components.deploy.release import live, open_proposals
-from components.register.lookup import registry
+from delivery.registry.lookup import registry
+from delivery.releases.live import live, open_proposals
+from delivery.releases.reconcile import reconcile
 
 MODELS, SAME = 16, 8
 OVERTAKEN = re.compile(

@@ -15,12 +15,12 @@ from release.conftest import empty_store, own_environment, three_versions
 from release.registered import Place
 from servers import GitServer, git_server
 
-from components.deploy.forges.choose import forge_of
-from components.deploy.propose import propose
-from components.deploy.rejection import overrule
-from components.deploy.release import Release, promote
-from components.deploy.repository import ensure_local_repository
 from components.deploy.steps import deploy
+from delivery.forges.choose import forge_of
+from delivery.git.repository import ensure_local_repository
+from delivery.releases.propose import propose
+from delivery.releases.rejection import overrule
+from delivery.releases.release import Release, promote
 
 __all__ = ["empty_store", "git_server", "own_environment", "three_versions"]
 

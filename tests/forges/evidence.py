@@ -4,19 +4,11 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
-from components.deploy.manifest import LiveModel
-from components.deploy.proposal import Change
-from components.deploy.pull_request import Link, Story
-from components.evidence import (
-    CheckResult,
-    Contender,
-    DataCard,
-    DriftResult,
-    Measure,
-    Part,
-    SliceResult,
-    Verdict,
-)
+from delivery.documents.data_card import DataCard, Part
+from delivery.documents.verdict import CheckResult, Contender, DriftResult, Measure, SliceResult, Verdict
+from delivery.kserve.manifest import LiveModel
+from delivery.releases.proposal import Change
+from delivery.releases.pull_request_text import Link, Story
 
 
 def digest(letter: str) -> str:

@@ -10,12 +10,12 @@ from forges.evidence import FINGERPRINT, check, data_card, digest, live_model, s
 from markdown_it import MarkdownIt
 from release.candidates import model_spec
 
-from components.deploy.manifest import Trial
-from components.deploy.proposal import Change
-from components.deploy.propose import registry_pages
-from components.deploy.pull_request import LONGEST, body
-from components.evidence import SliceResult
-from components.register.registry import mlflow_client
+from delivery.documents.verdict import SliceResult
+from delivery.kserve.manifest import Trial
+from delivery.registry.mlflow import mlflow_client
+from delivery.releases.proposal import Change
+from delivery.releases.propose import registry_pages
+from delivery.releases.pull_request_text import LONGEST, body
 
 HOSTILE = [
     "@ann @acme/owners please merge",

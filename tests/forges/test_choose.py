@@ -8,8 +8,8 @@ import pytest
 from forges.conftest import Desk, Start
 from forges.stand_in import TOKEN, Fault
 
-from components.deploy.forges.choose import TOKEN_FILE, check_forge, forge_of
-from components.deploy.forges.forge import ForgeError, ForgeUnavailable
+from delivery.forges.choose import TOKEN_FILE, check_forge, forge_of
+from delivery.forges.forge import ForgeError, ForgeUnavailable
 from training.errors import InputError
 
 
@@ -191,6 +191,6 @@ def test_choosing_a_forge_does_not_import_what_asks_it() -> None:
     import subprocess
     import sys
 
-    code = "import sys, components.deploy.forges.choose as c; c.forge_of('git@github.com:a/b.git'); "
+    code = "import sys, delivery.forges.choose as c; c.forge_of('git@github.com:a/b.git'); "
     code += "assert 'requests' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

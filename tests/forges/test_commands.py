@@ -14,7 +14,7 @@ from forges.stand_in import TOKEN
 from release.candidates import bare_git, model_spec
 from release.registered import Place
 
-from components.register.lookup import registry
+from delivery.registry.lookup import registry
 
 NAME = "bike-demand"
 Ostinato = Callable[..., Finished]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from forges.conftest import Desk, Start
 
-from components.effects import CRASH_AT
-from components.register.lookup import REJECTED_TAG, registry
+from delivery.effects import CRASH_AT
+from delivery.registry.lookup import registry
+from delivery.registry.versions import REJECTED_TAG
 
 FORK = multiprocessing.get_context("fork")
 BOUND_S = 120.0

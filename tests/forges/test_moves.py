@@ -4,12 +4,13 @@ import pytest
 from forges.conftest import Desk
 from release.candidates import bare_git, model_spec
 
-from components.deploy.environments import Promotion, in_production, promote_to_production
-from components.deploy.forges.choose import forge_of
-from components.deploy.forges.forge import ForgeError
-from components.deploy.moves import propose_promotion, propose_rollback
-from components.deploy.release import Release, live
-from components.deploy.rollback import rollback
+from delivery.forges.choose import forge_of
+from delivery.forges.forge import ForgeError
+from delivery.releases.environments import Promotion, in_production, promote_to_production
+from delivery.releases.live import live
+from delivery.releases.promotion_proposals import propose_promotion, propose_rollback
+from delivery.releases.release import Release
+from delivery.releases.rollback import rollback
 
 NAME = "bike-demand"
 SPEC = model_spec(release={"labels": ["model"]})

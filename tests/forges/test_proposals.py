@@ -7,10 +7,10 @@ from forges.conftest import Desk, Start
 from forges.stand_in import Fault, Pull
 from release.candidates import bare_git, model_spec
 
-from components.deploy.forges.choose import forge_of
-from components.deploy.forges.forge import ForgeError
-from components.deploy.rejection import follow_rejections
-from components.deploy.release import open_proposals
+from delivery.forges.choose import forge_of
+from delivery.forges.forge import ForgeError
+from delivery.releases.live import open_proposals
+from delivery.releases.rejection import follow_rejections
 from training.errors import GateRefused
 
 NAME = "bike-demand"
@@ -131,8 +131,8 @@ def test_a_label_or_reviewer_that_the_forge_does_not_have_is_named(kind: str, st
 
 
 def test_a_canary_is_proposed_as_one_and_widened_in_the_same_pull_request(github: Desk) -> None:
-    from components.deploy.canary import start_canary
-    from components.deploy.propose import propose
+    from delivery.releases.canary import start_canary
+    from delivery.releases.propose import propose
 
     github.run("1")
     github.forge.merge(1, "merge")

@@ -4,10 +4,11 @@ import pytest
 from forges.conftest import Desk
 from release.candidates import model_spec
 
-from components.deploy.forges.choose import forge_of
-from components.deploy.rejection import Rejection, follow_rejections, overrule
-from components.deploy.release import promote
-from components.register.lookup import REJECTED_TAG, registry
+from delivery.forges.choose import forge_of
+from delivery.registry.lookup import registry
+from delivery.registry.versions import REJECTED_TAG
+from delivery.releases.rejection import Rejection, follow_rejections, overrule
+from delivery.releases.release import promote
 from training.errors import GateRefused
 
 NAME = "bike-demand"
@@ -45,7 +46,7 @@ def test_a_run_looks_before_it_pushes_whether_its_proposal_was_closed(github: De
 
 
 def test_a_run_that_commits_directly_does_not_bring_a_rejected_version_either(github: Desk) -> None:
-    from components.deploy.release import release
+    from delivery.releases.release import release
 
     github.run("1")
     github.forge.close_by("bob", 1)

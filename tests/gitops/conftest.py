@@ -9,8 +9,8 @@ from release.conftest import empty_store, manifests, own_environment, place, thr
 from release.registered import Place
 from servers import git_server
 
-from components.deploy.environments import promote_to_production
-from components.deploy.release import release
+from delivery.releases.environments import promote_to_production
+from delivery.releases.release import release
 
 __all__ = ["empty_store", "git_server", "manifests", "own_environment", "place", "three_versions", "tracking_uri"]
 

@@ -9,12 +9,12 @@ from gitops.production import FILE, NAME, PRODUCTION, blob, in_a_copy
 from release.candidates import bare_git
 from release.registered import Place
 
-from components.deploy.environments import in_production, promote_to_production
-from components.deploy.reconcile import reconcile
-from components.deploy.release import live
-from components.deploy.rollback import rollback
-from components.effects import CRASH_AT
-from components.register.lookup import registry
+from delivery.effects import CRASH_AT
+from delivery.registry.lookup import registry
+from delivery.releases.environments import in_production, promote_to_production
+from delivery.releases.live import live
+from delivery.releases.reconcile import reconcile
+from delivery.releases.rollback import rollback
 from training.errors import InputError
 
 FORK = multiprocessing.get_context("fork")

@@ -15,9 +15,10 @@ from gitops.tree import only
 from release.candidates import bare_git, model_spec
 from release.registered import Place
 
-from components.deploy.environments import in_production, promote_to_production
-from components.deploy.release import live, release
-from components.effects import CRASH_AT
+from delivery.effects import CRASH_AT
+from delivery.releases.environments import in_production, promote_to_production
+from delivery.releases.live import live
+from delivery.releases.release import release
 from training.errors import InputError, OstinatoError
 
 FORK = multiprocessing.get_context("fork")

@@ -9,7 +9,7 @@ from gitops.conftest import MODELS
 from gitops.tree import CLOSED, SEED, built, checkout, kustomizations, only, with_environments
 from release.registered import Place
 
-from components.deploy.environments import promote_to_production
+from delivery.releases.environments import promote_to_production
 
 
 def problems(document: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from conftest import Finished, environment
 from servers import GitServer, git_server, running_mlflow
 
-from components.deploy.repository import ensure_local_repository
+from delivery.git.repository import ensure_local_repository
 
 __all__ = ["git_server"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from kfp import dsl
 
 from components.evaluate.publish import publish
-from components.evidence import Verdict
+from delivery.documents.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 from sklearn.naive_bayes import GaussianNB
 
-from components.evidence import Contender, JudgeReport, Measure, Verdict
+from delivery.documents.verdict import Contender, JudgeReport, Measure, Verdict
 
 BALANCED = {"kind": "absolute", "metric": "balanced_accuracy", "min": 0.5}
 HOSTILE = "<script>alert(1)</script> | `x` ``` [a](javascript:alert(1)) ![p](http://evil.example/p.png) <img src=x>"

@@ -8,10 +8,10 @@ from inspection.ui_readers import metadata_of
 from kfp import dsl
 from release.candidates import bare_git, candidate, model_spec
 
+from components.artifacts import data_facts, describe
 from components.deploy.component import deploy
-from components.deploy.repository import ensure_local_repository
-from components.lineage import data_facts, describe
 from components.register.component import register
+from delivery.git.repository import ensure_local_repository
 
 ROOT = Path(__file__).parents[2]
 

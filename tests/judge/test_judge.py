@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from judge_servers import MODEL, Asked, JudgeServer, always, judge_server, says, sensible
 
-from components.evaluate.judge import Compared, judge_answers
-from components.evidence import JudgeReport
-from training.spec import JudgeSpec
+from components.evaluate.language.judge import Compared, judge_answers
+from delivery.documents.verdict import JudgeReport
+from training.spec.model import JudgeSpec
 
 REFERENCE = "preprocess train evaluate register deploy"
 

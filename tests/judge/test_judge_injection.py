@@ -7,7 +7,7 @@ import pytest
 from judge.test_judge import REFERENCE, ask, better
 from judge_servers import TEXT, Asked, JudgeServer, judge_server, says, sensible
 
-from components.evaluate.judge import Compared
+from components.evaluate.language.judge import Compared
 
 GOOD = "preprocess train evaluate register deploy"
 

@@ -10,10 +10,10 @@ from conftest import ROOT
 from judge.test_judge import REFERENCE, ask, better
 from judge_servers import Asked, Hangs, always, judge_server, says, sensible
 
-from components.evaluate.judge import read_labels
-from pipelines.validate import check_judge
+from components.evaluate.language.judge import read_labels
+from pipelines.scaffold.validate import check_judge
 from training.errors import InputError
-from training.spec import parse_spec
+from training.spec.model import parse_spec
 
 NOWHERE = "http://127.0.0.1:9/v1"
 GOOD = {"question": "Which are the steps?", "first": "preprocess train", "second": "deploy", "better": "first"}
@@ -157,7 +157,7 @@ def test_labels_that_are_not_in_the_folder_are_refused(tmp_path: Path, name: str
 
 
 def test_validate_reads_the_labels_before_anything_runs(tmp_path: Path) -> None:
-    from pipelines.settings import Places, Settings
+    from pipelines.settings.settings import Places, Settings
 
     raw = yaml.safe_load((ROOT / "training" / "llm_qa" / "spec.yaml").read_text())
     raw["quality"]["judge"] = {"url": NOWHERE, "model": "a-judge", "rubric": "Right.", "labels": "labels.jsonl"}

@@ -7,8 +7,8 @@ import pytest
 from judge.test_judge import REFERENCE, ask, better
 from tiny_models import CHAT_TEMPLATE, tiny_model
 
-from components.evaluate.judge.prompt import INSTRUCTIONS
-from components.serving.process import serving
+from components.evaluate.language.judge.prompt import INSTRUCTIONS
+from delivery.serving.process.process import serving
 
 MODEL = "a-judge"
 

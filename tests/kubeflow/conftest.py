@@ -9,7 +9,7 @@ from kubeflow.kfp_server import KfpServer, running_kfp
 from pipelines.backends.kubeflow.connection import Patience
 from pipelines.backends.kubeflow.engine import KubeflowEngine
 from pipelines.backends.remote import Submission
-from pipelines.engine_settings import KubeflowSettings
+from pipelines.settings.sections import KubeflowSettings
 
 ROOT = Path(__file__).parents[2]
 QUICK = Patience(connect_s=10, read_s=30, tries=3, pause_s=0.01)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.backends.kubeflow import KubeflowEngine
 from pipelines.backends.remote import ScheduleEntry, Submission
-from pipelines.engine_settings import KubeflowSettings
+from pipelines.settings.sections import KubeflowSettings
 
 MODEL = "demand-forecaster"
 WANTED = ScheduleEntry(MODEL, "30 4 * * *", "UTC", "sha256:" + "b" * 64)

@@ -13,7 +13,7 @@ import yaml
 from typer.main import get_command
 
 from pipelines.cli import app
-from pipelines.engine_settings import KubeflowSettings
+from pipelines.settings.sections import KubeflowSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "engines" / "kubeflow.md").read_text()
 KUBECTL = Path(sys.executable).parent / "kubectl"

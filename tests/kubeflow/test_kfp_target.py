@@ -8,10 +8,10 @@ import yaml
 from kfp import compiler, dsl
 
 from pipelines.backends.kubeflow.target import ask_kubernetes
-from pipelines.engine_settings import KubeflowSettings
+from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError
 from training.folder import model_spec
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {

@@ -13,7 +13,7 @@ from kubeflow.kfp_server import KfpServer, running_kfp
 from pipelines.backends.kubeflow.connection import Patience
 from pipelines.backends.kubeflow.engine import KubeflowEngine
 from pipelines.backends.remote import Submission
-from pipelines.engine_settings import KubeflowSettings
+from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError, OstinatoError
 
 Make = Callable[..., Submission]

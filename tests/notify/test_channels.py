@@ -8,10 +8,10 @@ import pytest
 from kubeflow.kfp_certificates import certificate
 from notify.receivers import MailServer, Webhook, running
 
-from pipelines.engine_settings import NotifySettings
 from pipelines.notifications import mail, slack
 from pipelines.notifications.notice import Notice
 from pipelines.notifications.tell import tell
+from pipelines.settings.sections import NotifySettings
 from training.errors import InputError, OstinatoError
 
 NOTICE = Notice(

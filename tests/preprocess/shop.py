@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from components.evidence import REFUSED_FILE, TEST_FILE, TRAIN_FILE, DataCard
 from components.preprocess.steps import preprocess
-from training.spec import DataSpec
+from delivery.documents.data_card import REFUSED_FILE, TEST_FILE, TRAIN_FILE, DataCard
+from training.spec.model import DataSpec
 
 COLUMNS: dict[str, dict[str, Any]] = {
     "at": {"type": "datetime"},

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from components.evidence import REFUSED_FILE, TEST_FILE, TRAIN_FILE, DataCard
 from components.preprocess.steps import prepare
-from training.spec import ConversationSpec
+from delivery.documents.data_card import REFUSED_FILE, TEST_FILE, TRAIN_FILE, DataCard
+from training.spec.model import ConversationSpec
 
 Row = dict[str, Any]
 PARTS = ("valve", "hose", "gauge", "rotor", "seal", "motor", "filter", "lamp", "crank", "bolt", "tank", "lid")

@@ -5,7 +5,7 @@ from math import ceil
 import pytest
 from preprocess.talks import Talks, rows, say, turns
 
-from components.preprocess.near_duplicates import SHORT, NearDuplicates, normal, similarity, words_of
+from components.preprocess.language.near_duplicates import SHORT, NearDuplicates, normal, similarity, words_of
 
 LOOSE = {"max_refused": 0.5}
 ASKED = "How often does the main valve of the pump need a drop of oil"

@@ -151,7 +151,7 @@ def test_no_more_than_five_examples_are_shown(model: Model) -> None:
 
 
 def test_data_that_changed_since_the_snapshot_is_refused(model: Model) -> None:
-    from components.preprocess.sources import snapshot
+    from delivery.stores.sources import snapshot
 
     path = model.save(hours(200))
     taken = snapshot("rows.parquet", model.folder)

@@ -44,7 +44,7 @@ def test_only_later_rows_with_the_same_value_are_refused(model: Model) -> None:
 
 @pytest.mark.parametrize("hashes_at_once", [10, 1000])
 def test_repeats_are_found_whatever_the_share_that_is_looked_at(monkeypatch, hashes_at_once: int) -> None:
-    from components.preprocess import survey
+    from components.preprocess.table import survey
 
     monkeypatch.setattr(survey, "HASHES_AT_ONCE", hashes_at_once)
     texts = [f"k{number * number % 97}" for number in range(300)] + [None, None]

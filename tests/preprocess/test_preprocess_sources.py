@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from preprocess.shop import BY_KEY, COLUMNS, Model, hours
 
-from components.preprocess.sources import resolve, snapshot
+from delivery.stores.sources import resolve, snapshot
 from training.errors import InputError, OstinatoError
 
 
@@ -36,7 +36,7 @@ def test_the_snapshot_of_a_directory_changes_with_any_file_and_not_with_the_plac
 
 
 def test_sources_are_imported_without_polars() -> None:
-    code = "import sys, components.preprocess.sources, components.preprocess.component; print('polars' in sys.modules)"
+    code = "import sys, delivery.stores.sources, components.preprocess.component; print('polars' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from preprocess.shop import BY_KEY, COLUMNS, Model, hours
 
-from components.evidence import DataCard
 from components.preprocess.rotate import rotate
-from components.preprocess.split import hash_keys
+from components.preprocess.table.split import hash_keys
+from delivery.documents.data_card import DataCard
 from training.errors import InputError
 from training.folder import model_spec
 
@@ -47,7 +47,9 @@ def test_the_hash_of_a_key_is_this_number_for_ever() -> None:
 
 
 def test_the_hash_is_the_same_in_another_process() -> None:
-    code = "import polars as pl; from components.preprocess.split import hash_keys as h; print(h(pl.Series(['k1'])))"
+    code = (
+        "import polars as pl; from components.preprocess.table.split import hash_keys as h; print(h(pl.Series(['k1'])))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(hash_keys(pl.Series(["k1"])))
 
@@ -113,7 +115,7 @@ def test_unordered_rows_are_sorted_by_time_and_split_alike(model: Model) -> None
 
 @pytest.mark.parametrize("at_once", [100, 333])
 def test_sorting_on_disk_gives_the_bytes_of_sorting_in_memory(model: Model, monkeypatch, at_once: int) -> None:
-    from components.preprocess import order
+    from components.preprocess.table import order
 
     twice = pl.concat([hours(1000), hours(1000, 1000).with_columns(at=hours(1000)["at"])])
     model.save(twice.sample(fraction=1, shuffle=True, seed=3))
@@ -181,7 +183,7 @@ def test_pinned_keys_are_not_trained_on_whatever_the_hash_says(model: Model, key
 
 
 def pin_of(file, **changes) -> dict:
-    from components.preprocess.sources import file_sha256
+    from delivery.stores.sources import file_sha256
 
     return {"sha256": file_sha256(file), "pinned_on": datetime.now(UTC).date().isoformat(), **changes}
 

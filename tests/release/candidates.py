@@ -5,20 +5,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from components.evidence import (
-    DATA_CARD_FILE,
-    TRAIN_FILE,
-    CheckResult,
-    ColumnCard,
-    Contender,
-    DataCard,
-    Measure,
-    Part,
-    Verdict,
-)
 from components.register.steps import Candidate
-from components.train.model_folder import model_digest
-from training.spec import ModelSpec
+from delivery.documents.data_card import DATA_CARD_FILE, TRAIN_FILE, ColumnCard, DataCard, Part
+from delivery.documents.verdict import CheckResult, Contender, Measure, Verdict
+from delivery.models.folder import model_digest
+from training.spec.model import ModelSpec
 
 
 def model_spec(name: str = "bike-demand", **overrides: Any) -> ModelSpec:

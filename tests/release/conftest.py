@@ -9,7 +9,7 @@ from image_registries import image_registry, password_registry
 from release.registered import Place
 from servers import git_server, mlflow_server
 
-from components.deploy.repository import ensure_local_repository
+from delivery.git.repository import ensure_local_repository
 
 __all__ = ["git_server", "image_registry", "mlflow_server", "password_registry"]
 
@@ -37,7 +37,7 @@ def manifests(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of an MLflow store that nothing is registered in."""
-    from components.register.registry import mlflow_client
+    from delivery.registry.mlflow import mlflow_client
 
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
     mlflow_client(f"sqlite:///{file}")

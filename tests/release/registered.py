@@ -7,9 +7,9 @@ from pathlib import Path
 
 from release.candidates import bare_git, candidate, model_spec
 
-from components.deploy.release import Release, release
-from components.deploy.repository import ReleaseMode
 from components.register.steps import register
+from delivery.git.repository import ReleaseMode
+from delivery.releases.release import Release, release
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 from conftest import ROOT
 
-from components.deploy.documents import Document, from_bytes, of_kind
-from components.deploy.manifest import Evidence
-from components.deploy.render import render
-from components.deploy.trials import with_canary, with_shadow
-from training.spec import ModelSpec, load_spec
+from delivery.kserve.canary_and_shadow import with_canary, with_shadow
+from delivery.kserve.documents import Document, from_bytes, of_kind
+from delivery.kserve.manifest import Evidence
+from delivery.kserve.render import render
+from training.spec.model import ModelSpec, load_spec
 
 PAGE = ROOT / "docs" / "serving.md"
 NAME = "demand-forecaster"

@@ -9,18 +9,18 @@ from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
 from servers import git_server
 
-from components.champion.rival import fetch_rival
-from components.champion.steps import fetch_champion
-from components.deploy.canary import finish_canary, start_canary
-from components.deploy.manifest import LiveModel
-from components.deploy.reconcile import reconcile
-from components.deploy.release import live, open_proposals, promote, release
-from components.deploy.rollback import end_canary, rollback
+from components.champion.steps import fetch_champion, fetch_rival
 from components.deploy.steps import deploy
-from components.register.lookup import registry
-from components.register.registry import mlflow_client
+from delivery.kserve.manifest import LiveModel
+from delivery.registry.lookup import registry
+from delivery.registry.mlflow import mlflow_client
+from delivery.releases.canary import finish_canary, start_canary
+from delivery.releases.live import live, open_proposals
+from delivery.releases.reconcile import reconcile
+from delivery.releases.release import promote, release
+from delivery.releases.rollback import end_canary, rollback
 from training.errors import GateRefused, InputError, OstinatoError
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
 
 __all__ = ["git_server"]
 
@@ -267,7 +267,7 @@ def test_a_name_that_is_too_long_for_a_canary_s_service_is_named(place: Place) -
 
 
 def test_a_canary_that_someone_aborted_meanwhile_does_not_go_live(place: Place) -> None:
-    from components.deploy.release import Wanted, propose_or_commit, releasable
+    from delivery.releases.release import Wanted, propose_or_commit, releasable
 
     place.release("1")
     start(place, 10, "2")

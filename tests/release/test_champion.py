@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 from release.registered import Place
 
-from components.champion.rival import fetch_rival
-from components.champion.steps import fetch_champion
-from components.deploy.release import live
-from components.register.lookup import registry
-from components.stores.fetch import download_folder
-from components.train.model_folder import model_digest
+from components.champion.steps import fetch_champion, fetch_rival
+from delivery.models.folder import model_digest
+from delivery.registry.lookup import registry
+from delivery.releases.live import live
+from delivery.stores.fetch import download_folder
 from training.errors import InputError, OstinatoError
 
 NAME = "bike-demand"

@@ -9,7 +9,7 @@ import pytest
 from release.candidates import bare_git
 from release.transactions import put
 
-from components.deploy.git_author import DEFAULT, check_author
+from delivery.git.author import DEFAULT, check_author
 from training.errors import InputError
 
 ADA, ROBOT = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org"}, "Release Robot <robot@example.org>"
@@ -47,9 +47,8 @@ def test_an_author_of_another_form_is_refused(text: str, manifests: Path, monkey
 
 def test_the_workspaces_setting_reaches_the_commit(manifests: Path, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(f'[tool.ostinato]\ngit_author = "{ROBOT}"\n')
-    code = (
-        "from pathlib import Path; from pipelines.settings import load_places; from release.transactions import put\n"
-    )
+    code = "from pathlib import Path; from pipelines.settings.settings import load_places\n"
+    code += "from release.transactions import put\n"
     code += "load_places(Path('.')); put('served/manifests.git', 'a', b'1')"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)

@@ -11,8 +11,8 @@ from release.candidates import bare_git
 from release.transactions import commits, put, read, refs
 from servers import GitRequest, GitServer, basic, running_git
 
-from components.deploy.git_access import access
-from components.deploy.git_credentials import forge_token
+from delivery.git.access import access
+from delivery.git.credentials import forge_token
 from training.errors import InputError, OstinatoError
 
 TOKEN = "t0k-f0r-tests"

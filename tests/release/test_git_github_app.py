@@ -18,11 +18,11 @@ from release.candidates import bare_git
 from release.transactions import put, refs
 from servers import START_S, GitServer, free_port
 
-from components.deploy import git_github_app
-from components.deploy.forges.choose import forge_of
-from components.deploy.forges.forge import ForgeError
-from components.deploy.git_credentials import forge_token
-from components.deploy.repository import ensure_local_repository
+from delivery.forges.choose import forge_of
+from delivery.forges.forge import ForgeError
+from delivery.git import github_app as git_github_app
+from delivery.git.credentials import forge_token
+from delivery.git.repository import ensure_local_repository
 from training.errors import InputError, OstinatoError
 
 ROOT = Path(__file__).parents[2]

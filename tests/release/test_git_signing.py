@@ -11,7 +11,7 @@ import pytest
 from release.candidates import bare_git
 from release.transactions import commits, put, refs
 
-from components.deploy.repository import ensure_local_repository
+from delivery.git.repository import ensure_local_repository
 from training.errors import InputError, OstinatoError
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from release.candidates import bare_git
 from release.ssh_server import SshServer, host_line, running_sshd, ssh_key
 from release.transactions import commits, put, read, refs
 
-from components.deploy.git_ssh import ssh_environment
+from delivery.git.ssh import ssh_environment
 from training.errors import InputError, OstinatoError
 
 

@@ -14,15 +14,15 @@ from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
 from trust.signers import key_pair
 
-from components.deploy.release import live
 from components.deploy.steps import deploy
-from components.effects import CRASH_AT, EFFECTS, effect
-from components.register.lookup import registry
-from components.register.registry import mlflow_client
 from components.register.steps import register
-from components.train.model_folder import model_digest
-from components.trust.signing import SIGNATURE_FILE
-from components.trust.statement import STATEMENT_FILE
+from delivery.effects import CRASH_AT, EFFECTS, effect
+from delivery.models.folder import model_digest
+from delivery.registry.lookup import registry
+from delivery.registry.mlflow import mlflow_client
+from delivery.releases.live import live
+from delivery.trust.signing import SIGNATURE_FILE
+from delivery.trust.statement import STATEMENT_FILE
 from training.errors import InputError
 
 FORK = multiprocessing.get_context("fork")

@@ -9,13 +9,13 @@ from release.candidates import bare_git, model_spec
 from release.registered import Place
 from release.test_kill import BOUND_S, FORK
 
-from components.deploy.canary import finish_canary, start_canary
-from components.deploy.reconcile import reconcile
-from components.deploy.release import live
-from components.deploy.rollback import end_canary
-from components.deploy.shadow import end_shadow, start_shadow
-from components.effects import CRASH_AT
-from components.register.lookup import registry
+from delivery.effects import CRASH_AT
+from delivery.registry.lookup import registry
+from delivery.releases.canary import finish_canary, start_canary
+from delivery.releases.live import live
+from delivery.releases.reconcile import reconcile
+from delivery.releases.rollback import end_canary
+from delivery.releases.shadow import end_shadow, start_shadow
 
 NAME = "bike-demand"
 GATEWAY = {"name": "public", "namespace": "gateways", "hostname": "bikes.example.org"}

@@ -12,20 +12,21 @@ from image_registries import ImageRegistry
 from jsonschema import Draft202012Validator
 from release.candidates import bare_git, language_candidate, language_spec
 
-from components.deploy.canary import start_canary
-from components.deploy.documents import from_bytes
-from components.deploy.environments import in_production, promote_to_production
-from components.deploy.manifest import Evidence, parse, service_of
-from components.deploy.reconcile import reconcile
-from components.deploy.release import Release, live, release
-from components.deploy.render import render
-from components.deploy.rollback import rollback
-from components.deploy.shadow import start_shadow
-from components.deploy.trials import with_canary, with_shadow
-from components.register.lookup import registry
 from components.register.steps import register
+from delivery.kserve.canary_and_shadow import with_canary, with_shadow
+from delivery.kserve.documents import from_bytes
+from delivery.kserve.manifest import Evidence, parse, service_of
+from delivery.kserve.render import render
+from delivery.registry.lookup import registry
+from delivery.releases.canary import start_canary
+from delivery.releases.environments import in_production, promote_to_production
+from delivery.releases.live import live
+from delivery.releases.reconcile import reconcile
+from delivery.releases.release import Release, release
+from delivery.releases.rollback import rollback
+from delivery.releases.shadow import start_shadow
 from training.errors import InputError
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
 
 NAME = "llm-qa"
 URI = "s3://models/1/models/m-1/artifacts"

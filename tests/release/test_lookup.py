@@ -18,9 +18,10 @@ from release.registered import Place
 from servers import free_port
 
 from components.deploy.steps import deploy
-from components.register.lookup import CANDIDATE, Registry, registry
-from components.register.lookup_client import ClientRegistry
 from components.register.steps import register
+from delivery.registry.client import ClientRegistry
+from delivery.registry.lookup import registry
+from delivery.registry.versions import CANDIDATE, Registry
 from training.errors import InputError, OstinatoError
 
 NAME = "bike-demand"
@@ -168,7 +169,7 @@ def test_a_registered_name_with_a_quote_is_refused_and_never_reaches_a_filter() 
 def test_finding_that_nothing_changed_does_not_import_mlflow(place: Place, tmp_path: Path) -> None:
     files = candidate(tmp_path / "candidate", 3)
     place.release("3")
-    from components.deploy.reconcile import reconcile
+    from delivery.releases.reconcile import reconcile
 
     reconcile(place.tracking_uri, place.remote)
     before = {path: path.stat().st_mtime_ns for path in place.work.rglob("*") if path.is_file()}

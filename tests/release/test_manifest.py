@@ -10,10 +10,10 @@ from contracts import crd_validator
 from jsonschema import Draft202012Validator
 from release.candidates import model_spec
 
-from components.deploy.documents import from_bytes, of_kind
-from components.deploy.manifest import Evidence, check_storage_uri, manifest_path, parse
-from components.deploy.quantities import canonical_quantity
-from components.deploy.render import render
+from delivery.kserve.documents import from_bytes, of_kind
+from delivery.kserve.manifest import Evidence, check_storage_uri, manifest_path, parse
+from delivery.kserve.quantities import canonical_quantity
+from delivery.kserve.render import render
 from training.errors import InputError
 
 EVIDENCE = Evidence("sha256:" + "a" * 64, "sha256:" + "b" * 64, "sha256:" + "c" * 64, "0123abc", "sha256:" + "d" * 64)

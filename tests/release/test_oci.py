@@ -18,14 +18,15 @@ from release.registered import Place
 from release.served import first_served_line
 
 from components.champion.steps import fetch_champion
-from components.deploy.release import Release, live, release
-from components.stores.fetch import download_folder
-from components.stores.image import build_image, sha256, unpack
-from components.stores.image_registry import Repository
-from components.stores.publish import publish
-from components.train.model_folder import model_digest
+from delivery.models.folder import model_digest
+from delivery.releases.live import live
+from delivery.releases.release import Release, release
+from delivery.stores.fetch import download_folder
+from delivery.stores.image import build_image, sha256, unpack
+from delivery.stores.image_registry import Repository
+from delivery.stores.publish import publish
 from training.errors import InputError, OstinatoError
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
 
 NAME = "bike-demand"
 

@@ -25,9 +25,9 @@ from image_registries import (
 )
 from release.candidates import candidate
 
-from components.stores.fetch import download_folder
-from components.stores.publish import publish
-from components.train.model_folder import model_digest
+from delivery.models.folder import model_digest
+from delivery.stores.fetch import download_folder
+from delivery.stores.publish import publish
 from training.errors import InputError, OstinatoError
 
 

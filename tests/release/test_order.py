@@ -7,9 +7,10 @@ import pytest
 from release.candidates import bare_git, model_spec
 from release.registered import Place
 
-from components.deploy.release import live, promote, release
-from components.deploy.repository import ReleaseMode, open_repository
-from components.deploy.rollback import end_canary, rollback
+from delivery.git.repository import ReleaseMode, open_repository
+from delivery.releases.live import live
+from delivery.releases.release import promote, release
+from delivery.releases.rollback import end_canary, rollback
 from training.errors import GateRefused
 
 NAME = "bike-demand"

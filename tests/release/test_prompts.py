@@ -14,18 +14,19 @@ import pytest
 from release.candidates import candidate, model_spec, verdict
 from release.registered import Place
 
-from components.deploy.reconcile import reconcile
-from components.deploy.rollback import rollback
-from components.effects import CRASH_AT
-from components.evidence import DataCard, JudgeReport, Verdict
-from components.register.lookup import registry
-from components.register.lookup_client import ClientRegistry
 from components.register.model_card import model_card
-from components.register.registry import mlflow_client
 from components.register.steps import Candidate, register
-from components.train.prompts import read_prompts
+from delivery.documents.data_card import DataCard
+from delivery.documents.verdict import JudgeReport, Verdict
+from delivery.effects import CRASH_AT
+from delivery.models.language.prompts import read_prompts
+from delivery.registry.client import ClientRegistry
+from delivery.registry.lookup import registry
+from delivery.registry.mlflow import mlflow_client
+from delivery.releases.reconcile import reconcile
+from delivery.releases.rollback import rollback
 from training.errors import InputError
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
 
 FORK = multiprocessing.get_context("fork")
 BOUND_S = 240.0
@@ -75,7 +76,7 @@ class Talkers:
         return register(spec_of(self.name).canonical_json(), self.uri, "c0de", f"run-{weight}", files)
 
     def go_live(self, version: str) -> None:
-        from components.deploy.release import release
+        from delivery.releases.release import release
 
         release(spec_of(self.name), self.uri, self.place.remote, version, "direct")
         reconcile(self.uri, self.place.remote, self.name)
@@ -169,7 +170,7 @@ def test_finding_that_nothing_changed_writes_nothing_and_does_not_import_mlflow(
     code = f"""
 import sys
 from pathlib import Path
-from components.deploy.reconcile import reconcile
+from delivery.releases.reconcile import reconcile
 from components.register.steps import Candidate, register
 version = register({spec_of("talker").canonical_json()!r}, {talkers.uri!r}, "c", "r", Candidate(*map(Path, {files!r})))
 assert version == "1" and reconcile({talkers.uri!r}, {place.remote!r}) == []

@@ -4,11 +4,11 @@ import pytest
 from release.candidates import model_spec
 from release.registered import Place
 
-from components.deploy.reconcile import AliasChange, reconcile
-from components.deploy.release import release
-from components.deploy.rollback import rollback
-from components.register.lookup import registry
-from components.register.registry import mlflow_client
+from delivery.registry.lookup import registry
+from delivery.registry.mlflow import mlflow_client
+from delivery.releases.reconcile import AliasChange, reconcile
+from delivery.releases.release import release
+from delivery.releases.rollback import rollback
 from training.errors import OstinatoError
 
 NAME = "bike-demand"

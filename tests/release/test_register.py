@@ -11,13 +11,14 @@ from release.candidates import bare_git, candidate, model_spec, verdict
 from release.registered import Place
 
 from components.deploy.steps import deploy
-from components.evidence import CheckResult, DataCard, Verdict
-from components.register.lookup import registry
 from components.register.model_card import LONGEST, model_card
-from components.register.registry import mlflow_client
 from components.register.steps import Candidate, register
-from components.train.model_folder import model_digest
-from components.trust.statement import payload_digest, read_envelope
+from delivery.documents.data_card import DataCard
+from delivery.documents.verdict import CheckResult, Verdict
+from delivery.models.folder import model_digest
+from delivery.registry.lookup import registry
+from delivery.registry.mlflow import mlflow_client
+from delivery.trust.statement import payload_digest, read_envelope
 from training.errors import GateRefused, InputError, OstinatoError
 
 NAME = "bike-demand"

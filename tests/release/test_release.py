@@ -8,9 +8,10 @@ import pytest
 from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
 
-from components.deploy.release import live, open_proposals, promote, release
-from components.deploy.rollback import rollback
-from components.register.registry import mlflow_client
+from delivery.registry.mlflow import mlflow_client
+from delivery.releases.live import live, open_proposals
+from delivery.releases.release import promote, release
+from delivery.releases.rollback import rollback
 from training.errors import GateRefused, InputError, OstinatoError
 
 NAME = "bike-demand"
@@ -264,7 +265,7 @@ def test_a_registry_that_is_damaged_is_named(place: Place) -> None:
 
 
 def test_candidates_differ_by_their_weight_only(tmp_path: Path) -> None:
-    from components.train.model_folder import model_digest
+    from delivery.models.folder import model_digest
 
     one, same, other = (candidate(tmp_path / str(i), weight) for i, weight in enumerate((1, 1, 2)))
     assert model_digest(one.model) == model_digest(same.model) != model_digest(other.model)

@@ -10,9 +10,10 @@ from release.candidates import bare_git
 from release.transactions import commits, put, read
 from servers import GitServer, free_port
 
-from components.deploy.git import check_remote
-from components.deploy.git_errors import LostRace, explain, redact
-from components.deploy.repository import LIVE_BRANCH, ensure_local_repository, open_repository, transact
+from delivery.addresses import redact
+from delivery.git.errors import LostRace, explain
+from delivery.git.repository import LIVE_BRANCH, ensure_local_repository, open_repository, transact
+from delivery.git.run import check_remote
 from training.errors import InputError, OstinatoError
 
 FORK = multiprocessing.get_context("fork")
@@ -129,7 +130,7 @@ def test_a_push_on_an_old_state_is_a_lost_race_and_changes_nothing(manifests: Pa
 
 
 def test_a_race_that_is_always_lost_ends_with_an_error(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.deploy.repository.RACES", 2)
+    monkeypatch.setattr("delivery.git.repository.RACES", 2)
     with open_repository(str(manifests)) as repository:
         first = repository.snapshot().commit
         put(str(manifests), "b", b"2")

@@ -7,14 +7,15 @@ import pytest
 from release.candidates import bare_git, model_spec
 from release.registered import Place
 
-from components.deploy.canary import finish_canary, start_canary
-from components.deploy.documents import from_bytes
-from components.deploy.reconcile import reconcile
-from components.deploy.release import live, release
-from components.deploy.rollback import end_canary, rollback
-from components.deploy.shadow import end_shadow, start_shadow
-from components.register.lookup import registry
-from components.register.registry import mlflow_client
+from delivery.kserve.documents import from_bytes
+from delivery.registry.lookup import registry
+from delivery.registry.mlflow import mlflow_client
+from delivery.releases.canary import finish_canary, start_canary
+from delivery.releases.live import live
+from delivery.releases.reconcile import reconcile
+from delivery.releases.release import release
+from delivery.releases.rollback import end_canary, rollback
+from delivery.releases.shadow import end_shadow, start_shadow
 from training.errors import GateRefused, InputError
 
 NAME = "bike-demand"
@@ -58,7 +59,7 @@ def test_a_shadow_comes_and_goes_and_the_live_version_stays_as_it_is(place: Plac
 
 
 def test_requests_are_mirrored_to_a_server_that_answers_to_their_name(place: Place) -> None:
-    from components.serving.server import arguments
+    from delivery.serving.server.server import arguments
 
     put(place, "1")
     start_shadow(SPEC, place.tracking_uri, place.remote, "2")

@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 from release.kubernetes_schemas import HTTP_ROUTE, SERVICE_ACCOUNT
 from release.shapes import LLM, NAME, Shape, shapes, write_page
 
-from components.deploy.documents import from_bytes, to_bytes
-from components.deploy.manifest import parse
+from delivery.kserve.documents import from_bytes, to_bytes
+from delivery.kserve.manifest import parse
 
 SHAPES = shapes()
 WRITTEN_HERE = {

@@ -15,13 +15,13 @@ from release.registered import Place
 from release.served import first_served_line
 from servers import running_mlflow
 
-from components.champion.rival import fetch_rival
-from components.champion.steps import fetch_champion
-from components.deploy.release import live, promote, release
-from components.deploy.storage import map_proxied
-from components.register.lookup import registry
-from components.stores.fetch import download_folder
-from components.train.model_folder import model_digest
+from components.champion.steps import fetch_champion, fetch_rival
+from delivery.models.folder import model_digest
+from delivery.registry.lookup import registry
+from delivery.releases.live import live
+from delivery.releases.release import promote, release
+from delivery.stores.fetch import download_folder
+from delivery.stores.storage_uri import map_proxied
 from training.errors import InputError, OstinatoError
 
 NAME = "bike-demand"
@@ -184,7 +184,7 @@ def test_reading_through_the_server_does_not_import_mlflow(proxied: Proxied, tmp
     (tmp_path / "out").mkdir()
     uri = registry(proxied.tracking_uri).storage_uri(NAME, "1")
     code = (
-        "import sys; from pathlib import Path; from components.stores.fetch import download_folder; "
+        "import sys; from pathlib import Path; from delivery.stores.fetch import download_folder; "
         f"download_folder({uri!r}, Path({str(tmp_path / 'out')!r}), {proxied.tracking_uri!r}); "
         "assert not {'mlflow', 'pandas', 'fsspec'} & sys.modules.keys()"
     )

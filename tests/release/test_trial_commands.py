@@ -14,7 +14,7 @@ from release.candidates import model_spec
 from release.registered import Place
 from serving.shops import amounts, fit_and_save, shop_rows
 
-from components.serving.process import serving
+from delivery.serving.process.process import serving
 
 NAME = "bike-demand"
 GATEWAY = {"name": "public", "namespace": "gateways", "hostname": "bikes.example.org"}

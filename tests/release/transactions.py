@@ -4,7 +4,7 @@ from pathlib import Path
 
 from release.candidates import bare_git
 
-from components.deploy.repository import LIVE_BRANCH, open_repository, transact
+from delivery.git.repository import LIVE_BRANCH, open_repository, transact
 
 
 def put(remote: str, path: str, content: bytes) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from serving import talkers
 from serving.shops import amounts, fit_and_save, moods, shop_rows
 
-from components.serving.process import Served, serving
+from delivery.serving.process.process import Served, serving
 
 
 @pytest.fixture(scope="session")

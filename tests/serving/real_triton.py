@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.serving.runtime_table import OWN_TABLE
+from delivery.serving.runtime_table import OWN_TABLE
 
 NAME = "triton-of-pypi"
 ABOUT = (

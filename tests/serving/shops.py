@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from components.train.model_folder import save_model
+from delivery.models.folder import save_model
 
 TOWNS = ("Köln", "Oslo", "Zürich")
 COLUMNS = {"price": "FP64", "rain": "FP64", "weight": "FP32", "visits": "INT64", "open": "BOOL", "town": "BYTES"}

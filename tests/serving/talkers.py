@@ -4,9 +4,9 @@ from pathlib import Path
 
 from tiny_models import tiny_model
 
-from components.serving.sample import Sample
-from components.train.model_folder import model_digest
-from training.spec import Decoding
+from delivery.documents.sample import Sample
+from delivery.models.folder import model_digest
+from training.spec.model import Decoding
 
 NAME = "guide"
 ANSWERS = {

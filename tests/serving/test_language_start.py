@@ -9,16 +9,16 @@ import pytest
 from release.candidates import language_spec
 from serving.talkers import ANSWERS, NAME, QUESTIONS, asks
 
-from components.deploy.language_server import arguments
-from components.deploy.trials import OPENAI_ROUTES
-from components.serving.chat import ChatModel, Wanted
-from components.serving.language_places import language_places
-from components.serving.process import serving
-from components.serving.runtime_table import runtimes
-from components.serving.runtimes import check_runtime
-from components.serving.start_command import command_of
+from delivery.kserve.canary_and_shadow import OPENAI_ROUTES
+from delivery.kserve.language_server import arguments
+from delivery.serving.clients.chat import ChatModel, Wanted
+from delivery.serving.process.language_arguments import language_places
+from delivery.serving.process.process import serving
+from delivery.serving.process.start_command import command_of
+from delivery.serving.runtime_table import runtimes
+from delivery.serving.runtimes import check_runtime
 from training.errors import InputError, OstinatoError
-from training.generation_spec import EngineSpec
+from training.spec.generation import EngineSpec
 
 HUGGINGFACE, VLLM = "kserve-huggingfaceserver", "kserve-vllmserver"
 FORMATS = {HUGGINGFACE: "huggingface", VLLM: "vllm"}
@@ -82,7 +82,7 @@ def test_the_routes_are_those_that_the_manifests_know(own: None) -> None:
 def test_without_a_huggingfaceserver_a_stand_in_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OSTINATO_HUGGINGFACESERVER_PYTHON", raising=False)
     found = command(HUGGINGFACE, folder_of(tmp_path / "model"), EngineSpec(max_model_len=99))
-    assert "components.serving.huggingface_stand_in" in found and "--max_model_len=99" in found
+    assert "delivery.serving.stand_ins.huggingface" in found and "--max_model_len=99" in found
     assert not any(one.startswith(("--lora", "--backend")) for one in found)
 
 

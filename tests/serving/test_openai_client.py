@@ -8,7 +8,7 @@ import pytest
 from odd_servers import Answer, hangs_up, is_cut_off, odd_server, says
 from servers import free_port
 
-from components.serving.chat import ChatModel, Wanted, openai_url
+from delivery.serving.clients.chat import ChatModel, Wanted, openai_url
 from training.errors import InputError, OstinatoError
 
 MESSAGES = [{"role": "user", "content": "Hello"}]

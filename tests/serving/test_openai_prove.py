@@ -10,12 +10,12 @@ import pytest
 import yaml
 from serving.talkers import ANSWERS, DECODING, NAME, sample_of
 
-from components.evaluate.served_checks import judge_servable
-from components.evidence import ServingProof
-from components.serving.prove import prove
-from components.serving.runtime_table import OWN_TABLE
-from components.serving.sample import Sample, difference
-from training.spec import ServingSpec
+from components.evaluate.checks.served import judge_servable
+from delivery.documents.sample import Sample, difference
+from delivery.documents.verdict import ServingProof
+from delivery.serving.proof.prove import prove
+from delivery.serving.runtime_table import OWN_TABLE
+from training.spec.model import ServingSpec
 
 PROMISES = [
     *("models", "chat", "completion", "streaming", "stop", "token limit", "system message"),

@@ -13,8 +13,8 @@ import requests
 from serving.talkers import ANSWERS, NAME, QUESTIONS, asks
 from tiny_models import tiny_model
 
-from components.serving.chat import ChatModel, Wanted
-from components.serving.process import Served
+from delivery.serving.clients.chat import ChatModel, Wanted
+from delivery.serving.process.process import Served
 from training.errors import OstinatoError
 
 GREEDY: dict[str, Any] = {"model": NAME, "temperature": 0}
@@ -185,8 +185,8 @@ def endless_server(folder: Path) -> Iterator[str]:
     import uvicorn
     from servers import free_port
 
-    from components.serving.generation import Generator
-    from components.serving.huggingface_stand_in import app_of
+    from delivery.serving.stand_ins.generation import Generator
+    from delivery.serving.stand_ins.huggingface import app_of
 
     model = tiny_model(folder, [*ANSWERS], hidden=16, layers=1, window=100_000)
     port = free_port()

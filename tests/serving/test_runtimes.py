@@ -16,12 +16,12 @@ import requests
 import yaml
 from conftest import ROOT, Finished
 
-from components.serving.client import ServedModel
-from components.serving.process import serving
-from components.serving.runtime_table import OWN_TABLE, runtimes
-from components.train.model_folder import load_model
+from delivery.models.folder import load_model
+from delivery.serving.clients.predict import ServedModel
+from delivery.serving.process.process import serving
+from delivery.serving.runtime_table import OWN_TABLE, runtimes
 from training.errors import InputError, OstinatoError
-from training.spec import ServingSpec
+from training.spec.model import ServingSpec
 
 MODEL = "demand-forecaster"
 Run = Callable[..., Finished]
@@ -174,7 +174,7 @@ def test_a_table_that_is_no_yaml_is_named(workspace: Path, ostinato: Run) -> Non
 THROUGH_A_SHELL = [
     "bash",
     "-c",
-    '"$0" -m components.serving.server --model_dir "$1" --model_name "$2" --http_port "$3"; exit $?',
+    '"$0" -m delivery.serving.server.server --model_dir "$1" --model_name "$2" --http_port "$3"; exit $?',
     *("{python}", "{model_dir}", "{model_name}", "{http_port}"),
 ]
 """A program that is not ours, with the server as its child."""
@@ -203,7 +203,7 @@ def test_an_own_runtime_is_started_by_its_own_command_and_gone_after_the_block(
 def test_an_own_runtime_ends_when_the_process_that_started_it_is_killed(own_workspace: Path, regressor: Path) -> None:
     own_table(own_workspace, start={"command": THROUGH_A_SHELL})
     code = (
-        "import sys, time; from pathlib import Path; from components.serving.process import serving\n"
+        "import sys, time; from pathlib import Path; from delivery.serving.process.process import serving\n"
         "with serving(Path(sys.argv[1]), 'amount', runtime='own-image') as served:\n"
         "    print(served.url, flush=True); time.sleep(600)"
     )

@@ -16,8 +16,8 @@ import requests
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 from serving.shops import COLUMNS, body_of, shop_rows
 
-from components.serving.client import ServedModel
-from components.serving.process import Served
+from delivery.serving.clients.predict import ServedModel
+from delivery.serving.process.process import Served
 from training.errors import InputError, OstinatoError
 
 FUZZ_CASES = 300

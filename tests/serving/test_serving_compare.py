@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from serving.shops import amounts, fit_and_save, moods, shop_rows
 
-from components.serving.compare import ClassComparison, NumberComparison, compare_numbers, compare_served
-from components.serving.process import Served, serving
-from components.train.model_folder import load_model
+from delivery.models.folder import load_model
+from delivery.serving.clients.compare import ClassComparison, NumberComparison, compare_numbers, compare_served
+from delivery.serving.process.process import Served, serving
 from training.errors import InputError, OstinatoError
 
 

@@ -15,9 +15,9 @@ import pytest
 import yaml
 from servers import free_port, wait_until_ready
 
-from components.serving.process import Served, serving
-from components.serving.server import DIGEST_VARIABLE
-from components.train.model_folder import model_digest
+from delivery.models.folder import model_digest
+from delivery.serving.process.process import Served, serving
+from delivery.serving.server.server import DIGEST_VARIABLE
 from training.errors import InputError, OstinatoError
 
 COLD_START_S = 30.0
@@ -107,7 +107,15 @@ def test_a_wrong_model_folder_is_refused_at_the_start_with_the_reason(
 
 def start(folder: Path, digest: str) -> subprocess.CompletedProcess[str]:
     """The server as a manifest starts it, which must end by itself."""
-    command = [sys.executable, "-m", "components.serving.server", "--model_dir", str(folder), "--model_name", "amount"]
+    command = [
+        sys.executable,
+        "-m",
+        "delivery.serving.server.server",
+        "--model_dir",
+        str(folder),
+        "--model_name",
+        "amount",
+    ]
     env = {**os.environ, DIGEST_VARIABLE: digest}
     return subprocess.run([*command, "--http_port", "0"], env=env, capture_output=True, text=True, timeout=60)
 
@@ -158,7 +166,7 @@ def test_the_process_is_gone_after_the_block_even_if_it_raised_and_the_folder_is
 
 def test_the_server_ends_when_the_process_that_started_it_is_killed(regressor: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from components.serving.process import serving\n"
+        "import sys, time; from pathlib import Path; from delivery.serving.process.process import serving\n"
         "with serving(Path(sys.argv[1]), 'amount') as served: print(served.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(regressor)], stdout=subprocess.PIPE, text=True) as parent:
@@ -179,7 +187,7 @@ def running(pid: int) -> bool:
 
 def test_importing_the_proof_does_not_import_kserve_or_pandas() -> None:
     code = (
-        "import sys, components.serving.server, components.serving.prove; "
+        "import sys, delivery.serving.server.server, delivery.serving.proof.prove; "
         "print([one for one in ('kserve', 'pandas', 'numpy', 'sklearn', 'fastapi', 'requests') if one in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -188,7 +196,15 @@ def test_importing_the_proof_does_not_import_kserve_or_pandas() -> None:
 
 def test_files_that_are_linked_while_the_server_starts_are_waited_for(regressor: Path, tmp_path: Path) -> None:
     port, link = free_port(), tmp_path / "models"
-    command = [sys.executable, "-m", "components.serving.server", "--model_dir", str(link), "--model_name", "amount"]
+    command = [
+        sys.executable,
+        "-m",
+        "delivery.serving.server.server",
+        "--model_dir",
+        str(link),
+        "--model_name",
+        "amount",
+    ]
     with subprocess.Popen(
         [*command, "--http_port", str(port), "--stop_with_stdin"],
         env={**os.environ, "MODEL_INIT_MODE": "async"},

@@ -16,11 +16,11 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from kserve.protocol.infer_type import RequestedOutput
 from serving.shops import COLUMNS, amounts, body_of, fit_and_save, shop_rows
 
-from components.serving.client import ServedModel
-from components.serving.model import FolderModel
-from components.serving.process import Served
-from components.serving.signature import read_signature
-from components.train.model_folder import load_model, model_digest
+from delivery.models.folder import load_model, model_digest
+from delivery.serving.clients.predict import ServedModel
+from delivery.serving.process.process import Served
+from delivery.serving.server.model import FolderModel
+from delivery.serving.server.signature import read_signature
 
 
 def grpc_infer(served: Served, rows: pd.DataFrame, binary: bool, output: str) -> np.ndarray:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.serving.prove import prove
-from components.serving.sample import Sample, difference, make_sample
-from components.train.model_folder import load_model, model_digest
+from delivery.documents.sample import Sample, difference, make_sample
+from delivery.models.folder import load_model, model_digest
+from delivery.serving.proof.prove import prove
 from training.errors import InputError
-from training.spec import ServingSpec
+from training.spec.model import ServingSpec
 
 
 def sample_of(folder: Path, name: str, rows: pd.DataFrame, change: float = 1.0) -> Sample:

@@ -9,9 +9,9 @@ import yaml
 from contracts import crd_validator
 from jsonschema import Draft202012Validator
 
-from components.serving.process import Served
-from components.serving.server import arguments
-from training.spec import ServingSpec
+from delivery.serving.process.process import Served
+from delivery.serving.server.server import arguments
+from training.spec.model import ServingSpec
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +44,7 @@ def test_the_runtime_is_the_one_that_a_spec_names_by_default(runtime: dict[str, 
 
 def test_the_container_runs_the_server_with_arguments_that_it_knows(runtime: dict[str, Any]) -> None:
     (container,) = runtime["spec"]["containers"]
-    assert container["command"] == ["python", "-m", "components.serving.server"]
+    assert container["command"] == ["python", "-m", "delivery.serving.server.server"]
     given = arguments().parse_args(container["args"])
     assert (given.host, given.http_port, str(given.model_dir)) == ("0.0.0.0", 8080, "/mnt/models")
     assert container["ports"][0]["containerPort"] == container["readinessProbe"]["httpGet"]["port"] == given.http_port

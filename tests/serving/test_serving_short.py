@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from components.serving.model import FolderModel
-from components.serving.short import ShortWay
-from components.serving.signature import read_signature
-from components.train.model_folder import load_model
+from delivery.models.folder import load_model
+from delivery.serving.server.fast_path import ShortWay
+from delivery.serving.server.model import FolderModel
+from delivery.serving.server.signature import read_signature
 
 PATH = "/v2/models/amount/infer"
 JSON = {"content-type": "application/json"}

@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import all_estimators
 
-from components.serving.signature import Column
-from components.serving.tables import frame, matrix, table_maker
-from components.train.model_folder import Predictor
+from delivery.models.folder import Predictor
+from delivery.serving.server.signature import Column
+from delivery.serving.server.tables import frame, matrix, table_maker
 
 COLUMNS = (Column("price", "double", True), Column("visits", "long", True), Column("weight", "float", True))
 

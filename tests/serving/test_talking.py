@@ -20,11 +20,11 @@ from release.candidates import language_candidate, language_spec, model_spec, ve
 from servers import free_port
 from serving.talkers import ANSWERS, DECODING, NAME, QUESTIONS, sample_of
 
-from components.evidence import ServingProof, Verdict
-from components.register.registry import mlflow_client
 from components.register.steps import Candidate, register
-from components.serving.process import Served
-from components.serving.sample import Sample
+from delivery.documents.sample import Sample
+from delivery.documents.verdict import ServingProof, Verdict
+from delivery.registry.mlflow import mlflow_client
+from delivery.serving.process.process import Served
 
 QUESTION = QUESTIONS[0]
 

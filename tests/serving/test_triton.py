@@ -16,11 +16,11 @@ from serving import real_triton
 from serving.shops import COLUMNS, amounts, body_of, moods, shop_rows, towns_first
 from threadpoolctl import threadpool_limits
 
-from components.serving.client import ServedModel
-from components.serving.process import Served, serving
-from components.train.model_folder import load_model, model_digest
-from components.train.onnx_export import MAX_BATCH_SIZE
 from components.train.steps import save_trained
+from delivery.models.folder import load_model, model_digest
+from delivery.models.onnx.export import MAX_BATCH_SIZE
+from delivery.serving.clients.predict import ServedModel
+from delivery.serving.process.process import Served, serving
 from training.errors import InputError, OstinatoError
 
 TRITON = "kserve-tritonserver"

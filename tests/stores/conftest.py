@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tiny_models import tiny_model
 
-from components.stores.base_model import fetch_base_model
-from training.spec import BaseModelSpec
+from delivery.stores.base_model import fetch_base_model
+from training.spec.model import BaseModelSpec
 
 
 @pytest.fixture(scope="session")

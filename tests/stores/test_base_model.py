@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from stores.conftest import fetch
 
-from components.stores.base_files import check_complete, files_digest, model_files
+from delivery.models.language.base_files import check_complete, files_digest, model_files
 from training.errors import InputError
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from stores.conftest import fetch
 
-from components.stores import base_model
-from components.stores.base_files import files_digest
-from components.stores.base_model import base_digest
+from delivery.models.language.base_files import files_digest
+from delivery.stores import base_model
+from delivery.stores.base_model import base_digest
 from training.errors import InputError
 
 FORK = multiprocessing.get_context("fork")
@@ -226,8 +226,8 @@ def hub(tiny: Path) -> Iterator[http.server.ThreadingHTTPServer]:
 def from_the_hub(hub: str, home: Path, source: str = "someone/tiny", commit: str = COMMIT, **more: str) -> str:
     """What fetching says, in a process of its own: the hub's library reads its settings when it is imported."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom components.stores.base_model import fetch_base_model\n"
-        "from training.errors import OstinatoError\nfrom training.spec import BaseModelSpec\n"
+        "import sys\nfrom pathlib import Path\nfrom delivery.stores.base_model import fetch_base_model\n"
+        "from training.errors import OstinatoError\nfrom training.spec.model import BaseModelSpec\n"
         "try:\n    fetch_base_model(BaseModelSpec(source=sys.argv[1], revision=sys.argv[2]), Path('.'))\n"
         "except OstinatoError as error:\n    print(f'exit {error.exit_code}: {error}')\n"
     )

@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components.evidence import ColumnCard, DataCard, Part
 from components.train.steps import Trained, train
+from delivery.documents.data_card import ColumnCard, DataCard, Part
 
 TEXTS = ["Which way is north?", "Follow the needle.", "How far is it?", "Two hours on foot.", "You are a guide."]
 CONVERSATIONS = [

@@ -6,8 +6,8 @@ import pytest
 from tiny_models import CHAT_TEMPLATE, tiny_model
 from transformers import AutoTokenizer
 
-from components.train.chat_template import with_system_prompt
-from components.train.prepared_base import prepare_base
+from delivery.models.language.chat_template import with_system_prompt
+from delivery.models.language.prepared_base import prepare_base
 from training.errors import InputError
 
 WITH_DEFAULT = (

@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 from train.conftest import CONVERSATIONS, Guide
 
-from components.train.language_model import is_language_model, load_language_model
-from components.train.model_folder import model_digest
+from delivery.models.folder import model_digest
+from delivery.models.language.language_model import is_language_model, load_language_model
 from training.errors import InputError, OstinatoError
 
 BOUND_S = 120.0
@@ -161,7 +161,7 @@ def test_the_loss_curve_comes_with_the_result(guide: Guide, tmp_path: Path) -> N
 
 
 def test_the_projects_own_fine_tuning_makes_such_a_folder(guide: Guide, tmp_path: Path) -> None:
-    from pipelines.new import create_model
+    from pipelines.scaffold.table import create_model
 
     (tmp_path / "talk.jsonl").write_text("".join(json.dumps({"messages": one}) + "\n" for one in CONVERSATIONS))
     made = create_model(guide.root, "made", "generation", tmp_path / "talk.jsonl", None, None, None)
@@ -174,8 +174,8 @@ def test_the_projects_own_fine_tuning_makes_such_a_folder(guide: Guide, tmp_path
 
 
 def test_a_long_loss_curve_is_thinned_out_and_keeps_its_end(tmp_path: Path) -> None:
-    from components.train.generation import CURVE_POINTS, loss_curve
-    from components.train.language_model import Result
+    from components.train.language.step import CURVE_POINTS, loss_curve
+    from delivery.models.language.language_model import Result
 
     (tmp_path / "training_log.json").write_text(json.dumps({"steps": 999, "loss": [1 / i for i in range(1, 1000)]}))
     curve = loss_curve(Result(tmp_path / "adapter", "lora"))

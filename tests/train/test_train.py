@@ -16,11 +16,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from components.train.model_folder import load_model, model_digest, save_model
 from components.train.steps import check_hyperparameters, check_target
+from delivery.models.folder import load_model, model_digest, save_model
 from training.errors import InputError, OstinatoError
 from training.folder import load_module, running_code_of
-from training.spec import TrainingSpec
+from training.spec.model import TrainingSpec
 
 TREES = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 
@@ -29,7 +29,7 @@ import sys
 from pathlib import Path
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import HistGradientBoostingClassifier
-from components.train.model_folder import model_digest, save_model
+from delivery.models.folder import model_digest, save_model
 rows, target = load_breast_cancer(return_X_y=True, as_frame=True)
 estimator = HistGradientBoostingClassifier(max_iter=10, random_state=0).fit(rows, target)
 save_model(estimator, Path(sys.argv[1]), rows, sys.argv[2:], {"rows": len(rows)})

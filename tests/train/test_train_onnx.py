@@ -28,9 +28,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
 
-from components.train.model_folder import model_digest
-from components.train.onnx_export import export_onnx
-from components.train.onnx_parity import open_session, run_session
+from delivery.models.folder import model_digest
+from delivery.models.onnx.export import export_onnx
+from delivery.models.onnx.parity import open_session, run_session
 from training.errors import InputError, OstinatoError
 
 NUMBERS = ["price", "rain", "visits"]
@@ -138,8 +138,8 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
-from components.train.model_folder import model_digest
-from components.train.onnx_export import export_onnx
+from delivery.models.folder import model_digest
+from delivery.models.onnx.export import export_onnx
 rows = shop_rows(400)
 towns = make_column_transformer((OneHotEncoder(sparse_output=False), ["town"]), remainder="passthrough")
 fitted = make_pipeline(towns, HistGradientBoostingClassifier(max_iter=10, random_state=0)).fit(rows, moods(rows))
@@ -211,7 +211,7 @@ def test_an_export_that_answers_otherwise_is_refused_with_the_worst_row(tmp_path
 
 
 def test_a_missing_library_is_named_with_what_to_install() -> None:
-    code = "from components.train.onnx_export import check_installed; check_installed()"
+    code = "from delivery.models.onnx.export import check_installed; check_installed()"
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )

@@ -11,9 +11,9 @@ from conftest import ROOT, environment
 from servers import free_port
 
 from components.preprocess.steps import preprocess
-from components.stores.transfer import fetched, upload_folder
-from components.train.model_folder import model_digest
 from components.train.workers import is_first, torchrun_arguments
+from delivery.models.folder import model_digest
+from delivery.stores.transfer import fetched, upload_folder
 from training.errors import InputError, OstinatoError
 from training.folder import model_spec
 

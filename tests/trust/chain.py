@@ -15,15 +15,16 @@ import yaml
 from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
 
-from components.evidence import DATA_CARD_FILE, DataCard, ServingProof, Verdict
-from components.preprocess.sources import snapshot
-from components.register.lookup import registry
-from components.register.registry import mlflow_client
 from components.register.steps import Candidate, register
-from components.serving.sample import make_sample
-from components.train.model_folder import model_digest
-from components.trust.audit import Audit, audit
-from training.spec import ModelSpec, load_spec
+from delivery.documents.data_card import DATA_CARD_FILE, DataCard
+from delivery.documents.sample import make_sample
+from delivery.documents.verdict import ServingProof, Verdict
+from delivery.models.folder import model_digest
+from delivery.registry.lookup import registry
+from delivery.registry.mlflow import mlflow_client
+from delivery.stores.sources import snapshot
+from delivery.trust.audit import Audit, audit
+from training.spec.model import ModelSpec, load_spec
 
 NAME = "bike-demand"
 

@@ -9,8 +9,8 @@ from release.conftest import empty_store, manifests, mlflow_server, own_environm
 from trust.chain import Chain, make_chain
 from trust.signers import key_pair
 
-from components.deploy.release import release
-from components.deploy.repository import ensure_local_repository
+from delivery.git.repository import ensure_local_repository
+from delivery.releases.release import release
 
 __all__ = ["empty_store", "manifests", "mlflow_server", "own_environment", "place", "three_versions", "tracking_uri"]
 

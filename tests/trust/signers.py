@@ -5,7 +5,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from components.trust.keys import SIGNING_KEY, VERIFY_KEY
+from delivery.trust.keys import SIGNING_KEY, VERIFY_KEY
 
 
 def key_pair(folder: Path, name: str = "release", password: bytes | None = None) -> dict[str, Path]:

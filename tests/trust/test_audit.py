@@ -8,8 +8,8 @@ from conftest import run_ostinato
 from release.candidates import bare_git
 from trust.chain import NAME, Chain, flip, flipped, git_commit
 
-from components.deploy.release import release
-from components.trust.keys import SIGNING_KEY, VERIFY_KEY
+from delivery.releases.release import release
+from delivery.trust.keys import SIGNING_KEY, VERIFY_KEY
 from training.errors import InputError
 
 RUN_FILES = {
@@ -102,7 +102,7 @@ def test_evidence_that_is_gone_breaks_its_link(signed: Chain, signing: None, nam
 
 @pytest.mark.parametrize(("key", "link"), TAGS.items())
 def test_a_changed_byte_of_a_tag_breaks_its_link(signed: Chain, signing: None, key: str, link: str) -> None:
-    from components.register.lookup import registry
+    from delivery.registry.lookup import registry
 
     found = registry(signed.place.tracking_uri).version(NAME, "1")
     assert found and found.tags.keys() == TAGS.keys()
@@ -177,7 +177,7 @@ def test_a_spec_that_has_changed_since_is_read_from_the_commit(chain: Chain, sig
     file = chain.root / "training" / "bike_demand" / "spec.yaml"
     file.write_text(file.read_text().replace("max: 70", "max: 71"))
     git_commit(chain.root)
-    from training.spec import load_spec
+    from training.spec.model import load_spec
 
     (link,) = (one for one in Chain(chain.root, load_spec(file), chain.place, "").audit().links if one.name == "spec")
     assert link.state == "holds" and chain.code in link.detail

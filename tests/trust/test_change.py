@@ -12,14 +12,14 @@ from release.candidates import bare_git
 from servers import GitServer, git_server
 from trust.chain import NAME, Chain, flip, make_chain
 
-from components.deploy.environments import promote_to_production
-from components.deploy.release import release
-from components.deploy.repository import ensure_local_repository
-from components.register.lookup import registry
-from components.trust.beside import beside_problem
-from components.trust.change import Looked, verify_change
-from components.trust.keys import VERIFY_KEY
-from components.trust.served import Sources
+from delivery.git.repository import ensure_local_repository
+from delivery.registry.lookup import registry
+from delivery.releases.environments import promote_to_production
+from delivery.releases.release import release
+from delivery.trust.change import Looked, verify_change
+from delivery.trust.keys import VERIFY_KEY
+from delivery.trust.other_files import beside_problem
+from delivery.trust.served import Sources
 from training.errors import InputError
 
 __all__ = ["git_server"]

@@ -9,11 +9,11 @@ from release.candidates import bare_git
 from release.registered import Place
 from trust.chain import NAME, Chain, make_chain
 
-from components.deploy.canary import finish_canary, start_canary
-from components.deploy.release import Release, promote, release
-from components.deploy.rollback import rollback
-from components.trust.keys import SIGNING_KEY, VERIFY_KEY
-from components.trust.policy import parse_policy
+from delivery.releases.canary import finish_canary, start_canary
+from delivery.releases.release import Release, promote, release
+from delivery.releases.rollback import rollback
+from delivery.trust.keys import SIGNING_KEY, VERIFY_KEY
+from delivery.trust.policy import parse_policy
 from training.errors import GateRefused, InputError
 
 ROOT = Path(__file__).parents[2]

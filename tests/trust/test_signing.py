@@ -12,10 +12,10 @@ from conftest import ROOT, run_ostinato
 from trust.chain import NAME, Chain, flipped
 from trust.signers import key_pair
 
-from components.deploy.release import release
-from components.deploy.shadow import start_shadow
-from components.register.lookup import registry
-from components.trust.keys import (
+from delivery.registry.lookup import registry
+from delivery.releases.release import release
+from delivery.releases.shadow import start_shadow
+from delivery.trust.keys import (
     IDENTITY,
     ISSUER,
     KEYLESS,
@@ -27,9 +27,9 @@ from components.trust.keys import (
     configured_signer,
     configured_verifier,
 )
-from components.trust.late import sign_registered
-from components.trust.signing import check_folder, sign_folder
-from components.trust.statement import Facts, check_signature, read_envelope, write_envelope
+from delivery.trust.sign_later import sign_registered
+from delivery.trust.signing import check_folder, sign_folder
+from delivery.trust.statement import Facts, check_signature, read_envelope, write_envelope
 from training.errors import GateRefused, InputError, OstinatoError
 
 FACTS = Facts("bike-demand", "sha256:aa", "sha256:bb", "c0de", "sha256:cc", "sha256:dd", "run-1", {"data.json": "1"})
@@ -231,7 +231,7 @@ def test_a_workspace_may_commit_the_key_that_it_verifies_with(chain: Chain, keys
 
 def test_a_missing_package_is_named_with_the_extra_that_has_it(keys: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "model_signing.py").write_text("import no_such_package\n")
-    code = "from components.trust.keys import configured_verifier\nconfigured_verifier()"
+    code = "from delivery.trust.keys import configured_verifier\nconfigured_verifier()"
     kept = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", VERIFY_KEY: str(keys[VERIFY_KEY])}
     done = subprocess.run([sys.executable, "-c", code], env=kept, capture_output=True, text=True)
     words = "InputError: signing and verifying need the package no_such_package; install ostinato[signing]"

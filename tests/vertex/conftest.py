@@ -9,7 +9,7 @@ from vertex.vertex_server import VertexServer, running_vertex
 from pipelines.backends.remote import Submission
 from pipelines.backends.vertex import VertexEngine
 from pipelines.backends.vertex.connection import Patience
-from pipelines.engine_settings import VertexSettings
+from pipelines.settings.sections import VertexSettings
 
 ROOT = Path(__file__).parents[2]
 QUICK = Patience(request_s=2, tries=3, pause_s=0.01)

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from components.secret_manager import ENDPOINT, TRIES, secrets_of
+from pipelines.backends.vertex.secret_manager import ENDPOINT, TRIES, secrets_of
 from training.errors import InputError, OstinatoError
 
 VERSION = "projects/acme-ml/secrets/forge/versions/3"
@@ -67,14 +67,23 @@ def server() -> Iterator[SecretServer]:
 
 def test_a_named_secret_is_the_variable_of_the_command_and_stands_nowhere_else(server: SecretServer) -> None:
     program = "import os, sys; sys.exit(os.environ['OSTINATO_FORGE_TOKEN'] != 's3cret-forge-t0ken')"
-    command = [sys.executable, "-m", "components.secret_manager", sys.executable, "-c", program]
+    command = [sys.executable, "-m", "pipelines.backends.vertex.secret_manager", sys.executable, "-c", program]
     done = subprocess.run(command, env=server.environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert server.asked == [f"/v1/{VERSION}:access"]
 
 
 def test_a_command_ends_as_it_ends_without_secrets() -> None:
-    command = [sys.executable, "-m", "components.secret_manager", "sh", "-c", 'echo "$0 $1"; exit 7', "a b", "{}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.backends.vertex.secret_manager",
+        "sh",
+        "-c",
+        'echo "$0 $1"; exit 7',
+        "a b",
+        "{}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (7, "a b {}\n")
 
@@ -139,7 +148,7 @@ def test_an_address_in_the_clear_is_refused() -> None:
 
 def test_a_failure_ends_the_step_with_its_reason(server: SecretServer) -> None:
     server.secrets = {}
-    command = [sys.executable, "-m", "components.secret_manager", "true"]
+    command = [sys.executable, "-m", "pipelines.backends.vertex.secret_manager", "true"]
     done = subprocess.run(command, env=server.environment, capture_output=True, text=True)
     assert done.returncode == 2
     assert "OSTINATO_FORGE_TOKEN_SECRET: Secret Manager answered 404: Secret not found" in done.stderr

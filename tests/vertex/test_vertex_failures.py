@@ -16,7 +16,7 @@ from pipelines.backends.remote import Submission
 from pipelines.backends.vertex import VertexEngine
 from pipelines.backends.vertex.connection import Patience
 from pipelines.backends.vertex.failures import explain
-from pipelines.engine_settings import VertexSettings
+from pipelines.settings.sections import VertexSettings
 from training.errors import InputError, OstinatoError
 
 Make = Callable[..., Submission]
@@ -113,7 +113,7 @@ def test_a_missing_client_is_told_with_how_to_install_it(tmp_path: Path) -> None
 import sys
 sys.modules["google.cloud.aiplatform_v1"] = None
 from pipelines.backends.vertex import VertexEngine
-from pipelines.engine_settings import VertexSettings
+from pipelines.settings.sections import VertexSettings
 VertexEngine(VertexSettings(project="p", region="r", pipeline_root="gs://b")).get("x")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -13,9 +13,9 @@ from vertex.library_step import ACCOUNT, ENV, KEY, MACHINE, NETWORK, compiled, f
 from pipelines.backends.vertex.custom_step import as_custom_job
 from pipelines.backends.vertex.target import for_vertex
 from pipelines.continuous_training import compile_package
-from pipelines.engine_settings import VertexSettings
+from pipelines.settings.sections import VertexSettings
 from training.errors import InputError
-from training.spec import ModelSpec, parse_spec
+from training.spec.model import ModelSpec, parse_spec
 
 CODE = dict.fromkeys(("preprocess", "train", "evaluate"), "sha256:0")
 BARE = VertexSettings.model_validate(SETTINGS)
@@ -130,8 +130,13 @@ def test_steps_are_told_which_secrets_to_read_and_never_the_secrets() -> None:
     for step in ("preprocess", "champion", "evaluate", "register", "deploy"):
         told = container(made, step)
         assert told["env"] == [{"name": "OSTINATO_FORGE_TOKEN_SECRET", "value": version}]
-        assert told["command"] == ["python3", "-m", "components.secret_manager", *container(local, step)["command"]]
+        assert told["command"] == [
+            "python3",
+            "-m",
+            "pipelines.backends.vertex.secret_manager",
+            *container(local, step)["command"],
+        ]
     (pool,) = made["components"]["comp-train"]["inputDefinitions"]["parameters"]["worker_pool_specs"]["defaultValue"]
     assert pool["container_spec"]["env"] == [{"name": "OSTINATO_FORGE_TOKEN_SECRET", "value": version}]
-    assert pool["container_spec"]["command"][:3] == ["python3", "-m", "components.secret_manager"]
+    assert pool["container_spec"]["command"][:3] == ["python3", "-m", "pipelines.backends.vertex.secret_manager"]
     assert "env" not in container(made, "train")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from training.section import Section
+from training.spec.section import Section
 
 Positive = Annotated[float, Field(gt=0)]
 

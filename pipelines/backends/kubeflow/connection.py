@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import kfp_server_api
 import urllib3
 
-from components.stores.image_session import is_loopback, reason
+from delivery.addresses import is_loopback, reason
 from pipelines.backends.kubeflow.credentials import dex_cookies, token_hook
 from pipelines.backends.kubeflow.failures import Failure, explained, refused, said
-from pipelines.engine_settings import KubeflowSettings
+from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError
 
 T = TypeVar("T")

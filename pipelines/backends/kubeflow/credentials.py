@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from components.secret import secret
-from pipelines.engine_settings import KubeflowSettings
+from delivery.secret import secret
+from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError, OstinatoError
 
 TOKEN = "OSTINATO_KUBEFLOW_TOKEN"

@@ -13,7 +13,7 @@ from pipelines.backends.kubeflow.schedules import RecurringRuns, check_zone, des
 from pipelines.backends.kubeflow.states import remote_run, state_of
 from pipelines.backends.kubeflow.uploads import Entry, named, step_names, upload
 from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, ScheduleEntry, Submission
-from pipelines.engine_settings import KubeflowSettings
+from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError, OstinatoError
 
 USUAL = Patience()

@@ -3,7 +3,7 @@
 import json
 import re
 
-from pipelines.engine_settings import KubeflowSettings
+from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError, OstinatoError
 
 TRANSIENT = (0, 408, 429, 500, 502, 503, 504)

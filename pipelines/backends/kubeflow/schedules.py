@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.backends.kubeflow.connection import Connection
 from pipelines.backends.remote import PART_OF, ScheduleEntry
-from pipelines.engine_settings import KubeflowSettings
+from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError, OstinatoError
 
 Entry = dict[str, Any]

@@ -7,10 +7,10 @@ from typing import Any
 
 from kfp.dsl import PipelineTask
 
-from pipelines.engine_settings import KubeflowSettings
+from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError, did_you_mean
-from training.resources import Resources
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
+from training.spec.resources import Resources
 
 _TOLERATION = {
     "key": "key",

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from components.stores.image_session import is_loopback
+from delivery.addresses import is_loopback
 from pipelines.backends.vertex.failures import AlreadyThere, NotThere, explain
-from pipelines.engine_settings import VertexSettings
+from pipelines.settings.sections import VertexSettings
 from training.errors import InputError, OstinatoError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pipelines.backends.vertex.failures import AlreadyThere, NotThere
 from pipelines.backends.vertex.jobs import job_of, run_of
 from pipelines.backends.vertex.reruns import rerun_id, rerun_of
 from pipelines.backends.vertex.schedules import Schedules
-from pipelines.engine_settings import VertexSettings
+from pipelines.settings.sections import VertexSettings
 from training.errors import InputError
 
 LISTED = ["name", "display_name", "state", "labels", "error", "create_time"]

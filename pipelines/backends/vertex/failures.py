@@ -1,6 +1,6 @@
 """What an answer of Vertex AI that is no success means to who asked, and whether to ask again."""
 
-from pipelines.engine_settings import VertexSettings
+from pipelines.settings.sections import VertexSettings
 from training.errors import InputError, OstinatoError
 
 LONGEST = 400

@@ -4,13 +4,13 @@ import copy
 from typing import Any
 
 from pipelines.backends.vertex.custom_step import as_custom_job
-from pipelines.backends.vertex_machines import machine_for, machines_with
-from pipelines.engine_settings import VertexSettings
+from pipelines.backends.vertex.machines import machine_for, machines_with
+from pipelines.settings.sections import VertexSettings
 from training.errors import InputError
-from training.resources import Accelerator, Resources, StepResources
-from training.spec import ModelSpec
+from training.spec.model import ModelSpec
+from training.spec.resources import Accelerator, Resources, StepResources
 
-WRAPPED = ["python3", "-m", "components.secret_manager"]
+WRAPPED = ["python3", "-m", "pipelines.backends.vertex.secret_manager"]
 """Puts secrets into its environment, then becomes the command that follows."""
 
 

@@ -1,0 +1,21 @@
+"""The KFP face of the drift watch."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+
+@dsl.component(base_image="ostinato", install_kfp_package=False)
+def drift_watch(
+    spec: str,
+    tracking_uri: str,
+    manifests_remote: str,
+    source: str,
+    as_of: str,
+    events_url: str,
+) -> NamedTuple("Outputs", [("decision", str), ("reason", str), ("answer", str)]):  # pyright: ignore[reportInvalidTypeForm]
+    """Look at the newest windows of live inputs, and ask for a training if they have drifted; red for bad data."""
+    from components.drift.engine import watch_and_ask
+
+    found = watch_and_ask(spec, tracking_uri, manifests_remote, source, as_of, events_url)
+    return found.decision, found.reason, found.answer

@@ -1,0 +1,34 @@
+"""The watch as an engine runs it: the training is asked for by an event, and bad data makes the step red."""
+
+from components.drift.event import events_secret, post_event
+from components.drift.steps import Places, Watched, watch
+from training.errors import GateRefused, InputError
+from training.folder import model_folder, workspace_root
+from training.spec.model import ModelSpec
+
+
+def watch_and_ask(
+    spec: str, tracking_uri: str, manifests_remote: str, source: str, as_of: str, events_url: str
+) -> Watched:
+    """Watch, and post an event where a training is asked for.
+
+    Raises GateRefused for bad data; InputError before anything is looked at without an address or a secret; else as
+    :func:`components.drift.steps.watch` and :func:`components.drift.event.post_event`.
+    """
+    model = ModelSpec.model_validate_json(spec)
+    if not events_url:
+        raise InputError("events_url is empty, so a training could not be asked for; give `ostinato events serve`'s")
+    events_secret()
+    where = Places(tracking_uri, manifests_remote, model_folder(workspace_root(), model.name))
+    found = watch(model, where, as_of, source, lambda watched: post_event(events_url, watched))
+    refuse_bad_data(found)
+    return found
+
+
+def refuse_bad_data(found: Watched) -> None:
+    """Raises GateRefused if the newest window is bad data, so that whoever runs the watch sees it."""
+    if found.decision == "bad data":
+        raise GateRefused(
+            f"the live data of {found.model} is bad, and nothing is trained on it: {found.reason}; "
+            f"window that ended {found.window}, live version {found.version}"
+        )

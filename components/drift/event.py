@@ -1,0 +1,77 @@
+"""The request for a training as a signed HTTP request to the entry point of `ostinato events serve`."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from urllib.parse import urlsplit
+
+from components.drift.steps import Watched
+from delivery.effects import effect
+from delivery.secret import secret
+from training.errors import InputError, OstinatoError
+
+SECRET = "OSTINATO_EVENTS_SECRET"
+SIGNATURE, TIMESTAMP = "X-Ostinato-Signature", "X-Ostinato-Timestamp"
+TIMEOUT_S = 60
+ATTEMPTS = 4
+
+
+def post_event(url: str, found: Watched, pause_s: float = 2.0) -> str:
+    """Ask for a training, and say what was answered.
+
+    The body names window and version, so that the other side knows a request that it has seen. A lost answer, or one of
+    429 and 5xx, is tried again, :data:`ATTEMPTS` times in all, each ``pause_s`` later than twice the time before.
+    Raises InputError for an address or a secret that is missing or refused, OstinatoError if nobody answers.
+    """
+    import requests
+
+    key = events_secret()
+    shown = f"{urlsplit(url).scheme}://{urlsplit(url).hostname}"
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise InputError(f"events_url is of scheme {urlsplit(url).scheme!r}; write an https:// address")
+    body = event_body(found)
+    said = ""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(pause_s * 2 ** (attempt - 1))
+        try:
+            response = requests.post(url, body, headers=signed(key, body, int(time.time())), timeout=TIMEOUT_S)
+        except requests.RequestException as error:
+            said = type(error).__name__
+            continue
+        if response.status_code < 300:
+            effect("training asked for")
+            return f"asked {shown}: {response.status_code}"
+        said = f"HTTP {response.status_code}"
+        if response.status_code != 429 and response.status_code < 500:
+            raise InputError(
+                f"events_url {shown} refused the request for a training: {said} {response.text[:200]}; "
+                f"check the address, and that {SECRET} is the same on both sides"
+            )
+    raise OstinatoError(f"events_url {shown} did not take the request for a training: {said}; run the watch again")
+
+
+def event_body(found: Watched) -> bytes:
+    """Equal content gives equal bytes."""
+    event = {"kind": "drift", "model": found.model, "window": found.window, "version": found.version}
+    return json.dumps(event, sort_keys=True, separators=(",", ":")).encode()
+
+
+def signed(secret: bytes, body: bytes, timestamp: int) -> dict[str, str]:
+    """Headers with `v1,` and the base64 of HMAC-SHA256 over ``<timestamp>.<body>``; timestamp: Unix seconds."""
+    mac = hmac.new(secret, f"{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return {
+        "Content-Type": "application/json",
+        TIMESTAMP: str(timestamp),
+        SIGNATURE: f"v1,{base64.b64encode(mac).decode()}",
+    }
+
+
+def events_secret() -> bytes:
+    """Raises InputError if there is none, two, or one that can't be read."""
+    found = secret(SECRET)
+    if not found:
+        raise InputError(f"neither {SECRET} nor {SECRET}_FILE is set, or there is nothing in it; set one of them")
+    return found.encode()

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from delivery.documents.data_card import DataCard
+from training.errors import InputError, OstinatoError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def check_rows(path: Path, card: DataCard) -> None:
+    """Raises OstinatoError unless the file holds exactly the rows that the data card describes."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    expected = card.test.sha256.removeprefix("sha256:")
+    if found != expected:
+        raise OstinatoError(
+            f"{path} has sha256 {found}, its data card says {expected}: the test rows changed after preprocess; "
+            "run preprocess again"
+        )
+    if card.test.rows == 0:
+        raise InputError(
+            "the test side has no rows; data.split leaves nothing to judge on: make data.split.test larger"
+        )
+
+
+def sample_positions(rows: int, most: int) -> np.ndarray:
+    """Positions (k,) of a seeded sample without repeats, ascending; all rows if they are no more than ``most``."""
+    import numpy as np
+
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(0).choice(rows, size=most, replace=False, shuffle=False))

@@ -1,0 +1,184 @@
+"""Exact metrics from sums over rows.
+
+Every metric but ROC AUC is a function of a few sums, so one formula serves the headline (one group with all rows),
+the slices (one group a value) and the bootstrap (groups weighted by how often they were drawn). Sums are float64
+arrays whose first axis is the group. A metric that is not defined, such as R² of a constant target, is NaN.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.evaluate.shared.groups import PROBABILITY_METRICS, Groups, Sums
+from training.spec.model import METRICS, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Actual:
+    """What really happened on the test rows.
+
+    values: (n,) float64 for regression, (n,) intp positions in ``classes`` for classification.
+    classes: sorted labels of the test rows and of every model, (classes,); None for regression.
+    """
+
+    values: "np.ndarray"
+    classes: "np.ndarray | None" = None
+
+    @property
+    def task(self) -> Task:
+        return "regression" if self.classes is None else "classification"
+
+    @property
+    def rows(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one contender said about the same rows.
+
+    values: like ``Actual.values``. probabilities: (n, classes) float64 in the order of ``Actual.classes``, or None.
+    """
+
+    values: "np.ndarray"
+    probabilities: "np.ndarray | None" = None
+
+
+def metric_sums(actual: Actual, prediction: Prediction, groups: Groups) -> Sums:
+    """The sums of each group that :func:`metrics_of` needs: (groups,) or (groups, classes) each."""
+    if actual.classes is None:
+        return _regression_sums(actual, prediction, groups)
+    return _classification_sums(actual, prediction, groups, len(actual.classes))
+
+
+def metrics_of(sums: Sums) -> "dict[str, np.ndarray]":
+    """Each metric for each group of the sums, (groups,). ROC AUC is in :mod:`components.evaluate.table.roc`.
+
+    Names and meaning follow scikit-learn's ``sklearn.metrics``
+    (https://scikit-learn.org/stable/modules/model_evaluation.html) unless said otherwise:
+
+    - ``mae`` = Σ|e|/n, ``rmse`` = √(Σe²/n), ``bias`` = Σe/n with e = predicted - actual, in the target's unit;
+    - ``r2`` = 1 - Σe² / Σ(y - mean y)²;
+    - ``mape`` = mean of \\|e/y\\| as a fraction, over the rows whose actual value is not zero (scikit-learn divides by
+      2e-16 there, which drowns the rest);
+    - ``precision``, ``recall``, ``f1``: of the positive class when there are two classes (the one that sorts last:
+      1, True, "yes"), else the macro average over the classes that occur in the actual or the predicted labels;
+      0 where the divisor is 0;
+    - ``balanced_accuracy`` = mean recall over the classes that occur in the actual labels;
+    - ``log_loss`` = mean of -log p(actual class), p clipped to [2.2e-16, 1 - 2.2e-16];
+    - ``brier`` = mean of Σ(p - [actual])² over the classes, halved for two classes (Brier 1950).
+    """
+    import numpy as np
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _regression_metrics(sums) if "absolute" in sums else _classification_metrics(sums)
+
+
+def metric_names(task: Task, with_probabilities: bool) -> list[str]:
+    """Metrics that a contender of the task can have, in the order of the schema."""
+    return [name for name in METRICS[task] if with_probabilities or name not in PROBABILITY_METRICS]
+
+
+def _summer(groups: Groups) -> "Callable[[Any], np.ndarray]":
+    import numpy as np
+
+    if groups.count == 1:
+        return lambda values: np.array([values.sum()], dtype=np.float64)
+    return lambda values: np.bincount(groups.index, weights=values, minlength=groups.count)
+
+
+def _counts(groups: Groups) -> "np.ndarray":
+    import numpy as np
+
+    return np.bincount(groups.index, minlength=groups.count).astype(np.float64)
+
+
+def _regression_sums(actual: Actual, prediction: Prediction, groups: Groups) -> Sums:
+    import numpy as np
+
+    total = _summer(groups)
+    centred = actual.values - actual.values.mean()
+    error = prediction.values - actual.values
+    sums = {
+        "rows": _counts(groups),
+        "error": total(error),
+        "squared": total(error * error),
+        "centred": total(centred),
+        "centred_squared": total(centred * centred),
+    }
+    absolute = np.abs(error, out=error)
+    sums["absolute"] = total(absolute)
+    nonzero = actual.values != 0
+    size = np.abs(actual.values, out=centred)
+    relative = np.divide(absolute, size, out=np.zeros_like(size), where=nonzero)
+    sums["relative"] = total(relative)
+    sums["nonzero"] = sums["rows"] if nonzero.all() else total(nonzero)
+    return sums
+
+
+def _regression_metrics(sums: Sums) -> "dict[str, np.ndarray]":
+    import numpy as np
+
+    rows = sums["rows"]
+    spread = sums["centred_squared"] - sums["centred"] ** 2 / rows
+    # Below rounding error of its own two terms the target is constant, and R² is not defined.
+    spread = np.where(spread > 1e-12 * sums["centred_squared"], spread, np.nan)
+    return {
+        "mae": sums["absolute"] / rows,
+        "rmse": np.sqrt(sums["squared"] / rows),
+        "r2": 1 - sums["squared"] / spread,
+        "bias": sums["error"] / rows,
+        "mape": sums["relative"] / sums["nonzero"],
+    }
+
+
+def _classification_sums(actual: Actual, prediction: Prediction, groups: Groups, classes: int) -> Sums:
+    import numpy as np
+
+    def by_class(labels: "np.ndarray", rows: "np.ndarray | slice" = slice(None)) -> "np.ndarray":
+        cells = groups.index[rows] * classes + labels[rows]
+        return np.bincount(cells, minlength=groups.count * classes).reshape(groups.count, classes).astype(np.float64)
+
+    hits = np.flatnonzero(actual.values == prediction.values)
+    sums = {
+        "rows": _counts(groups),
+        "support": by_class(actual.values),
+        "predicted": by_class(prediction.values),
+        "hits": by_class(actual.values, hits),
+    }
+    if prediction.probabilities is not None:
+        total = _summer(groups)
+        chances = prediction.probabilities
+        own = np.take_along_axis(chances, actual.values[:, None], axis=1)[:, 0]
+        tiny = np.finfo(np.float64).eps
+        sums["log_loss"] = -total(np.log(np.clip(own, tiny, 1 - tiny)))
+        if classes == 2:
+            sums["brier"] = total((chances[:, 1] - actual.values) ** 2)
+        else:
+            sums["brier"] = total(np.einsum("ij,ij->i", chances, chances) - 2 * own + 1)
+    return sums
+
+
+def _classification_metrics(sums: Sums) -> "dict[str, np.ndarray]":
+    import numpy as np
+
+    rows, support, predicted, hits = (sums[name] for name in ("rows", "support", "predicted", "hits"))
+    recall = np.divide(hits, support, out=np.zeros_like(hits), where=support > 0)
+    precision = np.divide(hits, predicted, out=np.zeros_like(hits), where=predicted > 0)
+    f1 = np.divide(2 * hits, support + predicted, out=np.zeros_like(hits), where=support + predicted > 0)
+    seen = (support + predicted) > 0
+
+    def average(values: "np.ndarray") -> "np.ndarray":
+        return values[:, 1] if values.shape[1] == 2 else values.sum(axis=1) / seen.sum(axis=1)
+
+    found = {
+        "accuracy": hits.sum(axis=1) / rows,
+        "balanced_accuracy": recall.sum(axis=1) / (support > 0).sum(axis=1),
+        "precision": average(precision),
+        "recall": average(recall),
+        "f1": average(f1),
+    }
+    return found | {name: sums[name] / rows for name in ("log_loss", "brier") if name in sums}

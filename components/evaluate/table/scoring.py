@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from components.evaluate.shared.bootstrap import Scores, score_sums
+from components.evaluate.shared.groups import Groups
+from components.evaluate.shared.slices import Slices
+from components.evaluate.table.metrics import Actual, Prediction, metric_names, metric_sums, metrics_of
+from components.evaluate.table.roc import resampled_roc_auc, roc_auc
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def score(actual: Actual, prediction: Prediction, groups: Groups, weights: np.ndarray) -> Scores:
+    """Score one contender. weights: (resamples, groups), see :func:`draw`. Undefined metrics are left out."""
+    found = score_sums(metric_sums(actual, prediction, groups), metrics_of, weights)
+    values, resamples = found.values, found.resamples
+    if prediction.probabilities is not None:
+        values["roc_auc"], resamples["roc_auc"] = resampled_roc_auc(actual, prediction, groups, weights)
+    names = metric_names(actual.task, prediction.probabilities is not None)
+    defined = [name for name in names if math.isfinite(values[name])]
+    return Scores({name: values[name] for name in defined}, {name: resamples[name] for name in defined})
+
+
+def slice_metric(metric: str, actual: Actual, predictions: Sequence[Prediction], slices: Slices) -> list[np.ndarray]:
+    """The metric of each prediction in each slice, (values,); NaN where it is not defined."""
+    import numpy as np
+
+    if metric != "roc_auc":
+        return [metrics_of(metric_sums(actual, prediction, slices.groups))[metric] for prediction in predictions]
+    found = [np.full(slices.groups.count, np.nan) for _ in predictions]
+    for k in range(slices.groups.count):
+        rows = np.flatnonzero(slices.groups.index == k)
+        part = Actual(actual.values[rows], actual.classes)
+        for area, prediction in zip(found, predictions, strict=True):
+            assert prediction.probabilities is not None
+            area[k] = roc_auc(part, Prediction(prediction.values[rows], prediction.probabilities[rows]))
+    return found

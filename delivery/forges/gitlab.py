@@ -1,0 +1,165 @@
+"""GitLab: API v4. A proposal is a merge request; it is a draft by its title."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from delivery.forges.forge import OURS, Comment, ForgeError, Numbered, Outcome, PullRequest, State, Status, Wanted
+from delivery.forges.rest import Place, Rest
+from delivery.git.repository import LIVE_BRANCH
+
+CLOSED_PAGES = 3
+DRAFT = "Draft: "
+_DRAFT = re.compile(r"^(\s*(\[draft\]|\(draft\)|draft:)\s*)+", re.IGNORECASE)
+
+
+class _User(BaseModel):
+    id: int
+    username: str
+
+
+class _Merge(BaseModel):
+    iid: int
+    web_url: str
+    source_branch: str
+    source_project_id: int | None
+    target_project_id: int
+    title: str
+    description: str | None = None
+    state: Literal["opened", "closed", "locked", "merged"]
+    draft: bool = False
+    labels: list[str] = []
+    reviewers: list[_User] | None = []
+    closed_by: _User | None = None
+
+
+class _Note(BaseModel):
+    id: int
+    author: _User | None
+    body: str | None = None
+    system: bool = False
+
+
+class _Status(BaseModel):
+    name: str
+    status: str
+    description: str | None = None
+
+
+class GitLab:
+    """See :class:`delivery.forges.forge.Forge`."""
+
+    def __init__(self, place: Place) -> None:
+        self._rest = Rest(place, {"Accept": "application/json"})
+        self.name = self._rest.name
+        self.has_token = bool(place.token)
+        self._project = f"/projects/{quote(place.repository, safe='')}"
+        self._merges = f"{self._project}/merge_requests"
+
+    def of_branch(self, branch: str) -> list[PullRequest]:
+        return self._list(CLOSED_PAGES, state="all", source_branch=branch)
+
+    def proposals(self, state: Literal["open", "closed"]) -> list[PullRequest]:
+        """GitLab lists closed and merged ones apart; the merged are asked for too."""
+        if state == "open":
+            found = self._list(10, state="opened")
+        else:
+            latest: dict[str, Any] = {"order_by": "updated_at", "sort": "desc"}
+            found = [one for state in ("closed", "merged") for one in self._list(CLOSED_PAGES, state=state, **latest)]
+        return sorted((one for one in found if one.branch.startswith(OURS)), key=lambda one: -one.number)
+
+    def _list(self, pages: int, **query: Any) -> list[PullRequest]:
+        found = self._rest.all(_Merge, self._merges, pages, target_branch=LIVE_BRANCH, per_page=100, **query)
+        own = (one for one in found if one.source_project_id == one.target_project_id)
+        return sorted((_pull(one) for one in own), key=lambda one: -one.number)
+
+    def open(self, wanted: Wanted) -> PullRequest:
+        body: dict[str, Any] = {
+            "source_branch": wanted.branch,
+            "target_branch": LIVE_BRANCH,
+            "title": (DRAFT if wanted.draft else "") + wanted.title,
+            "description": wanted.body,
+        }
+        if wanted.labels:
+            body["labels"] = ",".join(wanted.labels)
+        if wanted.reviewers:
+            body["reviewer_ids"] = self._ids(wanted.reviewers)
+        return _pull(self._rest.checked(_Merge, self._rest.send("POST", self._merges, body, again=False)))
+
+    def reviewers(self, pull: PullRequest) -> set[str]:
+        return set(pull.reviewers)
+
+    def update(self, pull: PullRequest, wanted: Wanted, ask: Sequence[str]) -> None:
+        fields: dict[str, Any] = {
+            "title": (DRAFT if pull.draft else "") + wanted.title,
+            "description": wanted.body,
+        }
+        missing = [label for label in wanted.labels if label not in pull.labels]
+        if missing:
+            fields["add_labels"] = ",".join(missing)
+        if ask:
+            fields["reviewer_ids"] = self._ids([*pull.reviewers, *ask])
+        self._rest.send("PUT", f"{self._merges}/{pull.number}", fields)
+
+    def comments(self, pull: Numbered) -> list[Comment]:
+        order: dict[str, Any] = {"order_by": "created_at", "sort": "asc"}
+        found = self._rest.all(_Note, f"{self._merges}/{pull.number}/notes", per_page=100, **order)
+        written = (one for one in found if not one.system)
+        return [Comment(one.author.username if one.author else "", one.body or "", one.id) for one in written]
+
+    def comment(self, pull: Numbered, text: str) -> None:
+        self._rest.send("POST", f"{self._merges}/{pull.number}/notes", {"body": text}, again=False)
+
+    def edit_comment(self, pull: Numbered, comment: Comment, text: str) -> None:
+        self._rest.send("PUT", f"{self._merges}/{pull.number}/notes/{comment.id}", {"body": text})
+
+    def set_status(self, commit: str, status: Status) -> None:
+        """GitLab refuses a status that a commit has, so it is looked up before."""
+        state = _OUTCOMES[status.outcome]
+        known = self._rest.all(_Status, f"{self._project}/repository/commits/{commit}/statuses", per_page=100)
+        if any((one.name, one.status, one.description) == (status.name, state, status.text) for one in known):
+            return
+        link = {"target_url": status.url} if status.url else {}
+        body = {"state": state, "name": status.name, "description": status.text, **link}
+        self._rest.send("POST", f"{self._project}/statuses/{commit}", body, again=False)
+
+    def close(self, pull: PullRequest) -> None:
+        self._rest.send("PUT", f"{self._merges}/{pull.number}", {"state_event": "close"})
+
+    def closed_by(self, pull: PullRequest) -> str:
+        found = self._rest.get(_Merge, f"{self._merges}/{pull.number}").closed_by
+        return found.username if found else ""
+
+    def _ids(self, names: Sequence[str]) -> list[int]:
+        """GitLab takes reviewers by their number. Raises ForgeError for a name that nobody has."""
+        ids = []
+        for name in names:
+            found = [one.id for one in self._rest.all(_User, "/users", 1, username=name)]
+            if not found:
+                raise ForgeError(
+                    f"{self.name} has no user {name!r}; mend release.reviewers in spec.yaml, which lists user names"
+                )
+            ids.append(found[0])
+        return ids
+
+
+_OUTCOMES: dict[Outcome, str] = {"pending": "pending", "success": "success", "failure": "failed"}
+_STATES: dict[str, State] = {"opened": "open", "locked": "open", "closed": "closed", "merged": "merged"}
+"""It is locked while it is being merged."""
+
+
+def _pull(one: _Merge) -> PullRequest:
+    return PullRequest(
+        number=one.iid,
+        url=one.web_url,
+        branch=one.source_branch,
+        title=_DRAFT.sub("", one.title),
+        body=one.description or "",
+        state=_STATES[one.state],
+        draft=one.draft,
+        labels=tuple(one.labels),
+        reviewers=tuple(user.username for user in one.reviewers or []),
+    )

@@ -1,0 +1,89 @@
+"""What KServe's runtimes for language models are told: names, options, environment, probes.
+
+The words are those of KServe's huggingfaceserver (python/huggingfaceserver/huggingfaceserver/__main__.py), which hands
+what it does not know to vLLM, and of `vllm serve`. Nothing here lets a model bring code of its own.
+"""
+
+from delivery.kserve.documents import Document
+from training.spec.model import ModelSpec
+from training.spec.serving_language import HUGGINGFACESERVER, VLLM_RANKS, VLLMSERVER
+
+ADAPTER = "/mnt/models/adapter"
+"""Where the server finds LoRA weights that are not merged: a folder inside the model folder."""
+VLLM_PORT = 8000
+PROGRESS_DEADLINE = "serving.knative.dev/progress-deadline"
+"""Annotation: Knative gives a revision up that is not ready after ten minutes unless it says more."""
+LOADING_S = 1200
+"""Seconds that loading may take: what KServe's own runtime for vLLM gives its start."""
+PROBED_EVERY_S = 10
+OFFLINE = {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+"""Everything comes from the storage URI: the server asks no hub, and reports its use to nobody."""
+
+
+def served_name(spec: ModelSpec) -> str:
+    """What the weights in the model folder's top level are called; callers ask for the adapter where it is apart."""
+    return f"{spec.name}-base" if spec.training.adapter == "separate" else spec.name
+
+
+def arguments(spec: ModelSpec) -> list[str]:
+    """Of the runtime's container; [] for a runtime whose arguments are not known."""
+    engine, name = spec.serving.engine, served_name(spec)
+    shared = f"--tensor-parallel-size={engine.tensor_parallel}"
+    tensor = [shared] if engine.tensor_parallel > 1 else []
+    if spec.serving.runtime == HUGGINGFACESERVER:
+        return [f"--model_name={name}", f"--backend={engine.backend}", *tensor, *vllm_options(spec, "--max_model_len")]
+    if spec.serving.runtime == VLLMSERVER:
+        return [f"--served-model-name={name}", *tensor, *vllm_options(spec)]
+    return []
+
+
+def vllm_options(spec: ModelSpec, length: str = "--max-model-len") -> list[str]:
+    """The engine's options besides name and tensor parallelism; ``length`` is how the window's option is spelt."""
+    engine = spec.serving.engine
+    options = []
+    if engine.max_model_len is not None:
+        options.append(f"{length}={engine.max_model_len}")
+    if engine.dtype != "auto":
+        options.append(f"--dtype={engine.dtype}")
+    if engine.gpu_memory_utilization is not None:
+        options.append(f"--gpu-memory-utilization={engine.gpu_memory_utilization}")
+    if spec.training.adapter == "separate":
+        options += ["--enable-lora", f"--lora-modules={spec.name}={ADAPTER}", *_rank(spec)]
+    return options
+
+
+def _rank(spec: ModelSpec) -> list[str]:
+    """vLLM refuses an adapter of a higher rank than 16 unless it is told (MaxLoRARanks in vllm/config/lora.py)."""
+    rank = spec.training.lora_rank
+    room = next(one for one in VLLM_RANKS if one >= rank)
+    return [f"--max-lora-rank={room}"] if room > VLLM_RANKS[0] else []
+
+
+def environment(spec: ModelSpec) -> dict[str, str]:
+    """Variables of the runtime's container."""
+    if spec.serving.runtime == VLLMSERVER:
+        # Its command serves ${MODEL_DIR}, and nothing sets it.
+        return {**OFFLINE, "MODEL_DIR": "/mnt/models"}
+    return dict(OFFLINE)
+
+
+def ports_and_probes(spec: ModelSpec) -> Document:
+    """What the runtime itself lacks.
+
+    KServe's runtime for vLLM has its probes but names no port, and KServe would send requests to 8080.
+    huggingfaceserver has no probes: its port opens before vLLM has the weights, and `/v2/health/ready` always says yes
+    (dataplane.py); the model's own path asks the engine.
+    """
+    if spec.serving.runtime == VLLMSERVER:
+        return {"ports": [{"containerPort": VLLM_PORT, "protocol": "TCP"}]}
+    if spec.serving.runtime != HUGGINGFACESERVER:
+        return {}
+    probes: Document = {"readinessProbe": _ready(spec, failures=3)}
+    if spec.serving.deployment_mode == "Standard":  # Knative starts by the readiness probe, within its deadline
+        probes["startupProbe"] = _ready(spec, failures=LOADING_S // PROBED_EVERY_S)
+    return probes
+
+
+def _ready(spec: ModelSpec, failures: int) -> Document:
+    asked = {"path": f"/v2/models/{served_name(spec)}/ready", "port": 8080}
+    return {"httpGet": asked, "periodSeconds": PROBED_EVERY_S, "timeoutSeconds": 5, "failureThreshold": failures}

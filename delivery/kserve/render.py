@@ -1,0 +1,179 @@
+"""Rendering: what KServe is to run for one model version, so that equal input gives equal bytes.
+
+Each function gives plain mappings in the order in which they are written. Names are KServe's
+(`serving.kserve.io/v1beta1`); a comment says where one is not told by the CRD alone.
+"""
+
+from delivery.kserve.documents import Document, to_bytes
+from delivery.kserve.language_server import LOADING_S, PROGRESS_DEADLINE, arguments, environment, ports_and_probes
+from delivery.kserve.llm_service import llm_inference_service
+from delivery.kserve.manifest import DEPLOYMENT_MODE, Evidence, check_storage_uri, fact_annotations
+from delivery.kserve.pods import environment_entries, placement
+from delivery.kserve.quantities import canonical_quantity, quantities
+from training.spec.model import ModelSpec
+from training.spec.serving import Scaling, ServingSpec
+from training.spec.serving_language import VLLMSERVER
+
+AUTOSCALER = "serving.kserve.io/autoscalerClass"
+MODEL_DIGEST_ENV = "OSTINATO_MODEL_DIGEST"
+"""Names the digest of the folder that the server is to load; it refuses another."""
+OUR_RUNTIMES = ("ostinato-mlflow",)
+"""They write nothing outside /tmp. KServe's stock images are not made for a read-only root file system."""
+RUN_AS_ROOT = (VLLMSERVER,)
+"""vLLM's own image has no other user, and the kubelet would not start it."""
+TMP_SIZE = "64Mi"
+
+
+def render(spec: ModelSpec, version: str, storage_uri: str, previous_version: str, evidence: Evidence) -> bytes:
+    """The manifest of a model version as YAML bytes; equal arguments give equal bytes.
+
+    ``previous_version`` is "" for a first release. Raises InputError for a storage URI that can move or can't be
+    fetched by KServe.
+    """
+    if spec.serving.resource == "LLMInferenceService":
+        facts = annotated_facts(spec, version, previous_version, evidence)
+        service = llm_inference_service(spec, storage_uri, facts)
+    else:
+        service = inference_service(spec, spec.name, version, storage_uri, previous_version, evidence)
+    return to_bytes([service_account(spec), service])
+
+
+def annotated_facts(spec: ModelSpec, version: str, previous_version: str, evidence: Evidence) -> dict[str, str]:
+    """What leads from the running service back to what it was made from, as annotations."""
+    facts = {
+        "registered-model": spec.registered_name,
+        "model-version": version,
+        "previous-version": previous_version,
+        "model-digest": evidence.digest,
+        "data-fingerprint": evidence.data_fingerprint,
+        "verdict-digest": evidence.verdict_digest,
+        "code-version": evidence.code_version,
+        "spec-digest": evidence.spec_digest,
+        "protocol": "openai" if spec.serving.protocol == "openai" else "",  # KServe has no word for it
+    }
+    return fact_annotations(facts)
+
+
+def service_account(spec: ModelSpec) -> Document:
+    """The account that the model's pods run as: who may read its artifacts, and nothing in the cluster."""
+    serving = spec.serving
+    metadata: Document = {"name": spec.name, "namespace": serving.namespace}
+    if serving.service_account_annotations:
+        metadata["annotations"] = dict(sorted(serving.service_account_annotations.items()))
+    account: Document = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    account["automountServiceAccountToken"] = False
+    if serving.storage_secret:
+        account["secrets"] = [{"name": serving.storage_secret}]
+    return account
+
+
+def inference_service(
+    spec: ModelSpec, name: str, version: str, storage_uri: str, previous_version: str, evidence: Evidence
+) -> Document:
+    """The InferenceService ``name`` that runs a version as the spec says."""
+    serving = spec.serving
+    model = container(spec, storage_uri, evidence.digest)
+    annotations = {DEPLOYMENT_MODE: serving.deployment_mode}
+    if serving.scaling.autoscaler == "keda":
+        annotations[AUTOSCALER] = "keda"
+    if serving.deployment_mode == "Knative" and serving.protocol == "openai":
+        annotations[PROGRESS_DEADLINE] = f"{LOADING_S}s"
+    annotations |= annotated_facts(spec, version, previous_version, evidence)
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": name, "namespace": serving.namespace, "annotations": annotations},
+        "spec": {"predictor": {**scaling(serving), **pod(spec), "model": model}},
+    }
+
+
+def scaling(serving: ServingSpec) -> Document:
+    """How many replicas, what decides, and how a new version takes over."""
+    wanted = serving.scaling
+    fields: Document = {"minReplicas": wanted.min_replicas, "maxReplicas": wanted.max_replicas}
+    if wanted.autoscaler == "keda":
+        fields["autoScaling"] = {"metrics": _keda_metrics(wanted)}
+    elif wanted.metric:
+        fields |= {"scaleMetric": wanted.metric, "scaleTarget": wanted.target}
+    if serving.deployment_mode == "Standard":  # KServe refuses a strategy in Knative, which always surges
+        fields["deploymentStrategy"] = _strategy(serving)
+    return fields
+
+
+def _strategy(serving: ServingSpec) -> Document:
+    if serving.recreates:
+        return {"type": "Recreate"}
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+
+
+def _keda_metrics(wanted: Scaling) -> list[Document]:
+    metrics: list[Document] = []
+    if wanted.metric:
+        target = {"type": "Utilization", "averageUtilization": wanted.target}
+        metrics.append({"type": "Resource", "resource": {"name": wanted.metric, "target": target}})
+    if wanted.prometheus:
+        trigger = wanted.prometheus
+        metric = {"backend": "prometheus", "serverAddress": trigger.address, "query": trigger.query}
+        # KServe's keda_reconciler.go reads target.value whatever the type says.
+        target = {"type": "Value", "value": canonical_quantity(str(trigger.target))}
+        metrics.append({"type": "External", "external": {"metric": metric, "target": target}})
+    return metrics
+
+
+def pod(spec: ModelSpec) -> Document:
+    """What the predictor's pods share: account, security, nodes, logging."""
+    serving = spec.serving
+    fields: Document = {"serviceAccountName": spec.name}
+    if serving.deployment_mode == "Standard":
+        # Knative refuses a pod's security context unless the feature kubernetes.podspec-securitycontext is on
+        # (knative.dev/docs/serving/configuration/feature-flags); its container says so instead.
+        fields["securityContext"] = _confined(serving)
+    fields |= placement(serving)
+    if serving.timeout_s:
+        fields["timeout"] = serving.timeout_s
+    if serving.payload_log:
+        fields["logger"] = {"mode": serving.payload_log.mode, "url": serving.payload_log.url}
+    if serving.batching:
+        # maxLatency is in milliseconds: KServe's pkg/batcher/handler.go.
+        batching = serving.batching
+        fields["batcher"] = {"maxBatchSize": batching.max_batch_size, "maxLatency": batching.max_latency_ms}
+    if serving.runtime in OUR_RUNTIMES:
+        fields["volumes"] = [{"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}}]
+    return fields
+
+
+def _confined(serving: ServingSpec) -> Document:
+    user = {} if serving.runtime in RUN_AS_ROOT else {"runAsNonRoot": True}
+    return {**user, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def container(spec: ModelSpec, storage_uri: str, digest: str) -> Document:
+    """The model: which runtime loads which files, with what, and what it may do."""
+    serving = spec.serving
+    ours, knative = serving.runtime in OUR_RUNTIMES, serving.deployment_mode == "Knative"
+    talks = serving.protocol == "openai"
+    resources = quantities(serving.resources)
+    fields: Document = {
+        "modelFormat": {"name": serving.model_format},
+        "runtime": serving.runtime,
+        # KServe refuses a word that the runtime does not list; those that speak OpenAI's protocol list v2.
+        "protocolVersion": "v2" if talks else serving.protocol,
+        "storageUri": check_storage_uri(storage_uri),
+        "resources": {"requests": resources, "limits": dict(resources)},
+    }
+    if talks:
+        fields |= ports_and_probes(spec)
+        if told := arguments(spec):
+            fields["args"] = told
+    variables = {MODEL_DIGEST_ENV: digest} if ours else environment(spec) if talks else {}
+    if env := environment_entries(serving, variables):
+        fields["env"] = env
+    fields["securityContext"] = {
+        **(_confined(serving) if knative else {}),
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        **({"readOnlyRootFilesystem": True} if ours else {}),
+    }
+    if ours:
+        fields["volumeMounts"] = [{"name": "tmp", "mountPath": "/tmp"}]
+    return fields

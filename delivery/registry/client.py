@@ -1,0 +1,53 @@
+"""Reading a registry with MLflow's own client, for stores that have no quicker way."""
+
+from typing import TYPE_CHECKING
+
+from delivery.registry.mlflow import MISSING, mlflow_client, registry_errors
+from delivery.registry.versions import ModelVersion, prompt_condition, search_condition
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as MlflowModelVersion
+
+
+class ClientRegistry:
+    """See :class:`delivery.registry.lookup.Registry`."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
+        self.client = mlflow_client(tracking_uri)
+
+    def aliases(self, name: str) -> dict[str, str]:
+        with registry_errors(self.tracking_uri, fine=MISSING):
+            found = self.client.get_registered_model(name).aliases
+            return {alias: str(version) for alias, version in found.items()}
+        return {}
+
+    def version(self, name: str, version: str) -> ModelVersion | None:
+        with registry_errors(self.tracking_uri, fine=MISSING):
+            return _version(self.client.get_model_version(name, version)) if version.isdecimal() else None
+        return None
+
+    def versions(self, name: str, digest: str = "") -> list[ModelVersion]:
+        return self._search(search_condition(name, digest))
+
+    def prompts(self, name: str) -> list[ModelVersion]:
+        return self._search(prompt_condition(name))
+
+    def _search(self, condition: str) -> list[ModelVersion]:
+        found, page = [], None
+        with registry_errors(self.tracking_uri):
+            while True:
+                answer = self.client.search_model_versions(condition, max_results=1000, page_token=page)
+                found += [_version(one) for one in answer]
+                page = answer.token
+                if not page:
+                    return sorted(found, key=lambda one: int(one.version))
+
+    def storage_uri(self, name: str, version: str) -> str:
+        with registry_errors(self.tracking_uri):
+            return self.client.get_model_version_download_uri(name, version)
+
+
+def _version(one: "MlflowModelVersion") -> ModelVersion:
+    created = int(one.creation_timestamp or 0)
+    return ModelVersion(one.name, str(one.version), one.source or "", one.run_id or "", dict(one.tags), created)

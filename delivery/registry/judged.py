@@ -1,0 +1,101 @@
+"""What a registered version should answer, read back from its run and held against the digests that lead to it."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from delivery.documents.data_card import DATA_CARD_FILE, DataCard
+from delivery.documents.sample import SAMPLE_FILE, Sample
+from delivery.documents.verdict import Verdict
+from delivery.registry.mlflow import mlflow_client, registry_errors
+from delivery.registry.versions import VERDICT_DIGEST_TAG, ModelVersion
+from training.errors import InputError, OstinatoError
+
+VERDICT_FILE = "verdict.json"
+Links = dict[str, tuple[str | None, str | None]]
+"""Digest that was found and that was expected, by what has it."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a version was registered with."""
+
+    verdict: Verdict
+    card: DataCard | None
+    """None if the run holds none, or one of other data."""
+    experiment: str
+    """Of the run, as the registry's pages address it."""
+
+
+def fetch_judged(tracking_uri: str, version: ModelVersion) -> Judged:
+    """The verdict that a version was registered with, compared by digest, and its data card.
+
+    Raises InputError for a version without one in its run, OstinatoError if the registry can't be read, or the verdict
+    is not the one that the version was registered with.
+    """
+    called = f"version {version.version} of {version.name}"
+    client = mlflow_client(tracking_uri)
+    with registry_errors(tracking_uri), tempfile.TemporaryDirectory(prefix="ostinato-evidence-") as folder:
+        names = {file.path for file in client.list_artifacts(version.run_id)} if version.run_id else set()
+        if VERDICT_FILE not in names:
+            raise InputError(f"{called} has no {VERDICT_FILE} in its run {version.run_id or '(none)'}")
+        verdict = Verdict.read(Path(client.download_artifacts(version.run_id, VERDICT_FILE, folder)))
+        card = None
+        if DATA_CARD_FILE in names:
+            card = DataCard.read(Path(client.download_artifacts(version.run_id, DATA_CARD_FILE, folder)))
+        experiment = client.get_run(version.run_id).info.experiment_id
+    _check_links(_verdict_links(verdict, version), called)
+    return Judged(verdict, card if card and card.fingerprint == verdict.data_fingerprint else None, experiment)
+
+
+def fetch_sample(tracking_uri: str, version: ModelVersion) -> Sample:
+    """The sample that a version was proven with, after every digest from the version to it was compared.
+
+    Raises InputError for a version from before there was a proof, OstinatoError if the registry can't be read, or a
+    file is not the one that the version was registered with.
+    """
+    called = f"version {version.version} of {version.name}"
+    client = mlflow_client(tracking_uri)
+    with registry_errors(tracking_uri):
+        names = {file.path for file in client.list_artifacts(version.run_id)} if version.run_id else set()
+    missing = sorted({VERDICT_FILE, SAMPLE_FILE} - names)
+    if missing:
+        raise InputError(
+            f"{called} has no {' and no '.join(missing)} in its run {version.run_id or '(none)'}, so nobody knows what "
+            "it should answer; versions that `ostinato run` registers have them"
+        )
+    with tempfile.TemporaryDirectory(prefix="ostinato-evidence-") as folder:
+        with registry_errors(tracking_uri):
+            verdict, sample = (
+                Path(client.download_artifacts(version.run_id, name, folder)) for name in (VERDICT_FILE, SAMPLE_FILE)
+            )
+        read = Verdict.read(verdict), Sample.read(sample)
+    _check_chain(*read, version, called)
+    return read[1]
+
+
+def _check_chain(verdict: Verdict, sample: Sample, version: ModelVersion, called: str) -> None:
+    """version -> verdict -> sample -> model, link by link."""
+    links = {
+        **_verdict_links(verdict, version),
+        "the sample": (sample.digest(), verdict.served.sample_digest if verdict.served else None),
+        "the model of the sample": (sample.model_digest, version.digest),
+    }
+    _check_links(links, called)
+
+
+def _verdict_links(verdict: Verdict, version: ModelVersion) -> Links:
+    judged = verdict.contender("candidate")
+    return {
+        "the verdict": (verdict.digest(), version.tags.get(VERDICT_DIGEST_TAG)),
+        "the model of the verdict": (judged.digest if judged else None, version.digest),
+    }
+
+
+def _check_links(links: Links, called: str) -> None:
+    for what, (found, expected) in links.items():
+        if found != expected:
+            raise OstinatoError(
+                f"{what} in the run of {called} has digest {found}, but {expected} was registered: somebody changed "
+                "it; trust neither, and register the version again with `ostinato run`"
+            )

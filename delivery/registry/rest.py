@@ -1,0 +1,109 @@
+"""Reading an MLflow server's registry over its REST API (2.0), with the variables that MLflow's client honours."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from delivery.registry.versions import ModelVersion, prompt_condition, registry_down, search_condition
+
+if TYPE_CHECKING:
+    import requests
+
+CONNECT_S, READ_S = 5.0, 30.0
+ATTEMPTS = 2
+_MISSING = "RESOURCE_DOES_NOT_EXIST"
+
+
+def rest_session() -> "requests.Session":
+    """A session with the credentials and certificates that MLflow's variables name."""
+    import requests
+
+    session = requests.Session()
+    user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    if user and password:
+        session.auth = (user, password)
+    elif token:
+        session.headers["Authorization"] = f"Bearer {token}"
+    insecure = os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
+    session.verify = False if insecure else os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
+    session.cert = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH") or None
+    return session
+
+
+class RestRegistry:
+    """See :class:`delivery.registry.lookup.Registry`."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
+        self.session = rest_session()
+
+    def _get(self, path: str, **parameters: str | int) -> dict[str, Any] | None:
+        """The answer's JSON; None when the thing asked for does not exist."""
+        import requests
+
+        url = f"{self.tracking_uri.rstrip('/')}/api/2.0/mlflow/{path}"
+        for attempt in range(ATTEMPTS):
+            try:
+                answer = self.session.get(url, params=parameters, timeout=(CONNECT_S, READ_S))
+                body = answer.json()
+            except requests.exceptions.JSONDecodeError as error:
+                if answer.status_code >= 500 and attempt + 1 < ATTEMPTS:
+                    continue  # of a load balancer, whose next backend may be well
+                raise registry_down(self.tracking_uri, f"it answered HTTP {answer.status_code} with no JSON") from error
+            except requests.exceptions.RequestException as error:
+                if attempt + 1 < ATTEMPTS:
+                    continue
+                raise registry_down(self.tracking_uri, _short(error)) from error
+            if answer.ok:
+                return body
+            if body.get("error_code") == _MISSING:
+                return None
+            if answer.status_code < 500:
+                break
+        raise registry_down(
+            self.tracking_uri, f"it answered HTTP {answer.status_code}: {body.get('message', '')[:200]}"
+        )
+
+    def aliases(self, name: str) -> dict[str, str]:
+        answer = self._get("registered-models/get", name=name)
+        found = answer["registered_model"].get("aliases", []) if answer else []
+        return {one["alias"]: str(one["version"]) for one in found}
+
+    def version(self, name: str, version: str) -> ModelVersion | None:
+        answer = self._get("model-versions/get", name=name, version=version) if version.isdecimal() else None
+        return _version(answer["model_version"]) if answer else None
+
+    def versions(self, name: str, digest: str = "") -> list[ModelVersion]:
+        return self._search(search_condition(name, digest))
+
+    def prompts(self, name: str) -> list[ModelVersion]:
+        return self._search(prompt_condition(name))
+
+    def _search(self, condition: str) -> list[ModelVersion]:
+        found, page = [], ""
+        while True:
+            answer = self._get("model-versions/search", filter=condition, max_results=1000, page_token=page) or {}
+            found += [_version(one) for one in answer.get("model_versions", [])]
+            page = answer.get("next_page_token", "")
+            if not page:
+                return sorted(found, key=lambda one: int(one.version))
+
+    def storage_uri(self, name: str, version: str) -> str:
+        answer = self._get("model-versions/get-download-uri", name=name, version=version)
+        if answer is None:
+            raise registry_down(self.tracking_uri, f"version {version} of {name} is gone")
+        return answer["artifact_uri"]
+
+
+def _version(one: dict[str, Any]) -> ModelVersion:
+    tags = {tag["key"]: tag.get("value", "") for tag in one.get("tags", [])}
+    created = int(one.get("creation_timestamp", 0))
+    return ModelVersion(one["name"], str(one["version"]), one.get("source", ""), one.get("run_id", ""), tags, created)
+
+
+def _short(error: Exception) -> str:
+    """The innermost reason of a requests error, without object addresses."""
+    reason = error
+    while reason.args and isinstance(getattr(reason, "reason", reason.args[0]), Exception):
+        reason = getattr(reason, "reason", reason.args[0])
+    return str(reason).rpartition(">: ")[2] or type(error).__name__

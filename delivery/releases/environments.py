@@ -1,0 +1,173 @@
+"""Environments in the manifests repository: staging follows every release, a commit brings it to production."""
+
+from dataclasses import dataclass
+
+from delivery.git.history import is_proposed
+from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Snapshot, open_repository, transact
+from delivery.kserve.documents import from_bytes
+from delivery.kserve.manifest import LiveModel, manifest_path, parse, service_of
+from training.errors import InputError, OstinatoError
+from training.folder import check_name
+
+STAGING, PRODUCTION = "staging", "production"
+HEADER = "# Written once, by the first {event}. It is yours from then on; nothing overwrites it.\n"
+
+_STAGING_PATCHES = """\
+patches:
+  # One replica is enough to try a model.
+  - target: {kind: InferenceService}
+    patch: |
+      - {op: add, path: /spec/predictor/minReplicas, value: 1}
+      - {op: add, path: /spec/predictor/maxReplicas, value: 1}
+  - target: {kind: LLMInferenceService}
+    patch: |
+      - {op: add, path: /spec/replicas, value: 1}
+  # The hostname that applications call is production's.
+  - target: {kind: HTTPRoute}
+    patch: |
+      $patch: delete
+      apiVersion: gateway.networking.k8s.io/v1
+      kind: HTTPRoute
+      metadata: {name: any}
+"""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What a promotion came to."""
+
+    model: str
+    version: str
+    environment: str
+    branch: str
+    """The live branch, or the branch that waits for a reviewer."""
+    commit: str
+    """The commit that brought it there if `changed`, else the branch's tip, which had it already."""
+    changed: bool
+    pull_request: str = ""
+    """Address of the open one, "" without one."""
+    note: str = ""
+    """What the caller should know besides, "" for nothing."""
+
+
+def first_release_files(snapshot: Snapshot, name: str, namespace: str) -> dict[str, bytes]:
+    """What a release of a model adds beside its manifest, by path: the kustomizations of the model and of staging.
+
+    Nothing if the model has its kustomization, so that who deletes or edits either of them is not overruled.
+    """
+    model, staging = f"models/{name}/kustomization.yaml", f"environments/staging/{name}/kustomization.yaml"
+    existing = snapshot.paths(model, staging)
+    if model in existing:
+        return {}
+    header = HEADER.format(event="release")
+    base = f"resources:\n  - ../../../models/{name}\nnamespace: {namespace}-staging\n"
+    wanted = {
+        model: f"{header}resources:\n  - inferenceservice.yaml\n".encode(),
+        staging: f"{header}{base}{_STAGING_PATCHES}".encode(),
+    }
+    return {path: content for path, content in wanted.items() if path not in existing}
+
+
+def check_environment(text: str) -> str:
+    """The environment itself. Raises InputError unless models are promoted to it."""
+    if text != PRODUCTION:
+        raise InputError(f"--to is {text!r}; give {PRODUCTION}: staging follows every release by itself")
+    return text
+
+
+def check_source(text: str) -> str:
+    """The environment that is promoted from. Raises InputError unless releases run there."""
+    if text != STAGING:
+        raise InputError(f"--from is {text!r}; give {STAGING}, which every release runs in first")
+    return text
+
+
+def production_path(name: str) -> str:
+    """Where the manifest that production runs is in the repository."""
+    return f"environments/{PRODUCTION}/{check_name(name)}/inferenceservice.yaml"
+
+
+def in_production(manifests_remote: str, name: str) -> str:
+    """The version that was promoted last, "" if none was. Raises InputError for a broken manifest."""
+    path = production_path(name)
+    with open_repository(manifests_remote) as repository:
+        snapshot = repository.snapshot()
+        content = snapshot.read(path).get(path)
+    return parse(content, name, snapshot.commit).version if content is not None else ""
+
+
+def promote_to_production(manifests_remote: str, name: str, mode: ReleaseMode = "direct") -> Promotion:
+    """Copy the model's released manifest, byte for byte, to where production reads it: one commit, there or proposed.
+
+    Again changes nothing. Raises InputError if nothing is live or a canary is running, OstinatoError if another
+    release of the model lands meanwhile: what was not looked at is not promoted.
+    """
+    source, target = manifest_path(name), production_path(name)
+    seen: dict[str, bytes] = {}
+    at: dict[str, str] = {}
+    with open_repository(manifests_remote) as repository:
+
+        def attempt() -> tuple[str, str, str] | None:
+            proposals = [] if mode == "direct" else [f"promote/{name}/*"]
+            tips = repository.fetch(LIVE_BRANCH, *proposals, history=mode != "direct")
+            snapshot = Snapshot(repository, tips[LIVE_BRANCH])
+            content = snapshot.read(source).get(source)
+            if content is None:
+                raise InputError(f"{name} is not live, so there is nothing to promote; see `ostinato status`")
+            if seen.setdefault("content", content) != content:
+                raise OstinatoError(f"another release of {name} landed while promoting; see `ostinato status {name}`")
+            model = _decided(parse(content, name, snapshot.commit))
+            branch = LIVE_BRANCH if mode == "direct" else f"promote/{name}/{PRODUCTION}-v{model.version}"
+            at.update(version=model.version, branch=LIVE_BRANCH, commit=snapshot.commit)
+            wanted = _missing_in_production(snapshot, name, content)
+            if not wanted:
+                return None
+            at["branch"] = branch
+            if mode == "pull-request" and is_proposed(repository, tips, branch, target, content):
+                at["commit"] = tips[branch]
+                return None
+            commit = repository.commit(wanted, _message(model), snapshot.commit)
+            return commit, branch, snapshot.commit if mode == "direct" else tips.get(branch, "")
+
+        pushed = transact(repository, attempt)
+    commit = pushed or at["commit"]
+    return Promotion(name, at["version"], PRODUCTION, at["branch"], commit, changed=pushed is not None)
+
+
+def _decided(model: LiveModel) -> LiveModel:
+    if model.canary:
+        raise InputError(
+            f"version {model.canary.version} of {model.name} is a canary, so what was released is not decided; "
+            f"finish or abort it first, with `ostinato canary {model.name} --finish` or `--abort`"
+        )
+    return model
+
+
+def _missing_in_production(snapshot: Snapshot, name: str, content: bytes) -> dict[str, bytes]:
+    """What has to be committed so that production has the content, by path; nothing if it has."""
+    target = production_path(name)
+    kustomization = target.replace("inferenceservice.yaml", "kustomization.yaml")
+    files = snapshot.read(target, kustomization)
+    wanted = {target: content}
+    if kustomization not in files:
+        service = service_of(from_bytes(content), name)
+        assert service, "the content was parsed"
+        wanted[kustomization] = _kustomization(service["metadata"].get("namespace", ""))
+    return {} if all(files.get(path) == one for path, one in wanted.items()) else wanted
+
+
+def _kustomization(namespace: str) -> bytes:
+    header = HEADER.format(event="promotion")
+    place = f"namespace: {namespace}\n" if namespace else ""
+    return f"{header}resources:\n  - inferenceservice.yaml\n{place}".encode()
+
+
+def _message(model: LiveModel) -> str:
+    trailers = {
+        "Ostinato-Model": model.name,
+        "Ostinato-Version": model.version,
+        "Ostinato-Environment": PRODUCTION,
+        "Ostinato-Verdict": model.verdict_digest,
+    }
+    lines = "".join(f"{key}: {value}\n" for key, value in trailers.items())
+    return f"Promote {model.name} v{model.version} to {PRODUCTION}\n\n{lines}"

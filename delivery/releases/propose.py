@@ -1,0 +1,105 @@
+"""From a pushed release branch to its open pull request, with the evidence read back from the registry."""
+
+import shlex
+from dataclasses import replace
+from urllib.parse import quote
+
+from delivery.addresses import shown
+from delivery.forges.forge import Forge, ForgeError
+from delivery.git.repository import LIVE_BRANCH
+from delivery.git.run import redact
+from delivery.registry.lookup import registry
+from delivery.releases.live import live
+from delivery.releases.proposal import Change, ensure_proposed, newer_proposal, version_of
+from delivery.releases.pull_request_text import Link, Story, body
+from delivery.releases.rejection import follow_rejections
+from delivery.releases.release import Release
+from training.errors import GateRefused, OstinatoError
+from training.spec.model import ModelSpec
+
+
+def check_proposable(
+    forge: Forge, spec: ModelSpec, tracking_uri: str, manifests_remote: str, version: str
+) -> ForgeError | None:
+    """Before a run pushes a version's branch: mark it if people closed its proposal, and look for a newer one.
+
+    Returns the error of a forge that can't be asked, for after the push: the branch is there then, and running again
+    finishes. Raises GateRefused if a newer version is proposed, unless this one is live already.
+    """
+    try:
+        branch = f"release/{spec.name}/v{version}"
+        follow_rejections(forge, tracking_uri, manifests_remote, {spec.name: spec.registered_name}, branch)
+        newer = newer_proposal(forge, spec.name, version)
+    except ForgeError as error:
+        return error
+    running = live(manifests_remote, spec.name) if newer else None
+    serving = (running.version, running.canary.version if running.canary else "") if running else ()
+    if newer and version not in serving:
+        raise GateRefused(
+            f"version {version_of(newer)} of {spec.name} is proposed at {newer.url}, and version {version} is older, "
+            f"so it was not proposed. To bring it all the same: ostinato promote {spec.name} --version {version}"
+        )
+    return None
+
+
+def propose(
+    forge: Forge | None, spec: ModelSpec, tracking_uri: str, manifests_remote: str, released: Release, by_hand: bool
+) -> Release:
+    """The release with its open pull request or, without a forge, with a note that says how to merge the branch.
+
+    Raises as :func:`ensure_proposed` does.
+    """
+    if released.branch == LIVE_BRANCH:
+        return released
+    if forge is None:
+        notes = (released.note, how_to_merge(manifests_remote, released.branch))
+        return replace(released, note="\n".join(one for one in notes if one))
+    return ensure_proposed(
+        forge,
+        spec,
+        manifests_remote,
+        released,
+        lambda change: body(tell(spec, tracking_uri, released, change)),
+        by_hand,
+    )
+
+
+def how_to_merge(manifests_remote: str, branch: str) -> str:
+    """The commands that do what the button of a forge does."""
+    return (
+        "there is no forge for pull requests; look at the branch, and merge it with:\n"
+        f"  git clone {shlex.quote(redact(manifests_remote))} manifests && cd manifests\n"
+        f"  git diff origin/{LIVE_BRANCH}...origin/{branch}\n"
+        f"  git merge --no-ff origin/{branch}\n"
+        f"  git push origin {LIVE_BRANCH}\n"
+        "  ostinato reconcile"
+    )
+
+
+def tell(spec: ModelSpec, tracking_uri: str, released: Release, change: Change) -> Story:
+    """What the pull request says; where the evidence can't be had, why."""
+    from delivery.registry.judged import fetch_judged
+
+    found = registry(tracking_uri).version(spec.registered_name, released.version)
+    assert found, "it was released from there"
+    story = Story(spec.name, released.version, change, released.canary_percent)
+    try:
+        judged = fetch_judged(tracking_uri, found)
+    except OstinatoError as error:
+        return replace(story, missing=str(error))
+    links = registry_pages(tracking_uri, found.name, found.version, judged.experiment, found.run_id)
+    return replace(story, verdict=judged.verdict, card=judged.card, links=links)
+
+
+def registry_pages(tracking_uri: str, name: str, version: str, experiment: str, run_id: str) -> tuple[Link, ...]:
+    """Pages of an MLflow server; a registry in a file has none."""
+    if not tracking_uri.startswith(("http://", "https://")):
+        return ()
+    root = f"{shown(tracking_uri).rstrip('/')}/#"
+    run = f"{root}/experiments/{experiment}/runs/{run_id}"
+    registered = f"{root}/models/{quote(name, safe='')}/versions/{version}"
+    return (
+        Link(f"Version {version} of {name} in the registry", registered),
+        Link("The run, with every metric and parameter", run),
+        Link("The report, as a page", f"{run}/artifacts/report.html"),
+    )

@@ -1,0 +1,167 @@
+"""The text of a pull request: the evidence, so that a reviewer decides from it without opening anything else.
+
+A view of the verdict, the data card and the two manifests; equal input gives equal bytes.
+"""
+
+from dataclasses import dataclass
+
+from delivery.documents.data_card import DataCard
+from delivery.documents.markdown import code, link, text
+from delivery.documents.verdict import Verdict
+from delivery.documents.verdict_markdown import (
+    ROWS,
+    checks_table,
+    counted,
+    headline,
+    judges_list,
+    metrics_table,
+    slices_table,
+)
+from delivery.kserve.manifest import LiveModel
+from delivery.releases.proposal import Change
+
+LONGEST = 60_000
+"""Characters; GitHub takes 65,536."""
+
+
+@dataclass(frozen=True)
+class Link:
+    shown: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a body is made of."""
+
+    name: str
+    version: str
+    change: Change
+    canary_percent: int = 0
+    """Of the requests that the version gets first; 0 for all of them."""
+    verdict: Verdict | None = None
+    card: DataCard | None = None
+    missing: str = ""
+    """Why there is no verdict, "" if there is one."""
+    links: tuple[Link, ...] = ()
+
+
+def body(story: Story) -> str:
+    """Markdown of at most LONGEST characters; of a longer one the evidence is cut at a line's end, with a note."""
+    evidence = [_decision(story)]
+    if story.verdict:
+        evidence += [
+            metrics_table(story.verdict),
+            checks_table(story.verdict),
+            slices_table(story.verdict),
+            _data(story),
+        ]
+        evidence += [judges_list(story.verdict), _warnings(story)]
+    elif story.missing:
+        evidence.append([f"> **The evidence could not be read back:** {text(story.missing, 1000)}"])
+    change = ["### What changes", "", *change_lines(story.change, story.version)]
+    told, rest = _joined(evidence), _joined([change, _links(story), _way_back(story)])
+    if len(told) + len(rest) > LONGEST:
+        note = "\n\n*Shortened; the whole evidence is in verdict.json and report.html of the run.*\n\n"
+        told = told[: LONGEST - len(rest) - len(note)].rpartition("\n")[0] + note
+    return (told + rest).rstrip() + "\n"
+
+
+def _joined(sections: list[list[str]]) -> str:
+    return "".join(f"{line}\n" for section in sections if section for line in [*section, ""])
+
+
+def _decision(story: Story) -> list[str]:
+    """What was decided, from what, and what merging does."""
+    share = f" as a canary with {story.canary_percent} % of the requests" if story.canary_percent else ""
+    before = story.change.before
+    instead = "" if before is None else f", in the place of version {before.version}"
+    if story.canary_percent and before:
+        instead = f", beside version {before.version}"
+    first = " Nothing is live yet." if before is None else ""
+    does = f"When this is merged, version {story.version} of {code(story.name)} goes live{share}{instead}.{first}"
+    verdict = story.verdict
+    if not verdict:
+        return [does]
+    mark = "**✓ Pass**" if verdict.decision == "pass" else "**✗ Reject**"
+    return [f"{mark}: {headline(verdict)}. {counted(verdict)}.", "", does]
+
+
+def _data(story: Story) -> list[str]:
+    """What the rows are, which content they have, and what moved in them."""
+    verdict, card = story.verdict, story.card
+    assert verdict
+    drifted = [one.column for one in verdict.drift if one.drifted]
+    lines = [f"- Data fingerprint {code(verdict.data_fingerprint)}"]
+    if card:
+        lines = [
+            f"- {card.train.rows:,} rows to train, {card.test.rows:,} to test{_period(card)}",
+            f"- Split: {text(card.split)}",
+            f"- From {code(card.source)}, snapshot {code(card.snapshot)}",
+            *lines,
+            f"- Refused rows: {card.refused:,}{_refused(card)}",
+        ]
+    elif verdict.test_from and verdict.test_to:
+        lines.insert(0, f"- Test rows from {verdict.test_from:%Y-%m-%d} to {verdict.test_to:%Y-%m-%d}")
+    if verdict.drift:
+        named = ": " + ", ".join(text(one, 80) for one in drifted[:ROWS]) if drifted else ""
+        count = f"{len(drifted) or 'None'} of {len(verdict.drift)}"
+        lines.append(f"- {count} inputs moved between the training and the test rows{named}")
+    return ["### Data", "", *lines]
+
+
+def _period(card: DataCard) -> str:
+    if not (card.train.time_from and card.test.time_to):
+        return ""
+    return f", from {card.train.time_from:%Y-%m-%d} to {card.test.time_to:%Y-%m-%d}"
+
+
+def _refused(card: DataCard) -> str:
+    reasons = sorted(card.refused_by_reason.items(), key=lambda one: (-one[1], one[0]))[:10]
+    return f" ({'; '.join(f'{text(why, 120)}: {count:,}' for why, count in reasons)})" if reasons else ""
+
+
+def _warnings(story: Story) -> list[str]:
+    given = [*(story.verdict.warnings if story.verdict else ()), *(story.card.warnings if story.card else ())]
+    return ["### Warnings", "", *(f"- {text(one)}" for one in given[:ROWS])] if given else []
+
+
+def change_lines(change: Change, version: str) -> list[str]:
+    """What the manifest names before and after, as a diff; version: the one that the proposal is about."""
+    before, after = change.before, change.after
+    old = [f"- {line}" for line in _named(before)] if before else []
+    tried = after.canary if after.canary and after.canary.version == version else None
+    new = [f"+ {line}" for line in _facts(tried.version, tried.storage_uri, tried.digest)] if tried else []
+    if tried and before:
+        old = [f"  {line}" for line in _named(before)]
+    lines = [*old, *(new or [f"+ {line}" for line in _named(after)])]
+    return ["```diff", *lines, "```"]
+
+
+def _named(model: LiveModel) -> list[str]:
+    return _facts(model.version, model.storage_uri, model.digest)
+
+
+def _facts(version: str, uri: str, digest: str) -> list[str]:
+    """The values hold no line break and no fence: the first two are checked when a manifest is read."""
+    return [f"version: {version}", f"storageUri: {uri}", f"digest: {digest.split()[0].replace('`', '')}"]
+
+
+def _links(story: Story) -> list[str]:
+    return ["### Links", "", *(f"- {link(one.shown, one.url)}" for one in story.links)] if story.links else []
+
+
+def _way_back(story: Story) -> list[str]:
+    ends = f"`ostinato canary {story.name} --abort`" if story.canary_percent else ""
+    line = f"After the merge, {ends} takes it away again." if ends else ""
+    if not line and story.change.before is None:
+        line = "Nothing was live before, so there is nothing to go back to; revert the merge to take the model away."
+    if not line:
+        before = story.change.before
+        assert before
+        line = f"After the merge, `ostinato rollback {story.name}` brings back version {before.version} in one commit."
+    reject = (
+        f"Close this without merging to reject the version; the last comment is kept as the reason, and no run "
+        f"proposes it again until somebody types `ostinato promote {story.name} --version {story.version}`."
+    )
+    return ["### Rolling back, or saying no", "", line, "", reject]

@@ -1,0 +1,110 @@
+"""A proposal that people closed without a merge marks its model version rejected, until one is open or merged again."""
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from delivery.effects import effect
+from delivery.forges.forge import Forge, PullRequest
+from delivery.kserve.manifest import parse
+from delivery.registry.lookup import registry
+from delivery.registry.versions import OVERRULED_TAG, REJECTED_TAG, ModelVersion
+from delivery.releases.live import live_manifests
+from delivery.releases.proposal import model_of, superseding, version_of
+from training.errors import InputError
+from training.spec.model import ModelSpec
+
+LONGEST = 400
+"""Characters of the comment that are kept."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A mark that was set on a version, or taken away."""
+
+    model: str
+    version: str
+    why: str
+    """Address of the proposal, who closed it and the last comment; "" where the mark was taken away."""
+
+
+def follow_rejections(
+    forge: Forge, tracking_uri: str, manifests_remote: str, registered: Mapping[str, str], branch: str = ""
+) -> list[Rejection]:
+    """Make the tag `ostinato.rejected` of every proposed version what its newest proposal says.
+
+    registered: name in the registry by model. branch: look at this release branch only. Returns the changes; a second
+    call returns none. A version that is live is never marked. Raises ForgeError or OstinatoError if the forge or the
+    registry can't be used.
+    """
+    pulls = forge.of_branch(branch) if branch else [*forge.proposals("open"), *forge.proposals("closed")]
+    serving = _live_versions(manifests_remote) if any(one.state == "closed" for one in pulls) else {}
+    changes = []
+    for last in _deciding(pulls):
+        name, version = model_of(last), version_of(last)
+        found = registry(tracking_uri).version(registered[name], version) if name in registered else None
+        if found is None:
+            continue
+        why = "" if last.state != "closed" or serving.get(name) == version else _why(forge, tracking_uri, found, last)
+        if found.tags.get(REJECTED_TAG, "") != why:
+            _mark(tracking_uri, found, why)
+            changes.append(Rejection(name, version, why))
+    return changes
+
+
+def _deciding(pulls: list[PullRequest]) -> list[PullRequest]:
+    """Of each version's proposals the open one, else the newest."""
+    found: dict[str, PullRequest] = {}
+    for one in sorted(pulls, key=lambda one: (one.state == "open", one.number)):
+        if model_of(one):
+            found[one.branch] = one
+    return [found[branch] for branch in sorted(found)]
+
+
+def _why(forge: Forge, tracking_uri: str, version: ModelVersion, pull: PullRequest) -> str:
+    """Why a closed proposal is a rejection, "" if it is none: it gave way to another, or was overruled."""
+    known = version.tags.get(REJECTED_TAG, "")
+    if known.split(" ")[0] == pull.url:
+        return known
+    if version.tags.get(OVERRULED_TAG) == pull.url:
+        return ""
+    comments = forge.comments(pull)
+    if superseding(comments):
+        _settle(tracking_uri, version, pull.url)  # so that its comments are read once
+        return ""
+    text = re.sub(r"\s+", " ", comments[-1].text).strip()[:LONGEST] if comments else ""
+    who = forge.closed_by(pull) or "somebody"
+    return f"{pull.url} closed by {who}" + (f": {text}" if text else " without a comment")
+
+
+def _live_versions(manifests_remote: str) -> dict[str, str]:
+    """Live version by model; one with a broken manifest is not in it, since its reconcile says so."""
+    found = {}
+    for name, (content, commit) in live_manifests(manifests_remote).items():
+        with contextlib.suppress(InputError):
+            found[name] = parse(content, name, commit).version
+    return found
+
+
+def overrule(tracking_uri: str, spec: ModelSpec, version: str) -> None:
+    """Take the mark from a version that a person releases by name, for good: that proposal marks it no more."""
+    found = registry(tracking_uri).version(spec.registered_name, version)
+    why = found.tags.get(REJECTED_TAG) if found else None
+    if found and why:
+        _settle(tracking_uri, found, why.split(" ")[0])
+        _mark(tracking_uri, found, "")
+
+
+def _settle(tracking_uri: str, version: ModelVersion, url: str) -> None:
+    """Remember that this closed proposal is no rejection."""
+    from delivery.registry.writes import set_version_tag
+
+    set_version_tag(tracking_uri, version.name, version.version, OVERRULED_TAG, url)
+
+
+def _mark(tracking_uri: str, version: ModelVersion, why: str) -> None:
+    from delivery.registry.writes import set_version_tag
+
+    set_version_tag(tracking_uri, version.name, version.version, REJECTED_TAG, why)
+    effect("rejection set" if why else "rejection removed")

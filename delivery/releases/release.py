@@ -1,0 +1,340 @@
+"""Releases: what is live, what is proposed, and the commits that change it. Git is the only source of truth."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from delivery.git.history import MODEL, VERSION, is_proposed, release_commits
+from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Repository, Snapshot, open_repository, transact
+from delivery.kserve.canary_and_shadow import keep_shadow, settled, with_canary
+from delivery.kserve.manifest import Evidence, LiveModel, manifest_path, parse
+from delivery.kserve.render import render
+from delivery.registry.lookup import registry
+from delivery.registry.versions import (
+    CANDIDATE,
+    CODE_TAG,
+    FINGERPRINT_TAG,
+    REJECTED_TAG,
+    SPEC_TAG,
+    VERDICT_DIGEST_TAG,
+    VERDICT_TAG,
+    ModelVersion,
+)
+from delivery.releases.environments import first_release_files
+from delivery.releases.live import live
+from delivery.stores.storage_uri import manifest_uri
+from delivery.trust.keys import configured_verifier
+from delivery.trust.policy import POLICY_FILE
+from training.errors import GateRefused, InputError, OstinatoError
+from training.spec.model import ModelSpec
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a release command came to."""
+
+    model: str
+    version: str
+    branch: str
+    """The live branch, or the release branch that waits for a reviewer."""
+    commit: str
+    """The commit that holds the manifest: a new one if `changed`, else the branch's tip that already had it."""
+    changed: bool
+    canary_percent: int = 0
+    """Of the requests that the version gets while it is a canary; 0 for a version that gets them all."""
+    note: str = ""
+    """What the caller should know besides, "" for nothing."""
+    pull_request: str = ""
+    """Address of the open pull request, "" without one."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a release is to come to."""
+
+    version: ModelVersion
+    storage_uri: str
+    percent: int | None = None
+    """Of the requests for a canary, 0 for all of them, None for what the spec says."""
+    judged_against: str | None = None
+    """The champion's version in the verdict, "" for none; unless given it is not compared with what is live."""
+    finishes_canary: bool = False
+    """Only if the version is the running canary, or live already."""
+
+
+def release(
+    spec: ModelSpec,
+    tracking_uri: str,
+    manifests_remote: str,
+    version: str,
+    mode: ReleaseMode,
+    trailers: dict[str, str] | None = None,
+    judged_against: str | None = None,
+    percent: int | None = None,
+    artifacts_destination: str = "",
+) -> Release:
+    """Put a registered version into the manifests repository: commit it (direct) or push its release branch.
+
+    Everything in the manifest comes from the registry and the spec, so a second call changes nothing.
+    judged_against: see :class:`Wanted`. percent: of the requests that it gets as a canary, 0 for all; the spec's
+    `serving.canary` unless given. A first release gets all requests. artifacts_destination: of an MLflow server that
+    hands out the files itself. Raises GateRefused if the version has no passing verdict, or people
+    rejected it and this is a run; InputError if it does not exist or can't be served; OstinatoError if another version
+    is live than it was judged against, or its files are not where the manifest would say.
+    """
+    found, storage_uri = releasable(spec, tracking_uri, manifests_remote, version, artifacts_destination)
+    if judged_against is not None:
+        check_not_rejected(found, spec.name)
+    wanted = Wanted(found, storage_uri, percent, judged_against)
+    return propose_or_commit(spec, tracking_uri, manifests_remote, wanted, mode, trailers or {})
+
+
+def releasable(
+    spec: ModelSpec, tracking_uri: str, manifests_remote: str, version: str, artifacts_destination: str
+) -> tuple[ModelVersion, str]:
+    """A version that may be served, and the storage URI that its manifest names.
+
+    Raises as :func:`release` does, and GateRefused where a verification key is configured and the version is not what
+    was signed.
+    """
+    reader = registry(tracking_uri)
+    found = reader.version(spec.registered_name, version)
+    if found is None:
+        known = ", ".join(one.version for one in reader.versions(spec.registered_name)) or "none"
+        raise InputError(f"{spec.registered_name} has no version {version} in the registry; it has {known}")
+    _check_verdict(found)
+    first = reader.versions(spec.registered_name, digest=found.digest)[0]
+    if first.version != version:
+        raise InputError(f"version {version} of {found.name} is a copy of version {first.version}; release that one")
+    now = partial(live, manifests_remote, spec.name)
+    uri = manifest_uri(spec, tracking_uri, found, artifacts_destination, now)
+    _check_signed(tracking_uri, found, uri, now)
+    return found, uri
+
+
+def _check_signed(tracking_uri: str, found: ModelVersion, uri: str, now: Callable[[], LiveModel | None]) -> None:
+    """Where it is configured whose signature a release needs; what was committed once is not looked at again."""
+    verifier = configured_verifier()
+    if verifier is None:
+        return
+    running = now()
+    if running is None or (running.storage_uri, running.digest) != (uri, found.digest):
+        from delivery.trust.release_check import check_release
+
+        check_release(tracking_uri, found, uri, verifier)
+
+
+def promote(
+    spec: ModelSpec,
+    tracking_uri: str,
+    manifests_remote: str,
+    version: str | None = None,
+    mode: ReleaseMode | None = None,
+    artifacts_destination: str = "",
+    skip: str | None = None,
+) -> Release:
+    """Release a version by hand; without one, the registry's candidate. The mode is the spec's unless given.
+
+    skip: a check that the policy requires, and that it lets this author go without.
+
+    Raises as :func:`release` does, and InputError if there is no candidate.
+    """
+    chosen = version or registry(tracking_uri).aliases(spec.registered_name).get(CANDIDATE)
+    if chosen is None:
+        raise InputError(
+            f"{spec.registered_name} has no candidate in the registry; `ostinato run {spec.name}` makes one, "
+            "or name a version with --version"
+        )
+    chosen_mode = mode or spec.release.mode
+    trailers = {"Ostinato-Skip": skip} if skip else {}
+    return release(
+        spec, tracking_uri, manifests_remote, chosen, chosen_mode, trailers, artifacts_destination=artifacts_destination
+    )
+
+
+def propose_or_commit(
+    spec: ModelSpec,
+    tracking_uri: str,
+    manifests_remote: str,
+    wanted: Wanted,
+    mode: ReleaseMode,
+    trailers: dict[str, str],
+) -> Release:
+    """Render the version's manifest on what is live now, and commit it there or push its release branch."""
+    path = manifest_path(spec.name)
+    version = wanted.version.version
+    target = LIVE_BRANCH if mode == "direct" else f"release/{spec.name}/v{version}"
+    at = {"branch": LIVE_BRANCH, "commit": ""}
+    made: list[LiveModel] = []
+    with open_repository(manifests_remote) as repository:
+
+        def attempt() -> tuple[str, str, str] | None:
+            tips = repository.fetch(
+                LIVE_BRANCH, *([] if mode == "direct" else [f"{target}*"]), history=mode != "direct"
+            )
+            snapshot = Snapshot(repository, tips[LIVE_BRANCH])
+            files = snapshot.read(path, POLICY_FILE)
+            now = files.get(path)
+            running = parse(now, spec.name, snapshot.commit) if now is not None else None
+            _check_rival(running, wanted, spec.name)
+            _check_order(repository, snapshot.commit, running, wanted, spec.name)
+            content = _render_on(spec, wanted, now, running)
+            made[:] = [parse(content, spec.name, snapshot.commit)]
+            if content == now:
+                at.update(branch=LIVE_BRANCH, commit=snapshot.commit)
+                return None
+            proposed = tips.get(target, "")
+            if mode == "pull-request" and is_proposed(repository, tips, target, path, content):
+                at.update(branch=target, commit=proposed)
+                return None
+            rules, waits = files.get(POLICY_FILE), mode != "direct"
+            if rules is not None and version not in _serving(running):
+                from delivery.trust.enforce import enforce
+
+                enforce(repository, snapshot.commit, rules, spec.name, wanted.version, tracking_uri, trailers, waits)
+            message = _message(spec.name, wanted.version, now is None, _percent_of(made[0], version), trailers)
+            first = first_release_files(snapshot, spec.name, spec.serving.namespace)
+            commit = repository.commit({path: content, **first}, message, snapshot.commit)
+            return commit, target, proposed
+
+        pushed = transact(repository, attempt)
+    percent = _percent_of(made[0], version)
+    asked = wanted.percent is None and spec.serving.canary and not made[0].previous_version
+    note = "a first release gets all requests: there is nothing to be a canary beside" if asked else ""
+    branch, commit = (target, pushed) if pushed else (at["branch"], at["commit"])
+    return Release(spec.name, version, branch, commit, pushed is not None, percent, note)
+
+
+def _percent_of(made: LiveModel, version: str) -> int:
+    return made.canary.percent if made.canary and made.canary.version == version else 0
+
+
+def _check_rival(running: LiveModel | None, wanted: Wanted, name: str) -> None:
+    """Raises OstinatoError if another version is live than this one was judged against, or it is the canary no more.
+
+    It may be live itself.
+    """
+    version, live_version = wanted.version.version, running.version if running else ""
+    if wanted.judged_against is not None and live_version not in (wanted.judged_against, version):
+        raise OstinatoError(
+            f"version {version} of {name} was judged against {_called(wanted.judged_against)}, but "
+            f"{_called(live_version)} is live now: another release came between, so nothing was committed. "
+            f"Run `ostinato run {name}` again"
+        )
+    canary = running.canary.version if running and running.canary else ""
+    if wanted.finishes_canary and version not in (canary, live_version):
+        raise OstinatoError(
+            f"version {version} of {name} is the canary no more: another commit came between, so nothing was "
+            f"committed; see `ostinato status {name}`"
+        )
+
+
+def _check_order(repository: Repository, tip: str, running: LiveModel | None, wanted: Wanted, name: str) -> None:
+    """Raises GateRefused if a run would bring back a version that was live, or a canary, and was taken away since.
+
+    A run that was late, or one on the same data and code after a rollback, ends with that very version. Only a person
+    brings it back, by name.
+    """
+    version = wanted.version.version
+    if wanted.judged_against is None or version in _serving(running):
+        return
+    repository.fetch_commits()
+    gone = release_commits(repository, tip, name).get(version)
+    if gone:
+        raise GateRefused(
+            f"version {version} of {name} was released by commit {gone[:12]} and taken back since; a run does not "
+            f"bring it back. If it is to go live again: ostinato promote {name} --version {version}"
+        )
+
+
+def _serving(running: LiveModel | None) -> set[str]:
+    """The versions that get requests."""
+    return {running.version, running.canary.version if running.canary else ""} if running else set()
+
+
+def _called(version: str) -> str:
+    return f"version {version}" if version else "no champion"
+
+
+def _render_on(spec: ModelSpec, wanted: Wanted, now: bytes | None, running: LiveModel | None) -> bytes:
+    """The manifest for the version, given the bytes that are live now: as the live one, or as a canary beside it."""
+    version, uri, evidence = wanted.version.version, wanted.storage_uri, evidence_of(wanted.version)
+    if now is None or running is None:
+        return render(spec, version, uri, "", evidence)
+    if running.version == version:
+        return _render_again(spec, wanted, now, running)
+    canary = running.canary
+    percent = wanted.percent
+    if percent is None:
+        percent = spec.serving.canary.percent if spec.serving.canary else 0
+        if percent and canary and canary.version == version:
+            percent = canary.percent  # it may have been widened since; running a pipeline again narrows nothing
+    if percent:
+        return with_canary(spec, now, version, uri, evidence, percent)
+    return keep_shadow(render(spec, version, uri, running.version, evidence), now, spec.name)
+
+
+def _render_again(spec: ModelSpec, wanted: Wanted, now: bytes, running: LiveModel) -> bytes:
+    """The manifest of the version that is live: as it is, unless the spec has changed how it is served."""
+    if running.canary is not None:
+        return now  # what the spec says now comes when the canary ends
+    evidence = evidence_of(wanted.version)
+    content = render(spec, running.version, wanted.storage_uri, running.previous_version, evidence)
+    if settled(now, spec.name) == content:
+        return now
+    return keep_shadow(content, now, spec.name)
+
+
+def evidence_of(version: ModelVersion) -> Evidence:
+    """What the registry says of a version, for its manifest."""
+    tags = version.tags
+    return Evidence(
+        digest=version.digest,
+        data_fingerprint=tags.get(FINGERPRINT_TAG, ""),
+        verdict_digest=tags.get(VERDICT_DIGEST_TAG, ""),
+        code_version=tags.get(CODE_TAG, ""),
+        spec_digest=tags.get(SPEC_TAG, ""),
+    )
+
+
+def _check_verdict(version: ModelVersion) -> None:
+    needed = (FINGERPRINT_TAG, VERDICT_DIGEST_TAG, SPEC_TAG)
+    decision = version.tags.get(VERDICT_TAG)
+    if not version.digest or decision is None or not all(version.tags.get(tag) for tag in needed):
+        raise GateRefused(
+            f"version {version.version} of {version.name} has no verdict in the registry, so it may not be released; "
+            "versions that `ostinato run` registers have one"
+        )
+    if decision != "pass":
+        raise GateRefused(
+            f"the verdict on version {version.version} of {version.name} is {decision!r}; only a pass goes live"
+        )
+
+
+def check_not_rejected(version: ModelVersion, model: str) -> None:
+    """Raises GateRefused if a proposal of the version was closed without a merge; a person may overrule that."""
+    if why := version.tags.get(REJECTED_TAG):
+        raise GateRefused(
+            f"version {version.version} of {model} was rejected: {why}. A run does not bring it back; a person does "
+            f"with: ostinato promote {model} --version {version.version}"
+        )
+
+
+def _message(name: str, version: ModelVersion, first: bool, percent: int, trailers: dict[str, str]) -> str:
+    subject = f"{'Release' if not first else 'First release of'} {name} v{version.version}"
+    if percent:
+        subject = f"Canary of {name} v{version.version} with {percent} %"
+    lines = {
+        MODEL: name,
+        VERSION: version.version,
+        **trailers,
+        "Ostinato-Verdict": version.tags[VERDICT_DIGEST_TAG],
+    }
+    return f"{subject}\n\n" + "".join(f"{key}: {value}\n" for key, value in lines.items() if value)
+
+
+def check_mode(text: str) -> ReleaseMode:
+    """The mode itself. Raises InputError for an unknown one."""
+    if text == "direct" or text == "pull-request":
+        return text
+    raise InputError(f"release is {text!r}; give direct or pull-request")

@@ -1,0 +1,152 @@
+"""Where the kserve package would fail, listen everywhere or obey a stranger. Only the server imports it."""
+
+from struct import error as struct_error
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from grpc import aio
+from kserve.constants.constants import MAX_GRPC_MESSAGE_LENGTH
+from kserve.errors import InferenceError, InvalidInput
+from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
+from kserve.protocol.grpc.server import GRPCServer
+from kserve.protocol.grpc.servicer import InferenceServicer
+from kserve.protocol.infer_type import InferRequest
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from delivery.serving.server.model import FolderModel
+
+BROKEN = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, struct_error, InferenceError)
+"""What the kserve package raises on bytes that are no request."""
+
+
+class BodyLimit:
+    """ASGI middleware: a request body of more than ``most`` bytes is answered with 413, whatever its header says."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        stated = dict(scope["headers"]).get(b"content-length", b"")
+        if stated.isdigit() and int(stated) > self._most:
+            await self._refuse(scope, receive, send)
+            return
+        seen = 0
+        refused = False
+
+        async def counted() -> Message:
+            nonlocal seen, refused
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._most and not refused:
+                refused = True
+                await self._refuse(scope, receive, send)
+            return {"type": "http.disconnect"} if refused else message
+
+        async def once(message: Message) -> None:
+            if not refused:
+                await send(message)
+
+        await self._app(scope, counted, once)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        text = f"the body is larger than {self._most} bytes; send fewer rows a request"
+        await JSONResponse({"error": text}, 413, {"connection": "close"})(scope, receive, send)
+
+
+async def refuse_invalid(_: Request, error: Exception) -> JSONResponse:
+    """A body that is no V2 request: 400 in KServe's form, with the fields. FastAPI's own answer repeats the input,
+    and fails on NaN."""
+    assert isinstance(error, RequestValidationError)
+    fields = {".".join(str(part) for part in one["loc"][2:]): one["msg"] for one in error.errors()}
+    text = "; ".join(f"{ascii(name or 'the body').strip(chr(39))}: {said}" for name, said in fields.items())
+    return JSONResponse({"error": f"the body is no V2 inference request: {text[:500]}"}, 400)
+
+
+class CheckedDataPlane(DataPlane):
+    """Requests with binary data that don't parse are the caller's mistake, not a failure of the server; and metadata
+    says which version is served."""
+
+    async def model_metadata(self, model_name: str) -> dict[str, Any]:
+        described = await super().model_metadata(model_name)
+        model = self.get_model_from_registry(model_name)
+        assert isinstance(model, FolderModel)
+        return {**described, "versions": [model.version]}
+
+    def decode_inference_request(self, body: Any, headers: dict[str, str], model_name: str) -> InferRequest:
+        try:
+            request = super().decode_inference_request(body, headers, model_name)
+            _check_types(request)
+            return request
+        except InvalidInput:
+            raise
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            ArithmeticError,
+            struct_error,
+            InferenceError,
+        ) as error:
+            raise InvalidInput(
+                f"the request is no V2 inference request ({type(error).__name__}: {error}); check inputs, shape, "
+                "datatype, data or binary_data_size, and the header inference-header-content-length"
+            ) from error
+
+
+def _check_types(request: InferRequest) -> None:
+    """What FastAPI checks of a JSON body and nobody of a binary one. Raises TypeError."""
+    for one in request.inputs:
+        if not isinstance(one.name, str) or not isinstance(one.data, list):
+            raise TypeError("an input needs a name and data")
+        if not isinstance(one.shape, list) or not all(type(size) is int for size in one.shape):
+            raise TypeError(f"the shape of {one.name!r} is no list of whole numbers")
+    if not isinstance(request.id, str | None) or not isinstance(request.parameters, dict | None):
+        raise TypeError("id is text, and parameters are an object")
+
+
+class FixedModels(ModelRepositoryExtension):
+    """The server has one model for its life: git decides what is served, not a caller."""
+
+    async def load(self, model_name: str) -> None:
+        raise InvalidInput(f"model {model_name!r} can't be loaded by request; commit a manifest that names it")
+
+    async def unload(self, model_name: str) -> None:
+        raise InvalidInput(f"model {model_name!r} can't be unloaded by request; remove its manifest")
+
+
+class VersionedServicer(InferenceServicer):
+    """The kserve package leaves the versions out of its gRPC metadata."""
+
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Any) -> pb.ModelMetadataResponse:
+        return pb.ModelMetadataResponse(**await self._data_plane.model_metadata(model_name=request.name))
+
+
+class HostGRPCServer(GRPCServer):
+    """The kserve package's gRPC service on one address, without its log line a request."""
+
+    def __init__(self, host: str, port: int, dataplane: DataPlane, models: ModelRepositoryExtension) -> None:
+        super().__init__(port, dataplane, models, kwargs={})
+        self._host = host
+
+    async def start(self, max_workers: int) -> None:
+        sizes = ("grpc.max_message_length", "grpc.max_send_message_length", "grpc.max_receive_message_length")
+        self._server = aio.server(
+            interceptors=(ExceptionToStatusInterceptor(),),
+            options=[(name, MAX_GRPC_MESSAGE_LENGTH) for name in sizes],
+        )
+        servicer = VersionedServicer(self._data_plane, self._model_repository_extension)
+        add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
+        self._server.add_insecure_port(f"{self._host}:{self._port}")
+        await self._server.start()
+        await self._server.wait_for_termination()

@@ -1,0 +1,52 @@
+"""A GGUF file turned into a Hugging Face folder, since only that can be fine-tuned and served.
+
+The weights are stored in bfloat16, as exact as GGUF's 4 to 8 bits need; transformers reads the format itself
+(https://huggingface.co/docs/transformers/gguf).
+"""
+
+import json
+import struct
+from pathlib import Path
+
+from training.errors import InputError
+from training.finetuning.llm_extra import need_llm_extra
+
+
+def convert_gguf(file: Path, folder: Path) -> None:
+    """Write config, weights, tokenizer and chat template of a GGUF file into an existing folder.
+
+    Takes some ten seconds, and memory for the weights in bfloat16. Raises InputError for a file that transformers
+    can't read, or an architecture that it does not convert.
+    """
+    need_llm_extra("a language model")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    print(f"converting {file.name} to safetensors; this is done once", flush=True)
+    where, name = str(file.parent), file.name
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            where,
+            gguf_file=name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.bfloat16,
+            local_files_only=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
+    except (ValueError, LookupError, TypeError, OSError, RuntimeError, struct.error) as error:
+        raise InputError(f"{file} can't be read as GGUF: {type(error).__name__}: {str(error)[:300]}") from error
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    _make_plain(folder)
+
+
+def _make_plain(folder: Path) -> None:
+    """Drop what only the conversion knew: the path it read from, and the quantisation that is no more."""
+    for name, volatile in (
+        ("config.json", ("_name_or_path", "quantization_config")),
+        ("tokenizer_config.json", ("name_or_path", "gguf_file", "local_files_only")),
+    ):
+        path = folder / name
+        described = json.loads(path.read_text(encoding="utf-8"))
+        kept = {key: value for key, value in described.items() if key not in volatile}
+        path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,202 @@
+"""The audit: from what git says is live, link by link, back to data and code; a broken link does not stop it."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from delivery.documents.data_card import DATA_CARD_FILE, DataCard
+from delivery.documents.sample import SAMPLE_FILE, Sample
+from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
+from delivery.kserve.manifest import LiveModel, manifest_path, parse
+from delivery.registry.lookup import registry
+from delivery.registry.versions import CHAMPION, CODE_TAG, FINGERPRINT_TAG, SPEC_TAG, ModelVersion, Registry
+from delivery.trust.hand_edits import handmade_problem
+from delivery.trust.keys import Identity, PublicKey, configured_verifier
+from delivery.trust.link import Link, holds, judged, not_checked
+from delivery.trust.origin import code_link, data_link, spec_link
+from delivery.trust.release_check import (
+    UNSIGNED,
+    RunFiles,
+    bytes_problems,
+    fetch_problems,
+    read_verdict,
+    signature_problems,
+    statement_problems,
+    verdict_problems,
+)
+from delivery.trust.signing import SIGNATURE_FILE
+from delivery.trust.statement import STATEMENT_FILE, STATEMENT_TAG, read_envelope
+from training.errors import InputError
+from training.spec.model import ModelSpec
+
+_Kind = TypeVar("_Kind", Sample, DataCard)
+NO_KEY = "there is no key to verify it with; set OSTINATO_VERIFY_KEY_FILE"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found."""
+
+    model: str
+    version: str
+    links: tuple[Link, ...]
+
+    @property
+    def broken(self) -> tuple[Link, ...]:
+        return tuple(link for link in self.links if link.state == "broken")
+
+
+def audit(spec: ModelSpec, root: Path, tracking_uri: str, manifests_remote: str, version: str | None = None) -> Audit:
+    """Follow the chain of what is live, or of a version of the registry.
+
+    Raises InputError if nothing is live or the version is not known, OstinatoError if git or the registry can't be
+    read: then nothing is known.
+    """
+    reader = registry(tracking_uri)
+    live, manifest = _manifest_link(spec, manifests_remote, version)
+    chosen = version or (live.version if live else reader.aliases(spec.registered_name).get(CHAMPION, ""))
+    found = reader.version(spec.registered_name, chosen) if chosen else None
+    if version is not None and found is None:
+        known = ", ".join(one.version for one in reader.versions(spec.registered_name)) or "none"
+        raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
+    if found is None:
+        missing = Link("registry", "broken", f"version {chosen or 'none'} of {spec.registered_name} is not there")
+        return Audit(spec.name, chosen, (manifest, missing))
+    verifier, files = configured_verifier(), RunFiles(tracking_uri, found)
+    links = [manifest, _registry_link(live, found, reader)]
+    links += _model_links(tracking_uri, live, found, reader, files, verifier)
+    links += [_statement_link(found, files, verifier), judged("verdict", verdict_problems(found, files), "a pass")]
+    links.append(_sample_link(found, files))
+    card, card_link = _card_link(found, files)
+    code = found.tags.get(CODE_TAG, "")
+    links += [card_link, data_link(card, spec, root), code_link(code, root)]
+    links.append(spec_link(found.tags.get(SPEC_TAG, ""), code, spec, root))
+    return Audit(spec.name, found.version, tuple(links))
+
+
+def _manifest_link(spec: ModelSpec, remote: str, version: str | None) -> tuple[LiveModel | None, Link]:
+    """What is live, unless the manifest is broken or names another version than the one that was asked for."""
+    path = manifest_path(spec.name)
+    with open_repository(remote) as repository:
+        tips = repository.fetch(LIVE_BRANCH, "release/*", history=True)
+        snapshot = Snapshot(repository, tips[LIVE_BRANCH])
+        content = snapshot.read(path).get(path)
+        if content is None and version is None:
+            raise InputError(f"{spec.name} is not live yet; release it with: ostinato run {spec.name}")
+        if content is None:
+            return None, not_checked("manifest", "the model is not live")
+        try:
+            live = parse(content, spec.name, snapshot.commit)
+        except InputError as error:
+            return None, Link("manifest", "broken", str(error))
+        if version is not None and live.version != version:
+            return None, not_checked("manifest", f"version {live.version} is live")
+        problem = handmade_problem(repository, snapshot.commit, spec.name)
+    detail = f"as released, in commit {snapshot.commit[:12]}"
+    return live, judged("manifest", [problem] if problem else [], detail)
+
+
+def _registry_link(live: LiveModel | None, found: ModelVersion, reader: Registry) -> Link:
+    """Whether the registry's version says what the manifest says."""
+    if live is None:
+        return holds("registry", f"version {found.version} of {found.name}, by the registry alone")
+    tags = found.tags
+    compared = {
+        "registered model": (live.registered_model, found.name),
+        "model digest": (live.digest, found.digest),
+        "data fingerprint": (live.data_fingerprint, tags.get(FINGERPRINT_TAG, "")),
+        "verdict digest": (live.verdict_digest, tags.get("ostinato.verdict_digest", "")),
+        "code version": (live.code_version, tags.get(CODE_TAG, "")),
+        "spec digest": (live.spec_digest, tags.get(SPEC_TAG, "")),
+    }
+    problems = [
+        f"the manifest's {what} is {one or 'none'}, the registry has {other or 'none'}"
+        for what, (one, other) in compared.items()
+        if one != other
+    ]
+    if tags.get("ostinato.verdict") != "pass":
+        problems.append(f"the registry's verdict is {tags.get('ostinato.verdict', 'none')}, not pass")
+    previous = live.previous_version
+    if previous and reader.version(found.name, previous) is None:
+        problems.append(f"the previous version {previous} is not there")
+    return judged("registry", problems, f"version {found.version} of {found.name} says what the manifest says")
+
+
+def _model_links(
+    tracking_uri: str,
+    live: LiveModel | None,
+    found: ModelVersion,
+    reader: Registry,
+    files: RunFiles,
+    verifier: PublicKey | Identity | None,
+) -> list[Link]:
+    """The bytes of the model folder, and their signature."""
+    uri = live.storage_uri if live else reader.storage_uri(found.name, found.version)
+    digest = live.digest if live else found.digest
+    with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
+        folder = Path(scratch)
+        bytes_link = judged("model folder", fetch_problems(uri, folder, digest, tracking_uri), f"{digest} at {uri}")
+        signature = files.get(SIGNATURE_FILE)
+        if signature is None and verifier is None:
+            return [bytes_link, Link("signature", UNSIGNED, f"the run has no {SIGNATURE_FILE}")]
+        if verifier is None:
+            return [bytes_link, not_checked("signature", NO_KEY)]
+        problems = signature_problems(folder, signature, verifier)
+    return [bytes_link, judged("signature", problems, "by the configured key, over every file")]
+
+
+def _statement_link(found: ModelVersion, files: RunFiles, verifier: PublicKey | Identity | None) -> Link:
+    raw = files.get(STATEMENT_FILE)
+    if raw is None and STATEMENT_TAG not in found.tags and verifier is None:
+        return Link("statement", UNSIGNED, "the version is from before there were statements")
+    problems = statement_problems(found, raw, verifier)
+    if raw is None or problems or verifier is not None:
+        return judged("statement", problems, "signed, and says what the registry says")
+    signed = read_envelope(raw)[1]
+    if signed:
+        return not_checked("statement", f"it says what the registry says, but {NO_KEY}")
+    return Link("statement", UNSIGNED, "it says what the registry says")
+
+
+def _sample_link(found: ModelVersion, files: RunFiles) -> Link:
+    """Whether the rows and answers are those that the verdict was made with."""
+    raw = files.get(SAMPLE_FILE)
+    problems = bytes_problems(SAMPLE_FILE, raw, files)
+    if raw is not None:
+        try:
+            sample = _read(Sample, raw)
+            verdict = read_verdict(files.get("verdict.json") or b"")
+        except InputError as error:
+            return judged("sample", [*problems, str(error)], "")
+        wanted = verdict.served.sample_digest if verdict.served else sample.digest()
+        if sample.digest() != wanted:
+            problems.append(f"{SAMPLE_FILE} has digest {sample.digest()}, the verdict names {wanted}")
+        if sample.model_digest != found.digest:
+            problems.append(f"{SAMPLE_FILE} is of the model {sample.model_digest}, registered is {found.digest}")
+    return judged("sample", problems, "the one of the verdict")
+
+
+def _card_link(found: ModelVersion, files: RunFiles) -> tuple[DataCard | None, Link]:
+    raw = files.get(DATA_CARD_FILE)
+    problems, card = bytes_problems(DATA_CARD_FILE, raw, files), None
+    if raw is not None:
+        try:
+            card = _read(DataCard, raw)
+        except InputError as error:
+            return None, judged("data card", [*problems, str(error)], "")
+        registered = found.tags.get(FINGERPRINT_TAG, "none")
+        if card.fingerprint != registered:
+            problems.append(f"its fingerprint is {card.fingerprint}, the registry has {registered}")
+    return card, judged("data card", problems, f"fingerprint {card.fingerprint}" if card else "")
+
+
+def _read(kind: type[_Kind], raw: bytes) -> _Kind:
+    """Raises InputError for bytes of another schema."""
+    with tempfile.TemporaryDirectory(prefix="ostinato-evidence-") as folder:
+        path = Path(folder, "document.json")
+        path.write_bytes(raw)
+        try:
+            return kind.read(path)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), kind.__name__)) from error

@@ -1,0 +1,203 @@
+"""A change of the manifests repository, looked at before it is merged: every version that it makes live must be one
+that was judged, registered and, where that is asked for, signed. A way back is always fine."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from delivery.git.history import blob_of, file_history, first_releases
+from delivery.git.repository import Repository, Snapshot, open_repository
+from delivery.git.run import git, local_path
+from delivery.kserve.manifest import LiveModel, manifest_path, parse
+from delivery.trust.other_files import beside_problem
+from delivery.trust.policy import POLICY_FILE, Policy, parse_policy
+from delivery.trust.rules import SKIP, Request, broken_rules
+from delivery.trust.served import Served, Sources, foreign_parts, served_problems, served_versions
+from training.errors import InputError, OstinatoError
+
+_MANIFEST = re.compile(r"models/([^/]+)/inferenceservice\.yaml")
+_PRODUCTION = re.compile(r"environments/production/([^/]+)/inferenceservice\.yaml")
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One file of the change, and what was found."""
+
+    path: str
+    problems: tuple[str, ...]
+    detail: str
+    """What makes it fine, "" where it is not."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Two commits of a manifests repository, with its history."""
+
+    repository: Repository
+    base: str
+    """Where the change began: what BASE and HEAD have in common."""
+    head: str
+
+    def content(self, commit: str, path: str) -> bytes | None:
+        return Snapshot(self.repository, commit).read(path).get(path)
+
+    def mode(self, path: str) -> str:
+        """Of a file at HEAD, "" if it is not there."""
+        return self.repository.git("ls-tree", "--full-tree", self.head, "--", path).decode().partition(" ")[0]
+
+    def blobs(self, path: str) -> set[str]:
+        """Object names that the file has had on the live branch, up to where the change began."""
+        return {new for _, _, new in file_history(self.repository, self.base, path)}
+
+    def paths(self) -> list[str]:
+        out = self.repository.git("diff", "--name-only", "--no-renames", "-z", self.base, self.head)
+        return sorted(out.decode(errors="surrogateescape").split("\0")[:-1])
+
+
+def verify_change(where: str, commits: str, sources: Sources) -> list[Looked]:
+    """Look at every file between two commits, ``BASE..HEAD``, of a checkout or a remote.
+
+    The policy is that of BASE, so that a change can't widen its own rules. Raises InputError for commits that are not
+    there, OstinatoError if the registry can't be read: then nothing is known.
+    """
+    with _opened(where) as repository:
+        change = _change(repository, commits)
+        rules = change.content(change.base, POLICY_FILE)
+        policy = parse_policy(rules, f"{POLICY_FILE} of {change.base[:12]}")
+        sources.check_configured(policy)
+        return [_looked(change, path, policy, sources) for path in change.paths()]
+
+
+@contextmanager
+def _opened(where: str) -> Iterator[Repository]:
+    """The repository, with the whole history of its branches."""
+    path = local_path(where)
+    if path is None or (path / "objects").is_dir():
+        with open_repository(where) as repository:
+            repository.fetch("*", history=True)
+            yield repository
+        return
+    if not path.is_dir():
+        raise InputError(f"--repository {where!r} is no folder and no URL of a git repository")
+    repository = Repository(str(path), _git_dir(path), partial=False)
+    if repository.git("rev-parse", "--is-shallow-repository").strip() == b"true":
+        raise InputError(f"{path} has a part of the history only; bring the rest with: git fetch --unshallow")
+    yield repository
+
+
+def _git_dir(path: Path) -> Path:
+    found = git(path / ".git", "rev-parse", "--absolute-git-dir", remote=str(path)).decode().strip()
+    return Path(found)
+
+
+def _change(repository: Repository, commits: str) -> Change:
+    match = re.fullmatch(r"([^.\s-][^\s]*?)\.\.([^.\s-][^\s]*)", commits)
+    if not match:
+        raise InputError(f"{commits!r} is no change; write BASE..HEAD, such as origin/main..HEAD")
+    base, head = (_commit(repository, one) for one in match.groups())
+    common = repository.git("merge-base", base, head).decode().strip()
+    return Change(repository, common, head)
+
+
+def _commit(repository: Repository, name: str) -> str:
+    known = repository.git("for-each-ref", "--format=%(refname:short)").decode().split()
+    stem = re.sub(r"[~^][0-9~^]*$", "", name)
+    if stem != "HEAD" and stem not in known and not re.fullmatch(r"[0-9a-f]{7,64}", stem):
+        raise InputError(f"{name!r} is no commit and no branch of {repository.remote}; it has {', '.join(known)}")
+    try:
+        return repository.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").decode().strip()
+    except OstinatoError as error:
+        raise InputError(f"{name!r} is no commit of {repository.remote}") from error
+
+
+def _looked(change: Change, path: str, policy: Policy, sources: Sources) -> Looked:
+    mode, content = change.mode(path), change.content(change.head, path)
+    if not mode:
+        return Looked(path, (), "taken away")
+    if content is None:
+        return Looked(path, ("it is a submodule, so what it says is elsewhere",), "")
+    if match := _MANIFEST.fullmatch(path):
+        return _manifest(change, path, match[1], content, policy, sources)
+    if match := _PRODUCTION.fullmatch(path):
+        return _production(change, path, match[1], content)
+    if path == POLICY_FILE:
+        try:
+            parse_policy(content)
+        except InputError as error:
+            return Looked(path, tuple(str(error).splitlines()), "")
+        return Looked(path, (), "a policy; it counts from the next change on")
+    problem = beside_problem(path, mode, content)
+    if problem:
+        return Looked(path, (problem,), "")
+    return Looked(path, (), "serves no model")
+
+
+def _manifest(change: Change, path: str, name: str, content: bytes, policy: Policy, sources: Sources) -> Looked:
+    if blob_of(change.repository, change.head, path) in change.blobs(path):
+        return Looked(path, (), "a way back: it was live before, byte for byte")
+    try:
+        now = parse(content, name, change.head)
+    except InputError as error:
+        return Looked(path, (str(error),), "")
+    before = _parsed(change.content(change.base, path), name, change.base)
+    known = {one.version for one in served_versions(before)} if before else set()
+    problems, serves = foreign_parts(content, now), served_versions(now)
+    if before and served_versions(before) == serves:
+        same = f"version {now.version}, as before; what is around it was edited"
+        return Looked(path, tuple(problems), "" if problems else same)
+    for one in serves:
+        problems += served_problems(one, policy.of(name), sources)
+        if one.version not in known and not problems:
+            problems += _policy_problems(change, name, one, policy, sources)
+    versions = ", ".join(one.version for one in serves)
+    return Looked(path, tuple(problems), "" if problems else f"version {versions}, as judged and registered")
+
+
+def _policy_problems(change: Change, name: str, served: Served, policy: Policy, sources: Sources) -> list[str]:
+    """What the policy says to a version that the change makes live."""
+    found = sources.registry.version(served.registered_model, served.version)
+    assert found, "served_problems has found it"
+
+    def released() -> dict[str, datetime]:
+        return first_releases(change.repository, change.base, name)
+
+    author, skips = _skips(change, manifest_path(name))
+    return broken_rules(policy.of(name), Request(found, author, skips, released), sources.tracking_uri)
+
+
+def _skips(change: Change, path: str) -> tuple[str, tuple[str, ...]]:
+    """Author of the change's last commit to the file, and the checks that it asks to go without."""
+    shape = f"--format=%ae%x1f%(trailers:key={SKIP},valueonly,separator=%x1f)"
+    between = f"{change.base}..{change.head}"
+    out = change.repository.git("log", "--max-count=1", shape, between, "--", path).decode().strip("\n")
+    author, *skips = out.split("\x1f")
+    return author, tuple(one for one in skips if one)
+
+
+def _production(change: Change, path: str, name: str, content: bytes) -> Looked:
+    """A copy of what was released, or of what production had."""
+    released = manifest_path(name)
+    blob = blob_of(change.repository, change.head, path)
+    if blob in change.blobs(path):
+        return Looked(path, (), "a way back: it was in production before, byte for byte")
+    if blob not in change.blobs(released) | {blob_of(change.repository, change.head, released)}:
+        why = f"{released} was never this, byte for byte; `ostinato promote {name} --to production` copies it"
+        return Looked(path, (why,), "")
+    try:
+        found = parse(content, name, change.head)
+    except InputError as error:
+        return Looked(path, (str(error),), "")
+    if found.canary:
+        return Looked(path, (f"version {found.canary.version} is a canary; finish or abort it first",), "")
+    return Looked(path, (), f"version {found.version}, as released")
+
+
+def _parsed(content: bytes | None, name: str, commit: str) -> LiveModel | None:
+    """What a file says; None for one that is not there or is broken."""
+    try:
+        return parse(content, name, commit) if content is not None else None
+    except InputError:
+        return None

@@ -1,0 +1,45 @@
+"""The policy at a release: read from the very commit that the release builds on."""
+
+from datetime import datetime
+
+from delivery.git.history import first_releases
+from delivery.git.repository import Repository
+from delivery.registry.versions import ModelVersion
+from delivery.trust.keys import ISSUER, VERIFY_KEY, configured_verifier
+from delivery.trust.policy import POLICY_FILE, parse_policy
+from delivery.trust.rules import SKIP, Request, broken_rules
+from training.errors import GateRefused, InputError
+
+
+def enforce(
+    repository: Repository,
+    tip: str,
+    content: bytes,
+    name: str,
+    version: ModelVersion,
+    tracking_uri: str,
+    trailers: dict[str, str],
+    proposal: bool,
+) -> None:
+    """Raises GateRefused with every rule of the policy that says no to the version, InputError for a policy that can't
+    be read. content: of policy.yaml at ``tip``."""
+    rules = parse_policy(content, f"{POLICY_FILE} at commit {tip[:12]} of the manifests repository").of(name)
+    if rules.require_signature and configured_verifier() is None:
+        raise InputError(
+            f"{POLICY_FILE} of the manifests repository has require_signature, but nothing says whose; set "
+            f"{VERIFY_KEY}, or for keyless signatures {ISSUER} and who must have signed"
+        )
+
+    def released() -> dict[str, datetime]:
+        repository.fetch_commits()
+        return first_releases(repository, tip, name)
+
+    ident = repository.git("var", "GIT_AUTHOR_IDENT").decode()
+    author = ident.partition("<")[2].partition(">")[0]
+    skips = (trailers[SKIP],) if trailers.get(SKIP) else ()
+    problems = broken_rules(rules, Request(version, author, skips, released, proposal), tracking_uri)
+    if problems:
+        raise GateRefused(
+            f"the policy of the manifests repository says no to version {version.version} of {name}; nothing was "
+            "committed:" + "".join(f"\n  {one}" for one in problems)
+        )

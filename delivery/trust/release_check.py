@@ -1,0 +1,171 @@
+"""What a release must be, before it is committed: the model that was stated and signed, by whom it must be signed."""
+
+import tempfile
+from pathlib import Path
+
+from delivery.documents.verdict import Verdict
+from delivery.models.folder import model_digest
+from delivery.registry.judged import VERDICT_FILE
+from delivery.registry.mlflow import mlflow_client, registry_errors
+from delivery.registry.versions import VERDICT_DIGEST_TAG, VERDICT_TAG, ModelVersion
+from delivery.stores.fetch import download_folder
+from delivery.trust.attest import facts_of_tags, stored_file
+from delivery.trust.keys import Identity, PublicKey
+from delivery.trust.signing import SIGNATURE_FILE, BrokenSignature, check_folder
+from delivery.trust.statement import (
+    STATEMENT_FILE,
+    STATEMENT_TAG,
+    BrokenStatement,
+    Facts,
+    check_signature,
+    payload_digest,
+    read_envelope,
+    read_facts,
+)
+from training.errors import GateRefused, InputError, OstinatoError
+
+UNSIGNED = "not signed"
+
+
+class RunFiles:
+    """The artifacts of a version's run, read once."""
+
+    def __init__(self, tracking_uri: str, version: ModelVersion) -> None:
+        self.tracking_uri, self.version = tracking_uri, version
+        self._client = mlflow_client(tracking_uri)
+        self._read: dict[str, bytes | None] = {}
+
+    def get(self, name: str) -> bytes | None:
+        """Bytes of a file, None where there is none. Raises OstinatoError if the registry can't be read."""
+        if name not in self._read:
+            with registry_errors(self.tracking_uri):
+                run = self.version.run_id
+                self._read[name] = stored_file(self._client, run, name) if run else None
+        return self._read[name]
+
+
+def check_release(tracking_uri: str, version: ModelVersion, storage_uri: str, verifier: PublicKey | Identity) -> None:
+    """Raises GateRefused that lists every difference unless what is at ``storage_uri`` was signed by the verifier, and
+    the statement, the registry's tags and the verdict say the same of it."""
+    files = RunFiles(tracking_uri, version)
+    problems = statement_problems(version, files.get(STATEMENT_FILE), verifier)
+    problems += verdict_problems(version, files)
+    with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
+        folder = Path(scratch)
+        problems += fetch_problems(storage_uri, folder, version.digest, tracking_uri)
+        problems += signature_problems(folder, files.get(SIGNATURE_FILE), verifier)
+    if problems:
+        raise GateRefused(
+            f"version {version.version} of {version.name} may not go live, and nothing was committed:"
+            + "".join(f"\n  {one}" for one in problems)
+            + "\n`ostinato sign` signs what is only not signed; `ostinato audit` shows the whole chain"
+        )
+
+
+def fetch_problems(storage_uri: str, folder: Path, digest: str, tracking_uri: str) -> list[str]:
+    """Fill the folder with the model's files; what is wrong with them."""
+    try:
+        download_folder(storage_uri, folder, tracking_uri)
+    except FileNotFoundError:
+        return [f"the model folder {storage_uri} is gone"]
+    except (ImportError, OSError, ValueError, OstinatoError) as error:
+        return [f"the model folder {storage_uri} can't be read: {error}"]
+    found = model_digest(folder)
+    return [] if found == digest else [f"the model folder {storage_uri} has digest {found}, not {digest}"]
+
+
+def signature_problems(folder: Path, signature: bytes | None, verifier: PublicKey | Identity) -> list[str]:
+    if signature is None:
+        return [f"the model folder is {UNSIGNED}: the run has no {SIGNATURE_FILE}"]
+    try:
+        check_folder(folder, signature, verifier)
+    except BrokenSignature as error:
+        return [str(error)]
+    return []
+
+
+def statement_problems(version: ModelVersion, raw: bytes | None, verifier: PublicKey | Identity | None) -> list[str]:
+    """What is wrong with a version's statement; its signature counts only where a verifier is given."""
+    if raw is None:
+        return [f"the run has no {STATEMENT_FILE}"]
+    try:
+        payload, signed = read_envelope(raw)
+        facts = read_facts(payload)
+    except BrokenStatement as error:
+        return [str(error)]
+    problems = fact_problems(version, facts)
+    registered = version.tags.get(STATEMENT_TAG, "none")
+    if payload_digest(payload) != registered:
+        problems.append(f"{STATEMENT_FILE} has digest {payload_digest(payload)}, registered is {registered}")
+    if verifier is None:
+        return problems
+    if not signed:
+        return [*problems, f"{STATEMENT_FILE} is {UNSIGNED}"]
+    try:
+        check_signature(raw, verifier)
+    except BrokenStatement as error:
+        problems.append(str(error))
+    return problems
+
+
+def fact_problems(version: ModelVersion, facts: Facts) -> list[str]:
+    """Each fact that the registry's tags tell otherwise than the statement."""
+    told = facts_of_tags(version.name, version.tags, facts.evidence)
+    return [
+        f"the statement's {name.replace('_', ' ')} is {stated or 'none'}, the registry has {found or 'none'}"
+        for name in Facts.__dataclass_fields__
+        if (stated := getattr(facts, name)) != (found := getattr(told, name))
+    ]
+
+
+def verdict_problems(version: ModelVersion, files: RunFiles) -> list[str]:
+    """What is wrong with a version's verdict: its bytes, its digest, its decision, or the model that it is on."""
+    raw = files.get(VERDICT_FILE)
+    problems = bytes_problems(VERDICT_FILE, raw, files)
+    if raw is None:
+        return problems
+    try:
+        verdict = read_verdict(raw)
+    except InputError as error:
+        return [*problems, str(error)]
+    judged = verdict.contender("candidate")
+    compared = {
+        "digest": (verdict.digest(), version.tags.get(VERDICT_DIGEST_TAG)),
+        "decision": (verdict.decision, version.tags.get(VERDICT_TAG)),
+        "model": (judged.digest if judged else None, version.digest),
+        "data fingerprint": (verdict.data_fingerprint, version.tags.get("ostinato.data_fingerprint")),
+        "spec digest": (verdict.spec_digest, version.tags.get("ostinato.spec_digest")),
+    }
+    problems += [
+        f"the {what} of {VERDICT_FILE} is {found}, the registry has {registered or 'none'}"
+        for what, (found, registered) in compared.items()
+        if found != registered
+    ]
+    if verdict.decision != "pass":
+        problems.append(f"{VERDICT_FILE} says {verdict.decision}")
+    return problems
+
+
+def bytes_problems(name: str, raw: bytes | None, files: RunFiles) -> list[str]:
+    """What is wrong with a file of the run by the statement, which binds its bytes; nothing without a statement."""
+    if raw is None:
+        return [f"the run has no {name}"]
+    stated = _evidence(files).get(name)
+    found = payload_digest(raw)
+    return [f"{name} has digest {found}, stated is {stated}"] if stated and stated != found else []
+
+
+def _evidence(files: RunFiles) -> dict[str, str]:
+    """What the statement says of the run's files, whatever else may be wrong with it; none without one."""
+    try:
+        return read_facts(read_envelope(files.get(STATEMENT_FILE) or b"")[0]).evidence
+    except BrokenStatement:
+        return {}
+
+
+def read_verdict(raw: bytes) -> Verdict:
+    """Raises InputError for bytes of another schema."""
+    with tempfile.TemporaryDirectory(prefix="ostinato-evidence-") as folder:
+        path = Path(folder, VERDICT_FILE)
+        path.write_bytes(raw)
+        return Verdict.read(path)

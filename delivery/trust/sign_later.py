@@ -1,0 +1,41 @@
+"""Signing a version that was registered before there was a key, or with another one."""
+
+import tempfile
+from pathlib import Path
+
+from delivery.registry.lookup import registry
+from delivery.registry.mlflow import mlflow_client, registry_errors
+from delivery.trust.attest import sign_version
+from delivery.trust.release_check import RunFiles, fetch_problems, statement_problems, verdict_problems
+from delivery.trust.statement import STATEMENT_FILE, STATEMENT_TAG, read_envelope
+from training.errors import InputError, OstinatoError
+
+
+def sign_registered(tracking_uri: str, name: str, version: str) -> bool:
+    """Sign the version's files and its statement; whether anything was written.
+
+    Raises InputError for an unknown version, one without a statement, or without a signing key; OstinatoError if its
+    files, its statement or its verdict are not the registered ones: they are then not signed.
+    """
+    reader = registry(tracking_uri)
+    found = reader.version(name, version)
+    if found is None:
+        known = ", ".join(one.version for one in reader.versions(name)) or "none"
+        raise InputError(f"--version {version}: {name} has versions {known}")
+    if STATEMENT_TAG not in found.tags:
+        raise InputError(
+            f"version {version} of {name} is from before there were statements, so there is nothing to sign"
+        )
+    files = RunFiles(tracking_uri, found)
+    stated = files.get(STATEMENT_FILE)
+    with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
+        folder = Path(scratch)
+        problems = fetch_problems(reader.storage_uri(name, version), folder, found.digest, tracking_uri)
+        problems += statement_problems(found, stated, None) + verdict_problems(found, files)
+        if problems or stated is None:
+            raise OstinatoError(
+                f"version {version} of {name} is not what was registered, so it is not signed:"
+                + "".join(f"\n  {one}" for one in problems)
+            )
+        with registry_errors(tracking_uri):
+            return sign_version(mlflow_client(tracking_uri), found, read_envelope(stated)[0], folder)

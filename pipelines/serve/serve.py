@@ -1,0 +1,144 @@
+"""`ostinato serve`: on this machine what the cluster runs."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from delivery.registry.lookup import registry
+from delivery.registry.versions import CANDIDATE
+from delivery.releases.follow import Watch
+from delivery.releases.live import live
+from delivery.stores.fetch import fetch_model
+from pipelines.serve.follow import Choice, Follower, Post, listening, stopped_by_signals, tell
+from pipelines.settings.settings import Places
+from training.errors import InputError, OstinatoError
+from training.spec.model import ModelSpec
+
+if TYPE_CHECKING:
+    from delivery.serving.process.process import Served
+
+OWN_RUNTIME = "ostinato-mlflow"
+"""Hands its address over to another version; other runtimes are started and stopped."""
+
+
+def serve_model(
+    places: Places, spec: ModelSpec, version: str | None, candidate: bool, port: int, follow: bool = False
+) -> None:
+    """Serve what git says is live, or a version of the registry, until Ctrl-C; returns then.
+
+    The files come from the storage URI that the manifest (or the registry) names, and their digest is compared
+    first. follow: when git names another version, that one takes over without a failed request. Raises InputError if
+    nothing is live, the version does not exist or the port is taken; OstinatoError if the files differ, or the server
+    does not come up or ends.
+    """
+    if version and candidate:
+        raise InputError("--version and --candidate name two versions; give one of them")
+    if follow and (version or candidate):
+        raise InputError("--follow serves what git says is live; leave out --version and --candidate")
+    chosen = choose(places, spec, version, candidate)
+    if chosen.runtime != OWN_RUNTIME:
+        if follow:
+            raise InputError(f"--follow needs the runtime {OWN_RUNTIME}; {spec.name} is served by {chosen.runtime}")
+        serve_by_another(spec, chosen, port)
+        return
+    with stopped_by_signals(), listening(port) as listener, Post(spec.name, listener) as post:
+        tell(f"starting {spec.name} version {chosen.version} from {chosen.storage_uri}")
+        post.put(chosen)
+        url = f"http://127.0.0.1:{port}"
+        print(f"{spec.name} version {chosen.version} on {url}\n{curl_line(post.folder, spec.name, url)}", flush=True)
+        if not follow:
+            raise OstinatoError(f"the server of {spec.name} ended with exit code {post.wait()}")
+        follower = Follower(post, Watch(places.manifests_remote, spec.name))
+        while True:
+            follower.step()
+
+
+def serve_by_another(spec: ModelSpec, chosen: Choice, port: int) -> None:
+    """Serve by another runtime than ours, as its entry of the table starts it, until Ctrl-C."""
+    from delivery.serving.process.process import serving
+
+    name = spec.name
+    with stopped_by_signals(), tempfile.TemporaryDirectory(prefix="ostinato-serve-") as scratch:
+        with listening(port):
+            pass  # it is free; otherwise who has it would be taken for the server
+        folder = Path(scratch)
+        tell(f"starting {name} version {chosen.version} from {chosen.storage_uri}, by {chosen.runtime}")
+        fetch_model(name, chosen.version, chosen.storage_uri, chosen.digest, folder, chosen.tracking_uri)
+        engine = spec.serving.engine
+        with serving(folder, name, None, chosen.runtime, chosen.protocol, http_port=port, engine=engine) as served:
+            print(f"{name} version {chosen.version} on {served.url}, by {served.ran}")
+            if served.openai:
+                print(f"base_url: {served.openai}   model: {name}   or: ostinato chat {name} --url {served.url}")
+            print(first_curl(folder, served, chosen.protocol), flush=True)
+            raise OstinatoError(f"the server of {name} ended with exit code {served.wait()}")
+
+
+def first_curl(folder: Path, served: "Served", protocol: str) -> str:
+    """A command that asks what the server was asked first."""
+    from delivery.serving.clients.predict import ServedModel
+    from delivery.serving.process.process import HELLO
+    from delivery.serving.server.signature import example_rows
+
+    name = served.name
+    if protocol == "openai":
+        return curl(f"{served.openai}/chat/completions", {"model": name, "messages": list(HELLO), "max_tokens": 64})
+    rows = example_rows(folder)
+    assert rows is not None, "serving asks with them"
+    path = f"v2/models/{name}/infer" if protocol == "v2" else f"v1/models/{name}:predict"
+    return curl(f"{served.url}/{path}", ServedModel(served.url, name, protocol=protocol).request(rows.head(1)))
+
+
+def choose(places: Places, spec: ModelSpec, version: str | None, candidate: bool) -> Choice:
+    """What to serve: by git, or by the registry where a version or its candidate is asked for."""
+    if not (version or candidate):
+        found = live(places.manifests_remote, spec.name)
+        if found is None:
+            raise InputError(f"{spec.name} is not live yet; release it with: ostinato run {spec.name}")
+        return Choice.of(found)
+    reader = registry(places.tracking_uri)
+    if candidate:
+        version = reader.aliases(spec.registered_name).get(CANDIDATE)
+        if version is None:
+            raise InputError(
+                f"--candidate: {spec.registered_name} has no candidate in the registry; make one with: "
+                f"ostinato run {spec.name} --until register"
+            )
+    assert version is not None
+    one = reader.version(spec.registered_name, version)
+    if one is None:
+        versions = reader.versions(spec.registered_name)
+        known = ", ".join(each.version for each in versions) or f"none; make one with: ostinato run {spec.name}"
+        raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
+    uri, serving = reader.storage_uri(one.name, version), spec.serving
+    return Choice(version, uri, one.digest, serving.runtime, serving.protocol, places.tracking_uri)
+
+
+def curl_line(folder: Path, name: str, url: str) -> str:
+    """A command that asks for the first row of the model's own input example."""
+    from delivery.serving.server.signature import example_rows, read_signature
+
+    model = f"{url}/v2/models/{name}"
+    rows = example_rows(folder)
+    if rows is None:
+        return f"curl {model}"
+    first = {str(column): plain(rows[column].iloc[0]) for column in rows}
+    inputs = [
+        {"name": one.name, "shape": [1], "datatype": one.datatype, "data": [first[one.name]]}
+        for one in read_signature(folder)
+    ]
+    return curl(f"{model}/infer", {"inputs": inputs})
+
+
+def curl(url: str, body: dict[str, Any]) -> str:
+    text = json.dumps(body).replace("'", r"'\''")
+    return f"curl -s {url} -H 'content-type: application/json' -d '{text}'"
+
+
+def plain(value: Any) -> Any:
+    """A value of a cell as JSON has it: null where it is missing, a moment as ISO 8601 text."""
+    if value is None or value != value:
+        return None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,147 @@
+"""`ostinato verify`: after a deploy, the live endpoint answers as it was judged, and is the version that git names."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from delivery.documents.sample import Sample
+from delivery.registry.judged import fetch_sample
+from delivery.registry.lookup import registry
+from delivery.registry.versions import ModelVersion
+from delivery.releases.live import live
+from delivery.serving.clients.chat import ChatModel, openai_url
+from delivery.serving.clients.predict import ServedModel
+from delivery.serving.proof.prove import compare
+from delivery.serving.proof.prove_chat import compare_texts
+from delivery.serving.runtimes import runtime_of
+from pipelines.settings.settings import Places
+from training.errors import GateRefused, InputError, OstinatoError
+from training.spec.model import ModelSpec, Task
+
+AGAIN_S = 2.0
+"""Between two tries with ``--wait``."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An endpoint that is what git says it is."""
+
+    model: str
+    version: str
+    digest: str
+    url: str
+    rows: int
+    worst_difference: float
+    """Numbers: the largest relative difference from the offline predictions. Classes: 0. Texts: the share of the
+    questions that are answered in other words."""
+    named: bool
+    """Whether the endpoint says its model digest; one that does not is known by its answers alone. OpenAI's protocol
+    has no place for it, and answers that may differ a little are weaker evidence than a digest."""
+    task: Task
+
+
+def verify_model(places: Places, spec: ModelSpec, url: str, version: str | None = None, wait_s: float = 0) -> Verified:
+    """Ask the endpoint for the sample that the version was proven with.
+
+    version: of the registry, instead of what git says is live. wait_s: seconds to try again while a rollout goes on.
+    Raises GateRefused with the reason when the endpoint is not that version, or does not answer as it was judged;
+    InputError when nothing is live, a canary runs, or the version has no sample; OstinatoError when its evidence was
+    changed.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"--url {url!r} is no address; write one such as https://{spec.name}.example.org")
+    found = version_to_verify(places, spec, version)
+    sample = fetch_sample(places.tracking_uri, found)
+    if spec.task == "generation":
+        base_url = openai_url(url, runtime_of(spec, places.root).openai_path)
+        return _tried(lambda: ask_questions(spec, base_url, found, sample), wait_s)
+    return _tried(lambda: ask(spec, url, found, sample), wait_s)
+
+
+def version_to_verify(places: Places, spec: ModelSpec, version: str | None) -> ModelVersion:
+    """The version that git names, with the digest that git names."""
+    reader = registry(places.tracking_uri)
+    if version is not None:
+        chosen = reader.version(spec.registered_name, version)
+        if chosen is None:
+            known = ", ".join(one.version for one in reader.versions(spec.registered_name)) or "none"
+            raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
+        return chosen
+    running = live(places.manifests_remote, spec.name)
+    if running is None:
+        raise InputError(f"{spec.name} is not live yet; release it with: ostinato run {spec.name}")
+    if running.canary:
+        raise InputError(
+            f"version {running.canary.version} of {spec.name} is a canary, so one address answers with two versions; "
+            f"name one with --version and the address of its own service, or end the canary first: "
+            f"ostinato canary {spec.name} --finish or --abort"
+        )
+    found = reader.version(running.registered_model, running.version)
+    if found is None or found.digest != running.digest:
+        raise OstinatoError(
+            f"the manifest of {spec.name} names version {running.version} with digest {running.digest}, the registry "
+            f"has it with {found.digest if found else 'no such version'}; see: ostinato status {spec.name}"
+        )
+    return found
+
+
+def ask(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample) -> Verified:
+    """One try. Raises GateRefused with what is not as it should be."""
+    called = f"{url} is not {spec.name} version {version.version}"
+    try:
+        model = ServedModel(url, spec.name, protocol=spec.serving.protocol)
+        said = [one for one in model.versions if one.startswith("sha256:")]
+        if said and version.digest not in said:
+            raise GateRefused(f"{called}: it serves the model with digest {said[0]}, not {version.digest}")
+        worst = compare(model, sample)
+    except InputError as error:
+        raise GateRefused(f"{called}: it wants other columns; {error}") from error
+    except OstinatoError as error:
+        if isinstance(error, GateRefused):
+            raise
+        raise GateRefused(f"{called}: {error}") from error
+    _check_difference(called, worst, sample)
+    said_it = version.digest in said
+    return Verified(spec.name, version.version, version.digest, url, len(sample.expected), worst, said_it, sample.task)
+
+
+def ask_questions(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample) -> Verified:
+    """One try, over OpenAI's protocol. Raises GateRefused with what is not as it should be."""
+    called = f"{url} is not {spec.name} version {version.version}"
+    try:
+        model = ChatModel(url, spec.name)
+        names = model.models()
+        if spec.name not in names:
+            raise GateRefused(f"{called}: it serves {', '.join(names) or 'no model'}")
+        worst = compare_texts(model, sample)
+    except InputError:
+        raise
+    except OstinatoError as error:
+        if isinstance(error, GateRefused):
+            raise
+        raise GateRefused(f"{called}: {error}") from error
+    _check_difference(called, worst, sample)
+    return Verified(spec.name, version.version, version.digest, url, len(sample.expected), worst, False, sample.task)
+
+
+def _check_difference(called: str, worst: float, sample: Sample) -> None:
+    """Raises GateRefused if the endpoint answers otherwise than the version did when it was judged."""
+    if not worst <= sample.tolerance:
+        how = f"{worst:.3g} of its value" if sample.task == "regression" else f"{worst:.2%} of the rows"
+        raise GateRefused(
+            f"{called}: of {len(sample.expected)} rows of the test sample it answers otherwise than it was judged, by "
+            f"{how}; at most {sample.tolerance:g} is allowed"
+        )
+
+
+def _tried(attempt: Callable[[], Verified], wait_s: float) -> Verified:
+    """Again until it holds or the time is up; then the last reason counts."""
+    end = time.monotonic() + wait_s
+    while True:
+        try:
+            return attempt()
+        except GateRefused:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise
+            time.sleep(min(AGAIN_S, left))

@@ -1,0 +1,142 @@
+"""Where things are: from the environment, else the workspace's pyproject.toml, else everything under `.ostinato/`."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    PyprojectTomlConfigSettingsSource,
+    SettingsConfigDict,
+)
+
+from delivery.forges.choose import check_forge
+from delivery.git.author import AUTHOR, check_author
+from delivery.stores.storage_uri import check_destination
+from delivery.trust.keys import VERIFY_KEY
+from pipelines.settings.sections import EventsSettings, KubeflowSettings, NotifySettings, VertexSettings
+from training.errors import InputError, did_you_mean
+
+DEFAULT_IMAGE = "ostinato"
+
+
+class Settings(BaseSettings):
+    """Each field is `OSTINATO_<FIELD>` in the environment, or a key of `[tool.ostinato]`; one of a section is
+    `OSTINATO_<SECTION>__<FIELD>`, or a key of `[tool.ostinato.<section>]`. No field holds a secret."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OSTINATO_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        pyproject_toml_table_header=("tool", "ostinato"),
+    )
+
+    tracking_uri: str = Field(
+        "", validation_alias=AliasChoices("OSTINATO_TRACKING_URI", "MLFLOW_TRACKING_URI", "tracking_uri")
+    )
+    """MLflow tracking URI; `MLFLOW_TRACKING_URI` is read too. Default: SQLite under `.ostinato/`."""
+    manifests_remote: str = ""
+    """Git URL or path of the manifests repository. Default: a bare repository under `.ostinato/`."""
+    artifacts_destination: str = ""
+    """Where an MLflow server that hands out artifacts itself keeps them, as its `--artifacts-destination` says."""
+    forge: str = ""
+    """Where pull requests are opened: `github`, `gitlab`, `gitea` (Forgejo too), each also with `=ADDRESS`, or `none`.
+    Default: what the host of the manifests remote says."""
+    git_author: str = ""
+    """Who commits to the manifests repository, `Name <email>`. git's own `GIT_AUTHOR_NAME` and so on go before it."""
+    verify_key: str = Field("", validation_alias=AliasChoices(VERIFY_KEY, "verify_key"))
+    """Public key (PEM) that signatures must be of, from the workspace's root. Default: none, nothing need be signed."""
+    image: str = DEFAULT_IMAGE
+    """Container image of the steps in a compiled package; pin it by digest for a cluster."""
+    prices: str = ""
+    """File of prices for `ostinato estimate`, from the workspace's root, besides those that Google publishes."""
+    events_url: str = ""
+    """Where `ostinato events serve` is, for a drift watch on an engine to ask for a training."""
+    vertex: VertexSettings = VertexSettings()
+    kubeflow: KubeflowSettings = KubeflowSettings()
+    notify: NotifySettings = NotifySettings()
+    events: EventsSettings = EventsSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return sources["init_settings"], sources["env_settings"], PyprojectTomlConfigSettingsSource(settings_cls)
+
+
+class Places:
+    """The settings of one workspace with the embedded defaults filled in."""
+
+    def __init__(self, root: Path, settings: Settings) -> None:
+        self.root = root
+        self.settings = settings
+        self.home = root / ".ostinato"
+        self.runs = self.home / "runs"
+        self.cache = self.home / "cache"
+        self.packages = self.home / "packages"
+        self.image = settings.image
+        self.local_manifests = self.home / "manifests.git"
+        self.database = self.home / "mlflow.db"
+        self.tracking_uri = settings.tracking_uri or f"sqlite:///{self.database}"
+        self.manifests_remote = settings.manifests_remote or str(self.local_manifests)
+        check_forge(settings.forge)
+        self.forge = settings.forge
+        self.git_author = check_author(settings.git_author)
+        self.artifacts_destination = check_destination(settings.artifacts_destination)
+
+    @property
+    def embedded_registry(self) -> bool:
+        return self.tracking_uri == f"sqlite:///{self.database}"
+
+    @property
+    def embedded_manifests(self) -> bool:
+        return self.manifests_remote == str(self.local_manifests)
+
+
+def load_places(root: Path, given: Mapping[str, Any] | None = None) -> Places:
+    """Read the settings of a workspace; those ``given`` go before. Raises InputError for an unknown key or a wrong
+    value.
+
+    The author of commits goes into the environment, where every process that commits finds it.
+    """
+    previous = Path.cwd()
+    try:
+        os.chdir(root)  # pydantic-settings looks for pyproject.toml from the current folder
+        settings = Settings(**(given or {}))  # pyright: ignore[reportCallIssue]
+        places = Places(root, settings)
+        # The steps, which run in other processes, read the environment.
+        if places.git_author:
+            os.environ[AUTHOR] = places.git_author
+        if settings.verify_key:
+            os.environ[VERIFY_KEY] = str(root / settings.verify_key)
+        return places
+    except ValidationError as error:
+        raise InputError("\n".join(_explain(problem) for problem in error.errors())) from error
+    finally:
+        os.chdir(previous)
+
+
+def _explain(problem: Any) -> str:
+    field = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        *section, key = map(str, problem["loc"])
+        where = ".".join(["tool.ostinato", *section])
+        hint = did_you_mean(key, fields_of(section))
+        if section:  # may come from a variable
+            return f"setting {field}, in [{where}] of pyproject.toml or in a variable: unknown key {key!r}. {hint}"
+        return f"[{where}] of pyproject.toml: unknown key {key!r}. {hint}"
+    return f"setting {field}: {problem['msg']} (got {problem['input']!r})"
+
+
+def fields_of(section: Sequence[str]) -> list[str]:
+    """Names that may stand in a section of the settings; none where it holds names of the user's own."""
+    model: Any = Settings
+    for name in section:
+        model = model.model_fields[name].annotation
+        if not hasattr(model, "model_fields"):
+            return []
+    return list(model.model_fields)

@@ -1,0 +1,346 @@
+"""The schema of ``spec.yaml``: the contract between a model's owner and every step of the pipeline.
+
+A spec is frozen, refuses unknown keys, and has one canonical JSON form, so that equal specs have equal digests.
+:func:`load_spec` reads one; :func:`json_schema` exports the schema for editors. The parts on data, quality and
+serving have files of their own; their names are importable from here.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+
+from training.errors import InputError, did_you_mean
+from training.finetuning.options import FineTuning
+from training.spec.data import Column, DataSpec, KeySplit, TestSet, TimeSplit
+from training.spec.drift import DriftWatchSpec
+from training.spec.errors import explain, is_echo
+from training.spec.generation import BaseModelSpec, ConversationSpec, Decoding, EngineSpec, JudgeSpec
+from training.spec.quality import (
+    METRICS,
+    OF_TABLES,
+    OF_TEXT,
+    AbsoluteCheck,
+    Baseline,
+    Check,
+    ColdStartCheck,
+    DriftCheck,
+    LatencyCheck,
+    QualitySpec,
+    RelativeCheck,
+    ServableCheck,
+    SizeCheck,
+    SliceCheck,
+    Task,
+)
+from training.spec.resources import Accelerator, Resources, StepAccelerator, StepResources
+from training.spec.schedule import ScheduleSpec
+from training.spec.section import Frozen, Section, parse_duration
+from training.spec.serving import Scaling, ServingSpec
+from training.spec.serving_language import check_adapter_is_served
+from training.spec.steps import Step, StepsSpec
+from training.spec.text_checks import (
+    FirstTokenCheck,
+    ForbiddenCheck,
+    FormatCheck,
+    JudgeCheck,
+    LengthCheck,
+    RefusalCheck,
+    ThroughputCheck,
+)
+
+__all__ = [
+    "METRICS",
+    "AbsoluteCheck",
+    "Accelerator",
+    "BaseModelSpec",
+    "Baseline",
+    "Check",
+    "ColdStartCheck",
+    "Column",
+    "ConversationSpec",
+    "DataSpec",
+    "Decoding",
+    "DriftCheck",
+    "DriftWatchSpec",
+    "EngineSpec",
+    "FirstTokenCheck",
+    "ForbiddenCheck",
+    "FormatCheck",
+    "Frozen",
+    "JudgeCheck",
+    "JudgeSpec",
+    "KeySplit",
+    "LatencyCheck",
+    "LengthCheck",
+    "ModelSpec",
+    "QualitySpec",
+    "RefusalCheck",
+    "RelativeCheck",
+    "ReleaseSpec",
+    "Resources",
+    "Scaling",
+    "ScheduleSpec",
+    "Section",
+    "ServableCheck",
+    "ServingSpec",
+    "SizeCheck",
+    "SliceCheck",
+    "Step",
+    "StepAccelerator",
+    "StepResources",
+    "StepsSpec",
+    "Task",
+    "TestSet",
+    "ThroughputCheck",
+    "TimeSplit",
+    "TrainingSpec",
+    "json_schema",
+    "load_spec",
+    "parse_duration",
+    "parse_spec",
+]
+
+ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=48)]
+"""KServe labels pods with `isvc.NAME-predictor`, and a label has at most 63 characters."""
+
+
+class TrainingSpec(Section):
+    """How the model is fitted."""
+
+    entry_point: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*:[a-z_][a-z0-9_]*$")] = "model:train"
+    """`module:function` in the model's folder."""
+    hyperparameters: dict[str, bool | int | float | str | None] = {}
+    """Checked against the folder's `Hyperparameters` class; `--param name=value` overrides one."""
+    seed: int = 0
+    base_model: BaseModelSpec | None = None
+    """What a language model starts from."""
+    system_prompt: Annotated[str, Field(pattern=r"^(prompts/([-A-Za-z0-9_]+/)*[-A-Za-z0-9_]+\.md)?$")] = ""
+    """A file in the model's folder, such as `prompts/system.md`. It is written into the chat template, so that every
+    runtime gives it to the model where a caller sends no system message; the training conversations get it too."""
+    adapter: Literal["merged", "separate"] = "merged"
+    """LoRA weights are added to the base model's, or served beside them."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Machines that train together, each with `resources`; more than one on a cluster only."""
+    resources: StepResources = StepResources()
+    trusted_types: tuple[str, ...] = ()
+    """Types that skops may construct when it loads the weights, besides the ones that it trusts by itself."""
+
+    @property
+    def lora_rank(self) -> int:
+        """Of a LoRA adapter, by the hyperparameter of that name; what a fine-tuning takes unless it is given."""
+        usual = FineTuning().lora_rank
+        rank = self.hyperparameters.get("lora_rank", usual)
+        return rank if isinstance(rank, int) else usual
+
+
+Label = Annotated[str, Field(pattern=r"^[^\s,][^\n,]*$", max_length=100)]
+
+
+class ReleaseSpec(Section):
+    """How a candidate that passed goes live."""
+
+    mode: Literal["direct", "pull-request"] = "direct"
+    """`direct` commits to the live branch; `pull-request` pushes a release branch for a reviewer to merge."""
+    labels: tuple[Label, ...] = ()
+    """Of the pull request; the forge must know them, or make them as it does."""
+    reviewers: tuple[Label, ...] = ()
+    """User names at the forge that are asked to review."""
+    draft: bool = False
+    """Open the pull request as a draft."""
+
+
+def _kind_of_data(value: Any) -> str:
+    """What `kind` says; a table unless it says something."""
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return "table" if kind is None else str(kind)
+
+
+class ModelSpec(Section):
+    """Everything that a model's owner decides."""
+
+    name: ModelName
+    """Lower-case letters, digits and hyphens; the folder has the same name with underscores."""
+    task: Task
+    description: str
+    """What it predicts and for whom; opens the model card."""
+    owner: str = ""
+    """Who answers for it: a team or an address."""
+    data: Annotated[
+        Annotated[DataSpec, Tag("table")] | Annotated[ConversationSpec, Tag("conversations")],
+        Discriminator(_kind_of_data),
+    ]
+    """A table, or `kind: conversations` for a language model."""
+    training: TrainingSpec = TrainingSpec()
+    quality: QualitySpec
+    registry: Annotated[str, Field(pattern=r"^([A-Za-z0-9][-A-Za-z0-9_. ]*)?$", max_length=200)] = ""
+    """Name of the registered model; the model's own name unless given."""
+    serving: ServingSpec = ServingSpec()
+    release: ReleaseSpec = ReleaseSpec()
+    steps: StepsSpec = StepsSpec()
+    schedule: ScheduleSpec | None = None
+    drift_watch: DriftWatchSpec | None = None
+    """Of a table; see [drift](drift.md)."""
+
+    @property
+    def registered_name(self) -> str:
+        return self.registry or self.name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _data_fits_task(cls, raw: Any) -> Any:
+        """Before the data is read, which would name every field that the other kind has."""
+        if isinstance(raw, dict) and isinstance(raw.get("data"), dict | Section) and raw.get("task") in TASKS:
+            fit = "conversations" if raw["task"] == "generation" else "table"
+            kind = _kind_of_data(raw["data"])
+            if kind != fit and kind in ("table", "conversations"):
+                raise ValueError(f"data.kind is {kind!r}, and the task {raw['task']} needs {fit!r}")
+        return raw
+
+    @model_validator(mode="after")
+    def _quality_fits_task(self) -> Self:
+        known = METRICS[self.task]
+        named = {"quality.metric": self.quality.metric}
+        for i, check in enumerate(self.quality.checks):
+            if isinstance(check, AbsoluteCheck | RelativeCheck | SliceCheck):
+                named[f"quality.checks.{i}.metric"] = check.metric
+            if isinstance(check, RelativeCheck) and check.kind == "baseline" and self.quality.baseline is None:
+                raise ValueError(f"quality.checks.{i} is against the baseline, but quality.baseline is missing")
+        for field, metric in named.items():
+            if metric not in known:
+                raise ValueError(f"{field} is {metric!r}, no metric of {self.task}. {did_you_mean(metric, known)}")
+        baseline = self.quality.baseline
+        if baseline and self.task not in BASELINES[baseline.kind]:
+            fitting = [kind for kind, tasks in BASELINES.items() if self.task in tasks]
+            raise ValueError(
+                f"quality.baseline.kind is {baseline.kind!r}, which does not fit {self.task}; write "
+                + " or ".join(fitting)
+            )
+        unfit = OF_TABLES if self.task == "generation" else OF_TEXT
+        for i, check in enumerate(self.quality.checks):
+            if isinstance(check, unfit):
+                mend = "use first_token or throughput" if check.kind == "latency" else "leave it out"
+                raise ValueError(f"quality.checks.{i} is of kind {check.kind}, which does not fit {self.task}; {mend}")
+        return self
+
+    @model_validator(mode="after")
+    def _is_whole_for_its_task(self) -> Self:
+        talks = self.task == "generation"
+        if talks != (self.training.base_model is not None):
+            raise ValueError(
+                "training.base_model is missing; name the model that is fine-tuned"
+                if talks
+                else f"training.base_model is for task: generation, and the task is {self.task}"
+            )
+        if talks != (self.serving.protocol == "openai"):
+            raise ValueError(
+                f"serving.protocol is {self.serving.protocol!r}; write "
+                + ("openai for a language model" if talks else f"v2 or v1, the task is {self.task}")
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_no_field_of_another_task(self) -> Self:
+        fresh = TrainingSpec()
+        given = {
+            "training.system_prompt": self.training.system_prompt != fresh.system_prompt,
+            "training.adapter": self.training.adapter != fresh.adapter,
+            "quality.decoding": self.quality.decoding != Decoding(),
+            "quality.similarity": self.quality.similarity is not None,
+            "quality.judge": self.quality.judge is not None,
+        }
+        for field, is_given in given.items():
+            if is_given and self.task != "generation":
+                raise ValueError(f"{field} is for task: generation, and the task is {self.task}; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _drift_is_of_a_table(self) -> Self:
+        if self.drift_watch is not None and self.task == "generation":
+            raise ValueError("drift_watch compares rows of a table, and the task is generation; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _adapter_is_served(self) -> Self:
+        if self.training.adapter == "separate":
+            method = self.training.hyperparameters.get("method", "lora")
+            if method != "lora":
+                raise ValueError(
+                    f"training.adapter: separate serves the weights of method: lora, and the method is {method!r}; "
+                    "leave adapter out"
+                )
+            check_adapter_is_served(self.serving, self.training.lora_rank)
+        return self
+
+    @model_validator(mode="after")
+    def _judge_is_there(self) -> Self:
+        judging = {i: check for i, check in enumerate(self.quality.checks) if isinstance(check, JudgeCheck)}
+        judge = self.quality.judge
+        if judge is not None and not judging:
+            raise ValueError("quality.judge is asked by no check; add one of kind judge, or leave it out")
+        opponents: set[str] = set()
+        for i, check in judging.items():
+            where = f"quality.checks.{i} is of kind judge"
+            if judge is None:
+                raise ValueError(f"{where} and needs quality.judge: url, model, rubric")
+            if check.against == "baseline" and self.quality.baseline is None:
+                raise ValueError(f"{where} against the baseline, but quality.baseline is missing")
+            if check.min_agreement is not None and judge.labels is None:
+                raise ValueError(
+                    f"{where} with min_agreement {check.min_agreement:g}, which needs quality.judge.labels: pairs that "
+                    "people have compared"
+                )
+            if check.against in opponents:
+                raise ValueError(f"{where} against the {check.against}, as another one is; name it once")
+            opponents.add(check.against)
+        metrics = [getattr(check, "metric", "") for check in self.quality.checks]
+        if "similarity" in (self.quality.metric, *metrics) and self.quality.similarity is None:
+            raise ValueError("the metric similarity needs quality.similarity: the sentence encoder")
+        return self
+
+
+TASKS: tuple[Task, ...] = ("regression", "classification", "generation")
+BASELINES: dict[str, tuple[Task, ...]] = {
+    "column": ("regression", "classification"),
+    "mean": ("regression",),
+    "majority": ("classification",),
+    "base_model": ("generation",),
+}
+"""Which tasks each kind of baseline is for."""
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of ``spec.yaml``, for editors and reviews."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ModelSpec.model_json_schema()}
+
+
+def parse_spec(text: str, where: str) -> ModelSpec:
+    """Parse and check the text of a ``spec.yaml``; ``where`` names it in errors.
+
+    Raises InputError that lists every wrong field with its value and the fix.
+    """
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{where} is not YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{where} must hold a mapping with name, task, data, quality; it holds {type(raw).__name__}")
+    try:
+        return ModelSpec.model_validate(raw)
+    except ValidationError as error:
+        schema = json_schema()
+        problems = [problem for problem in error.errors() if not is_echo(problem)]
+        lines = "\n".join(f"  {explain(problem, schema)}" for problem in problems)
+        raise InputError(f"{where} has {len(problems)} wrong field(s):\n{lines}") from error
+
+
+def load_spec(path: Path) -> ModelSpec:
+    """Read ``spec.yaml``. Raises InputError if it is missing, not YAML or breaks the schema."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; `ostinato new NAME` makes a model folder with one") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error}") from error
+    return parse_spec(text, str(path))

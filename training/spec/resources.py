@@ -1,0 +1,38 @@
+"""What a container asks for: the part of a spec that training and serving share."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from training.spec.section import Quantity, Section
+
+
+class Accelerator(Section):
+    """A GPU for a step or for a served model."""
+
+    type: str
+    """The engine's name for it: a Kubernetes resource such as `nvidia.com/gpu` (Kubeflow, and always for serving), or
+    `NVIDIA_TESLA_T4` (Vertex AI, for training)."""
+    count: Annotated[int, Field(ge=1, le=16)] = 1
+
+
+class Resources(Section):
+    """What a container asks for. On a laptop the machine's own size decides."""
+
+    cpu: Quantity = "1"
+    memory: Quantity = "2Gi"
+    accelerator: Accelerator | None = None
+
+
+class StepAccelerator(Accelerator):
+    """A GPU for a step."""
+
+    vertex_type: Annotated[str, Field(pattern=r"^([A-Z][A-Z0-9_]*)?$")] = ""
+    """Vertex AI's name for it, such as `NVIDIA_L4`, where `type` is a Kubernetes resource: the model then trains on
+    either engine."""
+
+
+class StepResources(Resources):
+    """What a step's container asks for. On a laptop the machine's own size decides."""
+
+    accelerator: StepAccelerator | None = None

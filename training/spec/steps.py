@@ -1,0 +1,60 @@
+"""The part of a spec that says how an engine runs each step."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from training.spec.resources import StepResources
+from training.spec.section import Duration, Section
+
+
+class Step(Section):
+    """How an engine runs a step."""
+
+    spot: bool = False
+    """On a machine that may be taken away, for less money; set `retries` as well."""
+    machine_type: Annotated[str, Field(pattern=r"^([a-z][a-z0-9]*(-[a-z0-9]+)+)?$")] = ""
+    """Of Vertex AI, such as `n1-highmem-8`; chosen by the resources unless given."""
+    retries: Annotated[int, Field(ge=0, le=10)] = 0
+    """How often a step that failed is run again."""
+    retry_delay: Duration = "1m"
+    """Before the first of them; it doubles each time."""
+
+
+class SizedStep(Step):
+    """How an engine runs a step whose effects are looked up before they are made, so that it is never cached."""
+
+    resources: StepResources | None = None
+    """What the container asks for; the engine's usual unless given."""
+
+
+class CachedStep(SizedStep):
+    """How an engine runs a step that an earlier run may answer."""
+
+    cache: bool = True
+    """Whether an earlier run with equal inputs and equal code answers."""
+
+
+class TrainStep(Step):
+    """How an engine runs the training; its size is `training.resources`."""
+
+    cache: bool = True
+    """Whether an earlier run with equal inputs and equal code answers."""
+
+
+class StepsSpec(Section):
+    """How an engine runs each step."""
+
+    # The metaclass of pydantic's models has a method `register`, which a field may not be named like.
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    preprocess: CachedStep = CachedStep()
+    train: TrainStep = TrainStep()
+    champion: SizedStep = SizedStep()
+    evaluate: CachedStep = CachedStep()
+    register_: Annotated[SizedStep, Field(alias="register")] = SizedStep()
+    deploy: SizedStep = SizedStep()
+
+    def of(self, step: str) -> Step:
+        """How the step of that name is run."""
+        return getattr(self, "register_" if step == "register" else step)
