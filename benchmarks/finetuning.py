@@ -85,7 +85,7 @@ def measure(worker: str, model: Path, given: argparse.Namespace) -> dict[str, An
 
 def make_model(folder: Path) -> Path:
     """In a process of its own, so that this one stays without threads of PyTorch."""
-    command = "import sys; from pathlib import Path; from tests.tiny_models import tiny_model; "
+    command = "import sys; from pathlib import Path; from tests.harness.tiny_models import tiny_model; "
     command += "tiny_model(Path(sys.argv[1]), [sys.argv[2]], hidden=384, layers=6, window=2048)"
     text = " ".join([*WORDS] * 20)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

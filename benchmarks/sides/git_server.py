@@ -6,7 +6,7 @@ from pathlib import Path
 
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    from tests.servers import GitServer
+    from tests.harness.servers import GitServer
 
     GitServer(Path(sys.argv[1]), int(sys.argv[2])).serve_forever()
 

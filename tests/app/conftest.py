@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from two_versions import MODEL, Shop, make_shop
+from harness.two_versions import MODEL, Shop, make_shop
 
 from delivery.serving.process.process import Served, serving
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from following import plain_rows
-from odd_servers import Answer, forecasts, hangs_up, is_cut_off, odd_server, says
-from servers import free_port
-from two_versions import MODEL, Shop
+from harness.following import plain_rows
+from harness.odd_servers import Answer, forecasts, hangs_up, is_cut_off, odd_server, says
+from harness.servers import free_port
+from harness.two_versions import MODEL, Shop
 
 from app.client import DemandForecast
 from app.errors import EndpointUnavailable, RequestRefused

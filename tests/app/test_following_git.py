@@ -5,9 +5,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from following import WAIT_S, Following, following, plain_rows, wait_until
+from harness.following import WAIT_S, Following, following, plain_rows, wait_until
+from harness.two_versions import MODEL, Shop
 from release.candidates import candidate, model_spec
-from two_versions import MODEL, Shop
 
 from app.client import DemandForecast
 from components.register.steps import register

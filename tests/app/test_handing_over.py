@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from following import WAIT_S, plain_rows
-from two_versions import MODEL, Shop
+from harness.following import WAIT_S, plain_rows
+from harness.two_versions import MODEL, Shop
 
 from app.client import DemandForecast, request_body
 from delivery.serving.process.replica import Replica

@@ -4,8 +4,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from following import WAIT_S, following, plain_rows, wait_until
-from two_versions import MODEL, Shop
+from harness.following import WAIT_S, following, plain_rows, wait_until
+from harness.two_versions import MODEL, Shop
 
 from app.client import DemandForecast
 

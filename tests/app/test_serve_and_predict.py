@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from following import WAIT_S, following
-from two_versions import MODEL, Shop
+from harness.following import WAIT_S, following
+from harness.two_versions import MODEL, Shop
 
 WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
     "rows.csv": lambda rows, file: rows.to_csv(file, index=False),

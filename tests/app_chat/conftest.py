@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import chromium
 import pytest
+from harness import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

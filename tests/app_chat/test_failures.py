@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from chatting import (
+from harness.chatting import (
     MODEL,
     WAIT_S,
     Chat,
@@ -23,7 +23,7 @@ from chatting import (
     streams,
     usage,
 )
-from odd_servers import Answer, hangs_up, says
+from harness.odd_servers import Answer, hangs_up, says
 
 WHOLE = [("text", {"text": "Yes"}), ("text", {"text": "."}), ("end", {"model": MODEL, "cut": False})]
 

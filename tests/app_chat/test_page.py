@@ -4,7 +4,19 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from chatting import WAIT_S, Chat, UntilGone, Waits, answers, breaks, chatting, chunk, messages, refuses, streams
+from harness.chatting import (
+    WAIT_S,
+    Chat,
+    UntilGone,
+    Waits,
+    answers,
+    breaks,
+    chatting,
+    chunk,
+    messages,
+    refuses,
+    streams,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from chatting import MODEL, WAIT_S, chat_process, messages, read_events
-from tiny_models import tiny_model
+from harness.chatting import MODEL, WAIT_S, chat_process, messages, read_events
+from harness.tiny_models import tiny_model
 
 from delivery.serving.process.process import serving
 

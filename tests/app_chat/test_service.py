@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from chatting import (
+from conftest import ROOT
+from harness.chatting import (
     LISTED,
     MODEL,
     WAIT_S,
@@ -25,9 +26,8 @@ from chatting import (
     refuses,
     streams,
 )
-from conftest import ROOT
-from following import wait_until
-from odd_servers import Answer, odd_server, says
+from harness.following import wait_until
+from harness.odd_servers import Answer, odd_server, says
 
 
 @pytest.fixture(scope="module")

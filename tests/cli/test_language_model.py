@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Finished
-from tiny_models import tiny_model
+from harness.tiny_models import tiny_model
 from train.conftest import OWN_CODE
 
 from pipelines.package.package import step_code

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import OSTINATO, ROOT, Finished, environment, run_ostinato
-from servers import free_port, wait_until_ready
+from harness.servers import free_port, wait_until_ready
 
 from delivery.documents.verdict import Verdict
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import Finished, environment
-from servers import GitServer, git_server, mlflow_server
+from harness.servers import GitServer, git_server, mlflow_server
 
 from delivery.git.repository import ensure_local_repository
 

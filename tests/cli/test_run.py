@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import OSTINATO, ROOT, Finished, environment
-from servers import free_port
+from harness.servers import free_port
 
 from delivery.documents.verdict import Verdict
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import OSTINATO, ROOT, Finished, environment
-from odd_servers import Answer, hangs_up, odd_server, says
-from servers import free_port, wait_until_ready
+from harness.odd_servers import Answer, hangs_up, odd_server, says
+from harness.servers import free_port, wait_until_ready
 
 from delivery.models.folder import load_model
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import OSTINATO, ROOT, Finished, environment, run_ostinato
-from servers import free_port, wait_until_ready
+from harness.servers import free_port, wait_until_ready
 
 MODEL = "demand-forecaster"
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
-from nine_years import FIRST_TRAINED, WATCH, Week, asks, bikes, contract, featured, live, watch
+from harness.nine_years import FIRST_TRAINED, WATCH, Week, asks, bikes, contract, featured, live, watch
 
 from components.drift.inputs import Live, table_rows
 from components.drift.window_report import look
@@ -115,7 +115,7 @@ def test_a_window_without_enough_rows_says_nothing(rows: pl.DataFrame):
 
 
 def _looked(rows: pl.DataFrame, of: Live, window: Window):
-    from nine_years import baseline
+    from harness.nine_years import baseline
 
     return look(baseline(rows, datetime(2018, 6, 1)), of, window, WATCH, {}).seen
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from nine_years import WATCH, baseline, bikes, contract, featured
+from harness.nine_years import WATCH, baseline, bikes, contract, featured
 
 from components.drift.inputs import Live
 from components.drift.request_log import REQUEST, is_request_log, log_rows, rows_of

@@ -11,9 +11,9 @@ import pytest
 import requests
 from conftest import OSTINATO, environment
 from engines.conftest import REACHABLE
-from faults import Fault
+from harness.faults import Fault
+from harness.servers import free_port, wait_until_ready
 from kubeflow.kfp_server import KfpServer
-from servers import free_port, wait_until_ready
 
 from components.drift.event import signed
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import Finished
-from faults import Fault
+from harness.faults import Fault
 from kubeflow.kfp_server import KfpServer
 
 Run = Callable[..., Finished]

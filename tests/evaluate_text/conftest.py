@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tiny_models import tiny_model
+from harness.tiny_models import tiny_model
 
 from delivery.documents.data_card import ColumnCard, DataCard, Part
 from delivery.documents.verdict import Verdict

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvicorn
 from events.senders import AUDIENCE, MODELS, SENDER, Engine, Google, Point, Start
-from servers import free_port
+from harness.servers import free_port
 
 from pipelines.events.access import Access
 from pipelines.events.app import make_app

@@ -12,7 +12,7 @@ from typing import Any
 import mlflow
 import pytest
 from events.senders import DRIFT, Point, drift
-from servers import free_port, running_mlflow, wait_until_ready
+from harness.servers import free_port, running_mlflow, wait_until_ready
 
 from pipelines.events.serve import access_of, models_of
 from pipelines.settings.settings import load_places

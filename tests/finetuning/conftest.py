@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.tiny_models import tiny_model
+from tests.harness.tiny_models import tiny_model
 
 ROOT = Path(__file__).parents[2]
 Conversations = list[list[dict[str, str]]]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.finetuning.conftest import Conversations, asked
-from tests.tiny_models import CHAT_TEMPLATE, tiny_model
+from tests.harness.tiny_models import CHAT_TEMPLATE, tiny_model
 from training.errors import InputError
 from training.finetuning.answers import IGNORED, Example, Window, tokenise
 from training.finetuning.base import load_tokenizer

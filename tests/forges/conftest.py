@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from forges.dialects import DIALECTS
 from forges.stand_in import TOKEN, ForgeServer, running
+from harness.servers import GitServer, git_server
 from release.candidates import bare_git, candidate, model_spec
 from release.conftest import empty_store, own_environment, three_versions
 from release.registered import Place
-from servers import GitServer, git_server
 
 from components.deploy.steps import deploy
 from delivery.forges.choose import forge_of

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from gitops.tree import checkout
+from harness.servers import git_server
 from release.candidates import model_spec
 from release.conftest import empty_store, manifests, own_environment, place, three_versions, tracking_uri
 from release.registered import Place
-from servers import git_server
 
 from delivery.releases.environments import promote_to_production
 from delivery.releases.release import release

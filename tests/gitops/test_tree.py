@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts import kind_validator
 from gitops.conftest import MODELS
 from gitops.tree import CLOSED, SEED, built, checkout, kustomizations, only, with_environments
+from harness.contracts import kind_validator
 from release.registered import Place
 
 from delivery.releases.environments import promote_to_production

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Finished, environment
-from servers import GitServer, git_server, running_mlflow
+from harness.servers import GitServer, git_server, running_mlflow
 
 from delivery.git.repository import ensure_local_repository
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judge_servers import MODEL, Asked, JudgeServer, always, judge_server, says, sensible
+from harness.judge_servers import MODEL, Asked, JudgeServer, always, judge_server, says, sensible
 
 from components.evaluate.language.judge import Compared, judge_answers
 from delivery.documents.verdict import JudgeReport

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judge.test_judge import ask, better
-from judge_servers import (
+from harness.judge_servers import (
     Answer,
     Asked,
     Hangs,
@@ -20,6 +19,7 @@ from judge_servers import (
     says,
     sensible,
 )
+from judge.test_judge import ask, better
 from openai.types.chat import ChatCompletionMessage
 
 from training.errors import InputError

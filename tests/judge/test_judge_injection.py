@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.judge_servers import TEXT, Asked, JudgeServer, judge_server, says, sensible
 from judge.test_judge import REFERENCE, ask, better
-from judge_servers import TEXT, Asked, JudgeServer, judge_server, says, sensible
 
 from components.evaluate.language.judge import Compared
 

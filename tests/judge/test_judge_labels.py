@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
+from harness.judge_servers import Asked, Hangs, always, judge_server, says, sensible
 from judge.test_judge import REFERENCE, ask, better
-from judge_servers import Asked, Hangs, always, judge_server, says, sensible
 
 from components.evaluate.language.judge import read_labels
 from pipelines.scaffold.validate import check_judge

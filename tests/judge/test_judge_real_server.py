@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.tiny_models import CHAT_TEMPLATE, tiny_model
 from judge.test_judge import REFERENCE, ask, better
-from tiny_models import CHAT_TEMPLATE, tiny_model
 
 from components.evaluate.language.judge.prompt import INSTRUCTIONS
 from delivery.serving.process.process import serving

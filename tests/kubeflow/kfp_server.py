@@ -13,7 +13,7 @@ from email.parser import BytesParser
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from faults import LATE_S, FaultyHandler, FaultyServer
+from harness.faults import LATE_S, FaultyHandler, FaultyServer
 from kubeflow.kfp_contract import Broken, Contract
 from kubeflow.kfp_dex import Dex
 from kubeflow.kfp_state import Refused, State

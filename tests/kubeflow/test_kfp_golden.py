@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from contracts import CONTRACTS
+from harness.contracts import CONTRACTS
 from kubeflow.conftest import connect
 from kubeflow.kfp_contract import CONTRACT, PUBLISHED, Broken, Contract, trimmed
 from kubeflow.kfp_server import KfpServer, running_kfp

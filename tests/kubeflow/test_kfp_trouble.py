@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from faults import Fault
+from harness.faults import Fault
 from kubeflow.conftest import QUICK, connect
 from kubeflow.kfp_server import KfpServer, running_kfp
 

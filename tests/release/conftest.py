@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from image_registries import image_registry, password_registry
+from harness.image_registries import image_registry, password_registry
+from harness.servers import git_server, mlflow_server
 from release.registered import Place
-from servers import git_server, mlflow_server
 
 from delivery.git.repository import ensure_local_repository
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from conftest import OSTINATO, environment
-from servers import free_port
+from harness.servers import free_port
 
 
 def first_served_line(workspace: Path, *options: str, **settings: str) -> str:

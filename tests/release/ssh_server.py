@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from servers import START_S, free_port
+from harness.servers import START_S, free_port
 
 TOOLS = Path(sys.executable).parents[1] / "tools" / "usr"
 """Where `make tools` puts it."""

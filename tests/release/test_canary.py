@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.servers import git_server
 from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
-from servers import git_server
 
 from components.champion.steps import fetch_champion, fetch_rival
 from components.deploy.steps import deploy

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.servers import GitRequest, GitServer, basic, running_git
 from release.candidates import bare_git
 from release.transactions import commits, put, read, refs
-from servers import GitRequest, GitServer, basic, running_git
 
 from delivery.git.access import access
 from delivery.git.credentials import forge_token

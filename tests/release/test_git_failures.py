@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from image_registries import certificate_pem, key_pem, self_signed
+from harness.image_registries import certificate_pem, key_pem, self_signed
+from harness.servers import START_S, GitRequest, GitServer, running_git
 from release.candidates import bare_git
 from release.transactions import commits, put, read, refs
-from servers import START_S, GitRequest, GitServer, running_git
 
 from training.errors import InputError, OstinatoError
 

@@ -13,10 +13,10 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from image_registries import key_pem
+from harness.image_registries import key_pem
+from harness.servers import START_S, GitServer, free_port
 from release.candidates import bare_git
 from release.transactions import put, refs
-from servers import START_S, GitServer, free_port
 
 from delivery.forges.choose import forge_of
 from delivery.forges.forge import ForgeError

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
-from contracts import crd_validator
 from gitops.tree import built, checkout, only
-from image_registries import ImageRegistry
+from harness.contracts import crd_validator
+from harness.image_registries import ImageRegistry
 from jsonschema import Draft202012Validator
 from release.candidates import bare_git, language_candidate, language_spec
 

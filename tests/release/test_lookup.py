@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from odd_servers import Answer, hangs_up, odd_server, says
+from harness.odd_servers import Answer, hangs_up, odd_server, says
+from harness.servers import free_port
 from release.candidates import candidate, model_spec
 from release.registered import Place
-from servers import free_port
 
 from components.deploy.steps import deploy
 from components.register.steps import register

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from contracts import crd_validator
+from harness.contracts import crd_validator
 from jsonschema import Draft202012Validator
 from release.candidates import model_spec
 

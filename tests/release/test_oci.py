@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from image_registries import ImageRegistry
+from harness.image_registries import ImageRegistry
 from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
 from release.served import first_served_line

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from image_registries import (
+from harness.image_registries import (
     PASSWORD,
     USER,
     ImageRegistry,

@@ -6,9 +6,9 @@ import stat
 from pathlib import Path
 
 import pytest
+from harness.servers import GitServer, free_port
 from release.candidates import bare_git
 from release.transactions import commits, put, read
-from servers import GitServer, free_port
 
 from delivery.addresses import redact
 from delivery.git.errors import LostRace, explain

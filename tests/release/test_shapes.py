@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts import crd_validator
+from harness.contracts import crd_validator
 from jsonschema import Draft202012Validator
 from release.kubernetes_schemas import HTTP_ROUTE, SERVICE_ACCOUNT
 from release.shapes import LLM, NAME, Shape, shapes, write_page

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.servers import running_mlflow
 from release.candidates import candidate, model_spec
 from release.registered import Place
 from release.served import first_served_line
-from servers import running_mlflow
 
 from components.champion.steps import fetch_champion, fetch_rival
 from delivery.models.folder import model_digest

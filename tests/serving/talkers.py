@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tiny_models import tiny_model
+from harness.tiny_models import tiny_model
 
 from delivery.documents.sample import Sample
 from delivery.models.folder import model_digest

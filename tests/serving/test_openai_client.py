@@ -5,8 +5,8 @@ import sys
 from typing import Any
 
 import pytest
-from odd_servers import Answer, hangs_up, is_cut_off, odd_server, says
-from servers import free_port
+from harness.odd_servers import Answer, hangs_up, is_cut_off, odd_server, says
+from harness.servers import free_port
 
 from delivery.serving.clients.chat import ChatModel, Wanted, openai_url
 from training.errors import InputError, OstinatoError

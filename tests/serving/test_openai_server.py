@@ -10,8 +10,8 @@ from typing import Any
 import openai
 import pytest
 import requests
+from harness.tiny_models import tiny_model
 from serving.talkers import ANSWERS, NAME, QUESTIONS, asks
-from tiny_models import tiny_model
 
 from delivery.serving.clients.chat import ChatModel, Wanted
 from delivery.serving.process.process import Served
@@ -183,7 +183,7 @@ def test_callers_at_the_same_time_are_all_answered(talker_server: Served) -> Non
 def endless_server(folder: Path) -> Iterator[str]:
     """An untrained model with a window that takes minutes to fill: only who gives up sees its answer end."""
     import uvicorn
-    from servers import free_port
+    from harness.servers import free_port
 
     from delivery.serving.stand_ins.generation import Generator
     from delivery.serving.stand_ins.huggingface import app_of

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from servers import free_port, wait_until_ready
+from harness.servers import free_port, wait_until_ready
 
 from delivery.models.folder import model_digest
 from delivery.serving.process.process import Served, serving

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 import yaml
-from contracts import crd_validator
+from harness.contracts import crd_validator
 from jsonschema import Draft202012Validator
 
 from delivery.serving.process.process import Served

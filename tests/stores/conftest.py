@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_models import tiny_model
+from harness.tiny_models import tiny_model
 
 from delivery.stores.base_model import fetch_base_model
 from training.spec.model import BaseModelSpec

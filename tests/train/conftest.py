@@ -103,7 +103,7 @@ class Guide:
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tiny_models import tiny_model
+    from harness.tiny_models import tiny_model
 
     return tiny_model(tmp_path_factory.mktemp("base") / "tiny", TEXTS, hidden=16, layers=1)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tiny_models import CHAT_TEMPLATE, tiny_model
+from harness.tiny_models import CHAT_TEMPLATE, tiny_model
 from transformers import AutoTokenizer
 
 from delivery.models.language.chat_template import with_system_prompt

@@ -225,7 +225,7 @@ def test_wrong_input_is_refused_before_anything_is_trained(
 
 
 def test_a_base_model_without_a_chat_template_is_refused(guide: Guide, tmp_path: Path) -> None:
-    from tiny_models import tiny_model
+    from harness.tiny_models import tiny_model
 
     guide.base = tiny_model(tmp_path / "mute", ["a", "b"], hidden=16, layers=1, chat_template="")
     with pytest.raises(InputError, match=r"has no chat template, .*put chat_template.jinja into its folder"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, environment
-from servers import free_port
+from harness.servers import free_port
 
 from components.preprocess.steps import preprocess
 from components.train.workers import is_first, torchrun_arguments

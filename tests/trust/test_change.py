@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import OSTINATO, ROOT, environment, run_ostinato
+from harness.servers import GitServer, git_server
 from release.candidates import bare_git
-from servers import GitServer, git_server
 from trust.chain import NAME, Chain, flip, make_chain
 
 from delivery.git.repository import ensure_local_repository

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults import Fault
 from google.api_core.exceptions import Unauthorized
-from servers import free_port
+from harness.faults import Fault
+from harness.servers import free_port
 from vertex.conftest import QUICK, SETTINGS, connect
 from vertex.vertex_server import VertexServer
 

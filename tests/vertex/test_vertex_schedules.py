@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from faults import Fault
 from google.cloud import aiplatform_v1
+from harness.faults import Fault
 from vertex.vertex_server import VertexServer
 
 from pipelines.backends.remote import ScheduleEntry, Submission

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlsplit
 
-from faults import FaultyHandler, FaultyServer
+from harness.faults import FaultyHandler, FaultyServer
 from vertex.vertex_state import Refused, State
 
 STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",

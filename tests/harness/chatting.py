@@ -16,7 +16,7 @@ from typing import Any
 import requests
 import uvicorn
 from conftest import ROOT
-from odd_servers import Answer, OddServer, odd_server, says
+from harness.odd_servers import Answer, OddServer, odd_server, says
 
 MODEL = "llm-qa"
 WAIT_S = 60.0

@@ -17,7 +17,7 @@ from training.folder import model_spec
 from training.spec.model import DataSpec, DriftWatchSpec
 from training.spec.section import parse_duration
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FIRST_TRAINED = datetime(2012, 10, 1)
 """Two years of rows: with fewer there are no other years to compare a season with."""
 WATCH = model_spec(ROOT, "demand-forecaster").drift_watch or DriftWatchSpec()

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from conftest import ROOT, environment
-from servers import free_port
-from two_versions import MODEL, Shop
+from harness.servers import free_port
+from harness.two_versions import MODEL, Shop
 
 WAIT_S = 60.0
 """Far above what a version takes to come up (3 s on a quiet machine of two cores), so that only a hang fails."""

@@ -1,9 +1,12 @@
-"""Take a picture of a running chat: python tests/chat_screenshot.py http://127.0.0.1:8090 chat.png "A question?" …"""
+"""Take a picture of a running chat.
+
+PYTHONPATH=tests python docs/pictures/chat.py http://127.0.0.1:8090 chat.png "A question?" …
+"""
 
 import argparse
 from pathlib import Path
 
-import chromium
+from harness import chromium
 
 ANSWER_MS = 600_000
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-CONTRACTS = Path(os.environ.get("OSTINATO_CONTRACTS", Path(__file__).parents[2] / "shared" / "contracts"))
+CONTRACTS = Path(os.environ.get("OSTINATO_CONTRACTS", Path(__file__).parents[3] / "shared" / "contracts"))
 
 
 def crd_validator(name: str, version: str) -> Draft202012Validator:

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
-from servers import START_S, free_port, wait_until_healthy
+from harness.servers import START_S, free_port, wait_until_healthy
 
 USER, PASSWORD = "ostinato", "s3cret"
 HTPASSWD = f"{USER}:$2b$04$U78lWUxDRsrdT9HPG9kExO88KigNc.qPr.Hx8bTe5DYxb4od0BFu2\n"

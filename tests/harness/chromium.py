@@ -1,4 +1,6 @@
-"""A headless Chromium for tests of the chat's page, without installing anything: ``python tests/chromium.py FOLDER``.
+"""A headless Chromium for tests of the chat's page, without installing anything.
+
+``python tests/harness/chromium.py FOLDER``.
 
 The npm package @sparticuz/chromium carries one for Linux on x86-64, with the libraries and fonts that a bare Debian
 lacks, compressed by Brotli. npm and the decompressor are those of the Node.js that pyright brings.

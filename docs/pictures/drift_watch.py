@@ -1,12 +1,15 @@
-"""Draw what the drift watch would have done: python tests/drift_figure.py docs/images/drift-watch.svg"""
+"""Draw what the drift watch would have done.
+
+PYTHONPATH=tests python docs/pictures/drift_watch.py docs/images/drift-watch.svg
+"""
 
 import argparse
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+from harness.nine_years import FIRST_TRAINED, WATCH, Week, asks, bikes, featured, watch
 from markupsafe import Markup
-from nine_years import FIRST_TRAINED, WATCH, Week, asks, bikes, featured, watch
 
 from components.evaluate.shared.charts import Plot
 

@@ -1,4 +1,6 @@
-"""A picture of a pull request as a reviewer reads it: python tests/pull_request_page.py docs/images/pull-request.png
+"""A picture of a pull request as a reviewer reads it.
+
+PYTHONPATH=tests python docs/pictures/pull_request.py docs/images/pull-request.png
 
 The text is the one that is sent to a forge; the page around it is a plain one in the manner of GitHub's.
 """
@@ -6,8 +8,8 @@ The text is the one that is sent to a forge; the page around it is a plain one i
 import argparse
 from pathlib import Path
 
-import chromium
 from forges.evidence import story
+from harness import chromium
 
 TITLE = "Release demand-forecaster v4"
 PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title><style>
