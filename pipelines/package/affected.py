@@ -121,7 +121,8 @@ def compare(
 
 def _decides(path: str, step: str, own: list[str]) -> bool:
     """Whether a changed file can have changed the step's fingerprint."""
-    contract = path.startswith(("training/", "components/")) and path.count("/") == 1
+    top = path.startswith(("training/", "components/")) and path.count("/") == 1
+    contract = top or path.startswith(("training/spec/", "delivery/"))
     libraries = step == STEPS[0] and (path.endswith(".lock") or path == "Dockerfile")
     return path in own or contract or libraries or path.startswith(PLACES[step])
 

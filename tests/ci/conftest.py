@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WHO = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=false")
-KEPT = ("components", "pipelines", "training", "manifests", "requirements.lock", "requirements-llm.lock")
+KEPT = ("components", "delivery", "pipelines", "training", "manifests", "requirements.lock", "requirements-llm.lock")
 OURS = "training/demand_forecaster"
 
 

@@ -59,7 +59,7 @@ ONE = {
 SHARED = {
     "evaluate": Edit("components/evaluate/table/step.py", "\n# A comment.\n"),
     "the champion": Edit("components/champion/steps.py", "\n# A comment.\n"),
-    "deploy": Edit("delivery/kserve/manifest.py", "\n# A comment.\n"),
+    "deploy": Edit("components/deploy/steps.py", "\n# A comment.\n"),
     "the contract of specs": Edit("training/spec/model.py", "\n# A comment.\n"),
     "the libraries": Edit("requirements.lock", "another==1.0\n"),
 }
@@ -197,7 +197,7 @@ def test_a_start_whose_code_does_not_run_affects_every_model(history: History) -
 
 def test_models_in_a_folder_of_a_bigger_repository_are_found(history: History) -> None:
     (history.root / "ml").mkdir()
-    for name in ("components", "pipelines", "training", "manifests"):
+    for name in ("components", "delivery", "pipelines", "training", "manifests"):
         history.git("mv", name, f"ml/{name}")
     history.commit()
     history.git("tag", "moved")
