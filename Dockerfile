@@ -1,10 +1,10 @@
-# One image for all steps of the pipeline and for serving: docs/image.md says how it is built.
+# One image for all steps of the pipeline and for serving: docs/how-to/image.md says how it is built.
 #
 #   --target cpu    (the default) everything but language models
 #   --target cuda   also what language models need, with CUDA's torch; for linux/amd64
 #
 # A multi-platform index of python:3.11.16-slim-bookworm, as published in 2026-09. An argument, so that a mirror can be
-# named; docs/image.md says how a newer digest is looked up.
+# named; docs/how-to/image.md says how a newer digest is looked up.
 ARG BASE=docker.io/library/python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 # What changes least: the system. deploy runs git, and ssh for remotes by ssh.

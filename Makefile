@@ -76,10 +76,10 @@ golden: setup
 	$(BIN)/python -m pytest -q tests --update-golden
 
 docs: setup
-	$(BIN)/ostinato schema > docs/spec.schema.json
-	$(BIN)/ostinato schema --markdown > docs/spec.md
+	$(BIN)/ostinato schema > docs/reference/spec.schema.json
+	$(BIN)/ostinato schema --markdown > docs/reference/spec.md
 
-# All figures of docs/benchmarks.md, in an hour; the machine should have nothing else to do.
+# All figures of docs/reference/benchmarks.md, in an hour; the machine should have nothing else to do.
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
 

@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other, and docs/benchmarks.md from their results.
+"""All benchmarks, one after the other, and docs/reference/benchmarks.md from their results.
 
     python benchmarks/run_all.py [--only whole_run,imports]
 
@@ -19,7 +19,7 @@ from frameworks import FRAMEWORKS, ROOT
 from measure import clean_environment, machine, say, write_json
 
 RESULTS = ROOT / "build" / "benchmarks"
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
 INTRODUCTION = """\
 # Benchmarks
 

@@ -1,4 +1,5 @@
-# Empty secrets: their values are added by a person, and never come here. What each is for: docs/infrastructure.md.
+# Empty secrets: their values are added by a person, and never come here. What each is for:
+# docs/how-to/infrastructure.md.
 locals {
   secret_readers = {
     mlflow-token          = ["build", "pipeline", "events"]

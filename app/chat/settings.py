@@ -16,7 +16,7 @@ class WrongSettings(Exception):
 
 
 class Settings(BaseSettings):
-    """CHAT_BASE_URL and so on; docs/chat.md has the table. An empty variable counts as not set."""
+    """CHAT_BASE_URL and so on; docs/how-to/chat.md has the table. An empty variable counts as not set."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 

@@ -20,7 +20,8 @@ TABLE = Path(__file__).with_name("runtimes.yaml")
 OWN_TABLE = "serving-runtimes.yaml"
 """In the workspace, beside ``training/``."""
 HOW_TO_ADD = (
-    f'an image of your own needs an entry in {OWN_TABLE} beside training/ (docs/serving.md, "Runtimes", shows one)'
+    f"an image of your own needs an entry in {OWN_TABLE} beside training/ "
+    '(docs/how-to/serving.md, "Runtimes", shows one)'
 )
 
 Weights = Literal["skops", "onnx", "joblib", "cloudpickle", "safetensors"]

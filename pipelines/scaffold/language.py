@@ -35,7 +35,7 @@ def write_language_model(draft: Path, name: str, data: Path | None, key: str | N
     (draft / "prompts" / "system.md").write_text(SYSTEM_PROMPT, encoding="utf-8")
     return {
         "name": name,
-        "schema": "../../docs/spec.schema.json",
+        "schema": "../../docs/reference/spec.schema.json",
         "description": json.dumps("Answers questions. Say on what, and for whom."),
         "source": json.dumps(source, ensure_ascii=False),
         "key": json.dumps(key, ensure_ascii=False) if key else "",

@@ -139,7 +139,7 @@ def _spec_values(
     return {
         "name": name,
         "task": task,
-        "schema": "../../docs/spec.schema.json",
+        "schema": "../../docs/reference/spec.schema.json",
         "description": json.dumps(
             f"Predicts {target}. Say for whom, and what they decide with it.", ensure_ascii=False
         ),

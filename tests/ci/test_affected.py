@@ -36,7 +36,7 @@ class Edit:
 
 
 NOTHING = {
-    "a text": Edit("docs/serving.md", "More words.\n"),
+    "a text": Edit("docs/how-to/serving.md", "More words.\n"),
     "a comment of the build": Edit("cloudbuild.yaml", "# A comment.\n"),
     "a model's README": Edit(f"{OURS}/README.md", "# Bikes\n"),
     "a README of its data": Edit(f"{OURS}/data/README.md", "\nMore words.\n"),

@@ -1,4 +1,4 @@
-"""docs/tutorial.md, as a stranger would follow it: every command in order, with the exit code that it promises."""
+"""The tutorial, as a stranger would follow it: every command in order, with the exit code that it promises."""
 
 import json
 import random
@@ -27,7 +27,7 @@ def flats(path: Path) -> None:
 
 def test_every_command_of_the_tutorial_does_what_it_says(workspace: Path, ostinato: Callable[..., Finished]) -> None:
     flats(workspace / "flats.csv")
-    text = (ROOT / "docs" / "tutorial.md").read_text()
+    text = (ROOT / "docs" / "tutorial" / "first-model.md").read_text()
     found = [(match["command"], int(match["code"] or 0)) for match in COMMAND.finditer(text)]
     assert len(found) > 12
     told: dict[str, Finished] = {}

@@ -1,4 +1,4 @@
-"""One authored pipeline, a package for each place: they differ where docs/engines.md says, and nowhere else."""
+"""One authored pipeline, a package for each place: they differ where docs/how-to/engines.md says, and nowhere else."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """What holds after any kill, race or bad weather, each as a function that fails with the reason.
 
-docs/guarantees.md says them in words. All of them are read from the stores themselves: the registry, the model
-folders and the bare repository on this machine.
+docs/reference/guarantees.md says them in words. All of them are read from the stores themselves: the registry, the
+model folders and the bare repository on this machine.
 """
 
 import json

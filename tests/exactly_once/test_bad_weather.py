@@ -1,7 +1,7 @@
 """Releases while the MLflow server and the git server answer slowly, wrongly, half or not at all, at random.
 
 A command either ends well or says one clear thing, and is simply run again. OSTINATO_TEST_WEATHER_S is how long it
-goes on, in seconds: 30 unless given; docs/guarantees.md has the command for longer.
+goes on, in seconds: 30 unless given; docs/reference/guarantees.md has the command for longer.
 """
 
 import os

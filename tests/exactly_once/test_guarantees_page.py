@@ -1,4 +1,4 @@
-"""docs/guarantees.md names tests and invariants that exist, and leaves none of them out."""
+"""docs/reference/guarantees.md names tests and invariants that exist, and leaves none of them out."""
 
 import ast
 import inspect
@@ -8,7 +8,7 @@ from pathlib import Path
 from exactly_once import invariants
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "guarantees.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "guarantees.md").read_text()
 NAMED = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE))
 
 

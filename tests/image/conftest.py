@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 NAME = "OSTINATO_TEST_IMAGE"
-"""Variable: name of an image in podman's store, built as docs/image.md says."""
+"""Variable: name of an image in podman's store, built as docs/how-to/image.md says."""
 Podman = Callable[..., str]
 
 
@@ -20,7 +20,7 @@ def image() -> str:
     if shutil.which("podman") is None:
         pytest.skip("podman is not installed")
     if not (name := os.environ.get(NAME)):
-        pytest.skip(f"{NAME} does not name an image to test (docs/image.md)")
+        pytest.skip(f"{NAME} does not name an image to test (docs/how-to/image.md)")
     done = subprocess.run(["podman", "image", "exists", name])
     assert done.returncode == 0, f"{NAME}: {name} is not in podman's store"
     return name

@@ -1,6 +1,7 @@
 """infra/: what can be checked of it without the provider, which only HashiCorp's registry has.
 
-Form, names and roles; that Google takes each field is shown by nothing here, and is said so in docs/infrastructure.md.
+Form, names and roles; that Google takes each field is shown by nothing here, and
+docs/how-to/infrastructure.md says so.
 """
 
 import os

@@ -15,7 +15,7 @@ from typer.main import get_command
 from pipelines.cli import app
 from pipelines.settings.sections import KubeflowSettings
 
-PAGE = (Path(__file__).parents[2] / "docs" / "engines" / "kubeflow.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "kubeflow.md").read_text()
 KUBECTL = Path(sys.executable).parent / "kubectl"
 COMMANDS = [line.strip() for line in PAGE.splitlines() if re.match(r"    \S", line)]
 CREATES = [one for one in COMMANDS if one.startswith("kubectl create ") and " create token " not in one]

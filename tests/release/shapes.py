@@ -1,4 +1,4 @@
-"""The shapes of docs/serving.md: what a spec says of serving, and the manifest that the page shows for it."""
+"""The shapes of docs/how-to/serving.md: what a spec says of serving, and the manifest that the page shows for it."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from delivery.kserve.manifest import Evidence
 from delivery.kserve.render import render
 from training.spec.model import ModelSpec, load_spec
 
-PAGE = ROOT / "docs" / "serving.md"
+PAGE = ROOT / "docs" / "how-to" / "serving.md"
 NAME = "demand-forecaster"
 LLM = "llm-qa"
 STORE = "s3://models/1/models"

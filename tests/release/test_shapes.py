@@ -1,4 +1,4 @@
-"""Every shape that docs/serving.md shows is what the renderer gives, and is valid for the cluster that it is for."""
+"""Every shape of docs/how-to/serving.md is what the renderer gives, and is valid for the cluster that it is for."""
 
 import json
 import os

@@ -273,7 +273,7 @@ MLSERVER = {
         },
     },
 }
-"""The example of docs/serving.md, with the program of the environment that is named."""
+"""The example of docs/how-to/serving.md, with the program of the environment that is named."""
 
 
 def test_an_mlserver_with_our_versions_serves_the_folder_as_it_is(

@@ -137,5 +137,6 @@ def test_an_unknown_model_names_the_nearest_one() -> None:
 def test_the_reference_and_the_editors_schema_are_those_of_the_code() -> None:
     import json
 
-    assert (ROOT / "docs" / "spec.md").read_text() == reference(), "run `make docs`"
-    assert json.loads((ROOT / "docs" / "spec.schema.json").read_text()) == json_schema(), "run `make docs`"
+    folder = ROOT / "docs" / "reference"
+    assert (folder / "spec.md").read_text() == reference(), "run `make docs`"
+    assert json.loads((folder / "spec.schema.json").read_text()) == json_schema(), "run `make docs`"

@@ -1,4 +1,4 @@
-"""The reference of ``spec.yaml`` as Markdown, made from the schema: ``ostinato schema --markdown > docs/spec.md``."""
+"""The reference of ``spec.yaml`` as Markdown, made from the schema by ``make docs``."""
 
 import json
 from typing import Any
@@ -8,9 +8,9 @@ from training.spec.model import METRICS, json_schema
 HEAD = """\
 # Reference of spec.yaml
 
-Made from the schema by `ostinato schema --markdown > docs/spec.md`; a test compares. `ostinato schema` prints the JSON
-Schema itself, which `docs/spec.schema.json` holds for editors. Unknown keys are refused everywhere. A duration is a
-whole number and `m`, `h`, `d` or `w`; a quantity is Kubernetes' (`500m`, `2`, `4Gi`).
+Made from the schema by `ostinato schema --markdown`; a test compares. `ostinato schema` prints the JSON Schema itself,
+which `spec.schema.json` beside this page holds for editors. Unknown keys are refused everywhere. A duration is a whole
+number and `m`, `h`, `d` or `w`; a quantity is Kubernetes' (`500m`, `2`, `4Gi`).
 """
 
 

@@ -3,8 +3,8 @@
     python -m delivery.serving.stand_ins.triton --model-store=DIR --http-port=P
 
 It reads Triton's model repository and speaks its V2: the batch is the first dimension, null is refused and NaN is
-taken, an error is {"error": …}. Answers and refusals were compared with a real Triton (docs/measured.md). It has one
-version of each model, JSON only, and neither gRPC nor batching of requests.
+taken, an error is {"error": …}. Answers and refusals were compared with a real Triton (docs/reference/measured.md). It
+has one version of each model, JSON only, and neither gRPC nor batching of requests.
 """
 
 import argparse
