@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 from delivery.models.language.base_files import check_complete, files_digest, is_wanted, model_files
 from training.errors import InputError, OstinatoError
-from training.finetuning.llm_extra import need_llm_extra
 from training.folder import workspace_root
+from training.llm_extra import need_llm_extra
 from training.spec.generation import BaseModelSpec
 
 BASE_MODELS = "OSTINATO_BASE_MODELS"

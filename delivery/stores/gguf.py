@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 from training.errors import InputError
-from training.finetuning.llm_extra import need_llm_extra
+from training.llm_extra import need_llm_extra
 
 
 def convert_gguf(file: Path, folder: Path) -> None:

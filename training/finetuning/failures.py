@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from training.errors import OstinatoError
 from training.finetuning.answers import Conversation, describe
-from training.finetuning.options import FineTuning
+from training.spec.fine_tuning import FineTuning
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from pathlib import Path
 import training
 from training.errors import InputError, OstinatoError
 from training.finetuning.answers import Conversation
-from training.finetuning.options import FineTuning
 from training.finetuning.place import Place
+from training.spec.fine_tuning import FineTuning
 
 
 def launch(conversations: Sequence[Conversation], base: Path, options: FineTuning, seed: int, place: Place) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from training.errors import OstinatoError
 from training.finetuning.answers import Conversation
-from training.finetuning.options import FineTuning
+from training.spec.fine_tuning import FineTuning
 
 COMPLETE = "complete.json"
 LOCK_SECONDS = 5

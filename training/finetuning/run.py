@@ -13,11 +13,11 @@ from training.finetuning.base import Loaded, check_base, load_base, load_tokeniz
 from training.finetuning.batches import Collator, hold_out, order
 from training.finetuning.failures import memory_explained
 from training.finetuning.launch import launch
-from training.finetuning.llm_extra import need_llm_extra
-from training.finetuning.options import FineTuning
 from training.finetuning.place import Place, alone, last_checkpoint, place_for
 from training.finetuning.result import finish_adapter, finish_model, write_log
 from training.finetuning.settings import arguments, check_devices, lora, world_size
+from training.llm_extra import need_llm_extra
+from training.spec.fine_tuning import FineTuning
 
 if TYPE_CHECKING:
     from trl.trainer.sft_config import SFTConfig

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from training.errors import InputError
-from training.finetuning.options import FineTuning
+from training.spec.fine_tuning import FineTuning
 
 if TYPE_CHECKING:
     from peft import LoraConfig

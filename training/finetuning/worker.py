@@ -10,9 +10,9 @@ import traceback
 from pathlib import Path
 
 from training.errors import InputError, OstinatoError
-from training.finetuning.options import FineTuning
 from training.finetuning.place import Place
 from training.finetuning.run import train_here
+from training.spec.fine_tuning import FineTuning
 
 
 def main(job: Path) -> int:

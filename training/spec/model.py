@@ -12,10 +12,10 @@ import yaml
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from training.errors import InputError, did_you_mean
-from training.finetuning.options import FineTuning
 from training.spec.data import Column, DataSpec, KeySplit, TestSet, TimeSplit
 from training.spec.drift import DriftWatchSpec
 from training.spec.errors import explain, is_echo
+from training.spec.fine_tuning import FineTuning
 from training.spec.generation import BaseModelSpec, ConversationSpec, Decoding, EngineSpec, JudgeSpec
 from training.spec.quality import (
     METRICS,

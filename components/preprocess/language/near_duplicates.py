@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from training.finetuning.llm_extra import need_llm_extra
+from training.llm_extra import need_llm_extra
 
 if TYPE_CHECKING:
     from datasketch import MinHash

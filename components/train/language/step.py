@@ -16,8 +16,8 @@ from delivery.models.language.prepared_base import prepare_base, read_system_pro
 from delivery.models.language.prompts import read_prompts
 from delivery.stores.base_model import base_digest, fetch_base_model, is_kept
 from training.errors import InputError, OstinatoError
-from training.finetuning.llm_extra import need_llm_extra
 from training.folder import running_code_of
+from training.llm_extra import need_llm_extra
 from training.spec.model import ModelSpec, TrainingSpec
 
 LOG_FILE = "training_log.json"

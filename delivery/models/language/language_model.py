@@ -16,7 +16,7 @@ from delivery.models.language.mlflow_entry import write_mlflow_entry
 from delivery.models.language.prepared_base import put
 from delivery.models.language.prompts import PROMPTS
 from training.errors import InputError, OstinatoError
-from training.finetuning.llm_extra import need_llm_extra
+from training.llm_extra import need_llm_extra
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

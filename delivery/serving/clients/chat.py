@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from training.errors import InputError, OstinatoError
-from training.finetuning.llm_extra import need_llm_extra
+from training.llm_extra import need_llm_extra
 
 if TYPE_CHECKING:
     from training.spec.model import Decoding

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from components.evaluate.language.judge.prompt import Messages
 from components.evaluate.language.judge.reply import Unusable, shown
 from training.errors import InputError
-from training.finetuning.llm_extra import need_llm_extra
+from training.llm_extra import need_llm_extra
 from training.spec.model import JudgeSpec
 
 if TYPE_CHECKING:
