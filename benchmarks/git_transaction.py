@@ -18,6 +18,7 @@ from frameworks import ROOT
 from measure import median, table, write_json
 from servers import free_port, running
 
+from delivery.connections import Connections
 from delivery.registry.versions import (
     CODE_TAG,
     DIGEST_TAG,
@@ -77,7 +78,7 @@ def released(number: int) -> Wanted:
 
 def ours(url: str, number: int, scratch: Path) -> float:
     began = time.perf_counter()
-    propose_or_commit(spec(), "", url, released(number), "direct", {})
+    propose_or_commit(spec(), Connections("", url), released(number), "direct", {})
     return time.perf_counter() - began
 
 

@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING
 from delivery.forges.choose import forge_of
 from delivery.forges.forge import Forge, ForgeError
 from delivery.releases.live import Proposal, open_proposals
-from pipelines.settings.settings import Places
+from pipelines.settings.settings import Workspace
 from training.folder import model_names, model_spec
 
 if TYPE_CHECKING:
     from delivery.releases.rejection import Rejection
 
 
-def proposed_models(places: Places) -> dict[str, tuple[Proposal, ...]]:
+def proposed_models(workspace: Workspace) -> dict[str, tuple[Proposal, ...]]:
     """The open proposals by model, each with its pull request where there is a forge that can be asked.
 
     Git says which branches are not merged; the forge, which of them were closed.
     """
-    if places.embedded_manifests and not places.local_manifests.exists():
+    if workspace.embedded_manifests and not workspace.local_manifests.exists():
         return {}
-    found = open_proposals(places.manifests_remote)
-    forge = forge_of(places.manifests_remote, places.forge)
+    connections = workspace.connections
+    found = open_proposals(connections.manifests_remote)
+    forge = forge_of(connections.manifests_remote, connections.forge)
     if forge and found:
         found = _asked(forge, found)
     return {name: tuple(one for one in found if one.model == name) for name in {one.model for one in found}}
@@ -44,17 +45,18 @@ def _asked(forge: Forge, found: list[Proposal]) -> list[Proposal]:
     return told
 
 
-def reconcile_rejections(places: Places) -> tuple[list["Rejection"], str]:
+def reconcile_rejections(workspace: Workspace) -> tuple[list["Rejection"], str]:
     """Let the marks of rejected versions follow the forge; the changes, and why the forge was not asked, or "".
 
     Raises ForgeError if it can't be asked.
     """
     from delivery.releases.rejection import follow_rejections
 
-    forge = forge_of(places.manifests_remote, places.forge)
+    connections = workspace.connections
+    forge = forge_of(connections.manifests_remote, connections.forge)
     if forge is None:
         return [], ""
-    if not forge.has_token and not places.forge:
+    if not forge.has_token and not connections.forge:
         return [], f"{forge.name} was not asked which proposals were closed, for there is no token"
-    registered = {name: model_spec(places.root, name).registered_name for name in model_names(places.root)}
-    return follow_rejections(forge, places.tracking_uri, places.manifests_remote, registered), ""
+    registered = {name: model_spec(workspace.root, name).registered_name for name in model_names(workspace.root)}
+    return follow_rejections(forge, connections, registered), ""

@@ -14,7 +14,6 @@ import yaml
 from components.train.language.step import check_training_here
 from delivery.documents.data_card import DATA_CARD_FILE, DataCard
 from delivery.documents.verdict import Verdict
-from delivery.git.repository import ensure_local_repository
 from delivery.releases.release import check_mode
 from delivery.serving.runtimes import check_runtime_here
 from delivery.stores.sources import snapshot
@@ -22,7 +21,7 @@ from pipelines.backends.local import Event, RunResult, StepFailed, load_package,
 from pipelines.package.code_version import code_version
 from pipelines.package.package import libraries, package_file
 from pipelines.pages import write_pages
-from pipelines.settings.settings import Places
+from pipelines.settings.settings import Workspace
 from pipelines.step_names import check_step
 from training.errors import GateRefused, InputError, did_you_mean
 from training.folder import load_module, model_folder, model_spec
@@ -83,7 +82,7 @@ class Finished:
 
 
 def run_model(
-    places: Places,
+    workspace: Workspace,
     name: str,
     *,
     data: str | None,
@@ -100,34 +99,30 @@ def run_model(
     step that failed. A refusal by the gate is returned, with the verdict, for the caller to end with exit code 3.
     """
     check_step(until)
-    spec, as_of = override(model_spec(places.root, name), dict(parameters), places.root)
-    check_runtime_here(spec, places.root)
+    spec, as_of = override(model_spec(workspace.root, name), dict(parameters), workspace.root)
+    check_runtime_here(spec, workspace.root)
     check_training_here(spec)
-    if places.embedded_manifests:
-        ensure_local_repository(places.local_manifests, places.root / "manifests")
-    run = find_run(places, resume) if resume else new_run_id(name)
-    folder = places.runs / run
-    uri = data_uri(places, spec, data)
+    connections = workspace.connect()
+    run = find_run(workspace, resume) if resume else new_run_id(name)
+    folder = workspace.runs / run
+    uri = data_uri(workspace, spec, data)
     arguments = {
         "data_uri": uri,
-        "data_snapshot": snapshot(uri, model_folder(places.root, name), spec.data),
+        "data_snapshot": snapshot(uri, model_folder(workspace.root, name), spec.data),
         "as_of": as_of,
-        "tracking_uri": places.tracking_uri,
-        "manifests_remote": places.manifests_remote,
-        "artifacts_destination": places.artifacts_destination,
-        "forge": places.forge,
+        **asdict(connections),
         "release": check_mode(release) if release else spec.release.mode,
-        "code_version": code_version(places.root),
+        "code_version": code_version(workspace.root),
     }
-    wanted = {"image": places.image, "until": until, "target": "local"}
-    package = package_file(places.root, spec, **wanted, cache=places.packages, settings=places.settings)
-    os.environ["OSTINATO_WORKSPACE"] = str(places.root)
+    wanted = {"image": workspace.image, "until": until, "target": "local"}
+    package = package_file(workspace.root, spec, **wanted, cache=workspace.packages, settings=workspace.settings)
+    os.environ["OSTINATO_WORKSPACE"] = str(workspace.root)
     try:
         result = run_package(
             load_package(package),
             arguments=arguments,
             run_dir=folder,
-            cache_dir=places.cache,
+            cache_dir=workspace.cache,
             environment=libraries(),
             preload=preload(spec.task),
             on_event=on_event,
@@ -163,12 +158,12 @@ def override(spec: ModelSpec, parameters: dict[str, str], root: Path) -> tuple[M
     return ModelSpec.model_validate(spec.model_dump() | {"training": training.model_dump()}), as_of
 
 
-def data_uri(places: Places, spec: ModelSpec, given: str | None) -> str:
+def data_uri(workspace: Workspace, spec: ModelSpec, given: str | None) -> str:
     """Absolute path or URI of the source: ``--data`` from the current folder, the spec's from the model's folder."""
     if given is not None:
         return given if "://" in given else str(Path(given).absolute())
     source = spec.data.source
-    return source if "://" in source else str((model_folder(places.root, spec.name) / source).absolute())
+    return source if "://" in source else str((model_folder(workspace.root, spec.name) / source).absolute())
 
 
 def new_run_id(name: str) -> str:
@@ -176,14 +171,14 @@ def new_run_id(name: str) -> str:
     return f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def find_run(places: Places, run: str | None) -> str:
+def find_run(workspace: Workspace, run: str | None) -> str:
     """The id of a run, the newest one unless given. Raises InputError if there is none."""
-    manifests = sorted(places.runs.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    manifests = sorted(workspace.runs.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
     ids = [path.parent.name for path in manifests]
     if not ids:
         raise InputError("nothing has run here yet; start with: ostinato run MODEL")
     if run is not None and run not in ids:
-        raise InputError(f"there is no run {run!r} under {places.runs}. {did_you_mean(run, ids[-20:])}")
+        raise InputError(f"there is no run {run!r} under {workspace.runs}. {did_you_mean(run, ids[-20:])}")
     return run or ids[-1]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipelines.backends.remote import Engine, ScheduleEntry, Submission
-from pipelines.settings.settings import Places
+from pipelines.settings.settings import Workspace
 from pipelines.submit import labels_of, package_for, remote_arguments
 from training.errors import InputError
 from training.folder import model_names, model_spec
@@ -43,21 +43,25 @@ class Change:
         return f"{self.action:<7} {self.model}: {' -> '.join(times) if self.action == 'change' else times[0]}"
 
 
-def wanted_schedules(here: Places, backend: str, names: Iterable[str]) -> list[Wanted]:
+def wanted_schedules(workspace: Workspace, backend: str, names: Iterable[str]) -> list[Wanted]:
     """What git has, for an engine. Raises InputError as `ostinato submit` does."""
     found = []
     for name in names:
-        spec = model_spec(here.root, name)
+        spec = model_spec(workspace.root, name)
         if spec.schedule is not None:
-            found.append(_wanted(here, backend, spec))
+            found.append(_wanted(workspace, backend, spec))
     return found
 
 
-def _wanted(here: Places, backend: str, spec: ModelSpec) -> Wanted:
+def _wanted(workspace: Workspace, backend: str, spec: ModelSpec) -> Wanted:
     assert spec.schedule is not None
     # An engine does not see that there is new data behind a source, so that its cache would answer for ever.
-    package = package_for(here, spec, backend, fresh=("preprocess",))
-    arguments = remote_arguments(here, spec, None) | {"data_snapshot": "", "as_of": "", "release": spec.release.mode}
+    package = package_for(workspace, spec, backend, fresh=("preprocess",))
+    arguments = remote_arguments(workspace, spec, None) | {
+        "data_snapshot": "",
+        "as_of": "",
+        "release": spec.release.mode,
+    }
     cron, zone = spec.schedule.cron, spec.schedule.time_zone
     content = hashlib.sha256(package.read_bytes()).hexdigest()
     key = json.dumps([cron, zone, content, arguments], sort_keys=True)
@@ -67,7 +71,7 @@ def _wanted(here: Places, backend: str, spec: ModelSpec) -> Wanted:
         model=spec.name,
         package=package,
         arguments=arguments,
-        labels=labels_of(here, spec.name, "schedule"),
+        labels=labels_of(workspace, spec.name, "schedule"),
     )
     return Wanted(ScheduleEntry(spec.name, cron, zone, digest), submission)
 
@@ -88,12 +92,12 @@ def difference(wanted: Sequence[Wanted], there: Sequence[ScheduleEntry]) -> list
     return sorted(changes, key=lambda change: change.model)
 
 
-def plan(here: Places, engine: Engine, model: str | None) -> list[Change]:
+def plan(workspace: Workspace, engine: Engine, model: str | None) -> list[Change]:
     """The difference between git and the engine, for all models or one of them."""
-    names = model_names(here.root)
+    names = model_names(workspace.root)
     if model is not None and model not in names:
         raise InputError(f"there is no model {model!r}; a schedule of one that is gone is deleted by: schedule apply")
-    wanted = wanted_schedules(here, engine.name, [model] if model else names)
+    wanted = wanted_schedules(workspace, engine.name, [model] if model else names)
     there = [entry for entry in engine.schedules() if model in (None, entry.model)]
     return difference(wanted, there)
 

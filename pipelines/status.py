@@ -8,7 +8,7 @@ from delivery.registry.lookup import registry
 from delivery.registry.versions import CANDIDATE, CHAMPION, PREVIOUS
 from delivery.releases.environments import in_production
 from delivery.releases.live import Proposal, live
-from pipelines.settings.settings import Places
+from pipelines.settings.settings import Workspace
 from training.spec.model import ModelSpec
 
 
@@ -37,15 +37,15 @@ class ModelStatus:
     proposals: tuple[Proposal, ...]
 
 
-def model_status(places: Places, spec: ModelSpec, proposals: Sequence[Proposal]) -> ModelStatus:
+def model_status(workspace: Workspace, spec: ModelSpec, proposals: Sequence[Proposal]) -> ModelStatus:
     """Read git and the registry; nothing is written, nothing is made."""
     running, production = None, ""
-    if not places.embedded_manifests or places.local_manifests.exists():
-        running = live(places.manifests_remote, spec.name)
-        production = in_production(places.manifests_remote, spec.name)
+    if not workspace.embedded_manifests or workspace.local_manifests.exists():
+        running = live(workspace.connections.manifests_remote, spec.name)
+        production = in_production(workspace.connections.manifests_remote, spec.name)
     aliases = {}
-    if not places.embedded_registry or Path(places.database).exists():
-        aliases = registry(places.tracking_uri).aliases(spec.registered_name)
+    if not workspace.embedded_registry or Path(workspace.database).exists():
+        aliases = registry(workspace.connections.tracking_uri).aliases(spec.registered_name)
     told = (aliases.get(CHAMPION, ""), aliases.get(PREVIOUS, ""))
     return ModelStatus(
         model=spec.name,

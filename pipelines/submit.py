@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from pipelines.backends.remote import ENDED, PART_OF, Engine, RemoteRun, State, 
 from pipelines.package.code_version import code_version
 from pipelines.package.package import package_file
 from pipelines.run import new_run_id, override
-from pipelines.settings.settings import Places
+from pipelines.settings.settings import Workspace
 from pipelines.step_names import STEPS, check_step
 from training.errors import GateRefused, InputError, OstinatoError, did_you_mean
 from training.folder import model_folder, model_spec
@@ -22,27 +23,27 @@ BACKENDS = ("vertex", "kubeflow")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 
 
-def engine_of(here: Places, backend: str) -> Engine:
+def engine_of(workspace: Workspace, backend: str) -> Engine:
     """The engine of that name, by the settings. Raises InputError for an unknown one, or for missing settings."""
     if backend == "vertex":
         from pipelines.backends.vertex.engine import VertexEngine
 
-        return VertexEngine(here.settings.vertex)
+        return VertexEngine(workspace.settings.vertex)
     if backend == "kubeflow":
         from pipelines.backends.kubeflow.engine import KubeflowEngine
 
-        return KubeflowEngine(here.settings.kubeflow)
+        return KubeflowEngine(workspace.settings.kubeflow)
     raise InputError(f"--backend {backend!r} is no engine. {did_you_mean(backend, BACKENDS)}")
 
 
-def engine_if_set_up(here: Places, backend: str) -> Engine | None:
+def engine_if_set_up(workspace: Workspace, backend: str) -> Engine | None:
     """The engine, or None where the settings do not say where it is. Raises InputError for an unknown one."""
-    where = {"vertex": here.settings.vertex.project, "kubeflow": here.settings.kubeflow.endpoint}
-    return engine_of(here, backend) if where.get(backend, "unknown") else None
+    where = {"vertex": workspace.settings.vertex.project, "kubeflow": workspace.settings.kubeflow.endpoint}
+    return engine_of(workspace, backend) if where.get(backend, "unknown") else None
 
 
 def submit_model(
-    here: Places,
+    workspace: Workspace,
     name: str,
     backend: str,
     *,
@@ -61,10 +62,10 @@ def submit_model(
     InputError for settings that an engine can't reach, before anything is sent, and OstinatoError if the engine can't
     be used.
     """
-    engine = engine_of(here, backend)
-    spec, as_of = override(model_spec(here.root, name), dict(parameters or {}), here.root)
-    package = package_for(here, spec, backend, check_step(until), () if cache else STEPS)
-    arguments = remote_arguments(here, spec, data) | {
+    engine = engine_of(workspace, backend)
+    spec, as_of = override(model_spec(workspace.root, name), dict(parameters or {}), workspace.root)
+    package = package_for(workspace, spec, backend, check_step(until), () if cache else STEPS)
+    arguments = remote_arguments(workspace, spec, data) | {
         "as_of": as_of,
         "release": check_mode(release) if release else spec.release.mode,
     }
@@ -74,32 +75,35 @@ def submit_model(
             model=name,
             package=package,
             arguments=arguments,
-            labels=labels_of(here, name, trigger),
+            labels=labels_of(workspace, name, trigger),
         )
     )
 
 
 def package_for(
-    here: Places, spec: ModelSpec, backend: str, until: str = "deploy", fresh: Collection[str] = ()
+    workspace: Workspace, spec: ModelSpec, backend: str, until: str = "deploy", fresh: Collection[str] = ()
 ) -> Path:
     """The package that the engine takes. Raises InputError for an image that is not named by digest."""
-    if not _DIGEST.fullmatch(here.image):
+    if not _DIGEST.fullmatch(workspace.image):
         raise InputError(
-            f"image {here.image!r} is not named by its digest, and every run would mean what a tag means that day: set "
-            "OSTINATO_IMAGE, or --set image=REGISTRY/ostinato@sha256:..."
+            f"image {workspace.image!r} is not named by its digest, and every run would mean what a tag means that "
+            "day: set OSTINATO_IMAGE, or --set image=REGISTRY/ostinato@sha256:..."
         )
-    wanted = {"image": here.image, "until": until, "target": backend}
-    return package_file(here.root, spec, **wanted, cache=here.packages, settings=here.settings, fresh=fresh)
+    wanted = {"image": workspace.image, "until": until, "target": backend}
+    return package_file(
+        workspace.root, spec, **wanted, cache=workspace.packages, settings=workspace.settings, fresh=fresh
+    )
 
 
-def remote_arguments(here: Places, spec: ModelSpec, data: str | None) -> dict[str, str]:
+def remote_arguments(workspace: Workspace, spec: ModelSpec, data: str | None) -> dict[str, str]:
     """The pipeline's parameters for an engine, all of which its steps can reach. Raises InputError otherwise."""
-    if urlsplit(here.tracking_uri).scheme not in ("http", "https"):
+    connections = workspace.connections
+    if urlsplit(connections.tracking_uri).scheme not in ("http", "https"):
         raise InputError(
-            f"tracking_uri {here.tracking_uri!r} is on this machine, and an engine's steps can't reach it: set "
+            f"tracking_uri {connections.tracking_uri!r} is on this machine, and an engine's steps can't reach it: set "
             "OSTINATO_TRACKING_URI to the URL of an MLflow server"
         )
-    remote = here.manifests_remote
+    remote = connections.manifests_remote
     if "://" not in remote and not re.match(r"[\w.-]+@[\w.-]+:", remote):
         raise InputError(
             f"manifests_remote {remote!r} is on this machine, and an engine's steps can't reach it: set "
@@ -111,18 +115,15 @@ def remote_arguments(here: Places, spec: ModelSpec, data: str | None) -> dict[st
     return {
         # A source in the model's folder is in the image, too.
         "data_uri": source if "://" in source else "",
-        "data_snapshot": snapshot(source, model_folder(here.root, spec.name), spec.data),
-        "tracking_uri": here.tracking_uri,
-        "manifests_remote": remote,
-        "artifacts_destination": here.artifacts_destination,
-        "forge": here.forge,
-        "code_version": code_version(here.root),
+        "data_snapshot": snapshot(source, model_folder(workspace.root, spec.name), spec.data),
+        **asdict(connections),
+        "code_version": code_version(workspace.root),
     }
 
 
-def labels_of(here: Places, name: str, trigger: str) -> dict[str, str]:
+def labels_of(workspace: Workspace, name: str, trigger: str) -> dict[str, str]:
     """By which an engine's runs are found: the model, the commit, what asked for the run, and that it is ours."""
-    found = {"model": name, "commit": code_version(here.root), "trigger": trigger, "part-of": PART_OF}
+    found = {"model": name, "commit": code_version(workspace.root), "trigger": trigger, "part-of": PART_OF}
     return {key: label(value) for key, value in found.items()}
 
 

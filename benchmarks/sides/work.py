@@ -43,10 +43,11 @@ def train(data: str) -> str:
 def champion(candidate: str) -> str:
     """Returns the champion's version, empty without one; its model folder is ``OUT / "champion"``."""
     from components.champion.steps import fetch_rival
+    from delivery.connections import Connections
     from delivery.git.repository import ensure_local_repository
 
     ensure_local_repository(Path(MANIFESTS), ROOT / "manifests")
-    rival = fetch_rival(MODEL, MANIFESTS, TRACKING_URI, Path(candidate), OUT / "champion")
+    rival = fetch_rival(MODEL, Connections(TRACKING_URI, MANIFESTS), Path(candidate), OUT / "champion")
     return rival.version if rival else ""
 
 
@@ -88,7 +89,8 @@ def register(data: str, candidate: str, judged: str) -> str:
 def deploy(version: str, judged: str) -> str:
     """Returns the commit."""
     from components.deploy.steps import deploy
+    from delivery.connections import Connections
 
     verdict = Path(judged, "verdict.json")
-    where = (TRACKING_URI, MANIFESTS, version, spec().release.mode)
-    return deploy(spec().canonical_json(), *where, "unknown", "by-hand", verdict).commit
+    connections, mode = Connections(TRACKING_URI, MANIFESTS), spec().release.mode
+    return deploy(spec().canonical_json(), connections, version, mode, "unknown", "by-hand", verdict).commit

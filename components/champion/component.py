@@ -17,8 +17,9 @@ def champion(
     from pathlib import Path
 
     from components.champion.steps import fetch_rival
+    from delivery.connections import Connections
 
-    rival = fetch_rival(model, manifests_remote, tracking_uri, Path(candidate.path), Path(champion.path))
+    rival = fetch_rival(model, Connections(tracking_uri, manifests_remote), Path(candidate.path), Path(champion.path))
     if rival:
         champion.metadata.update(version=rival.version, digest=rival.digest)
     return (rival.version if rival else "",)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from delivery.connections import Connections
 from delivery.kserve.manifest import LiveModel
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
@@ -29,23 +30,24 @@ class Rival:
     digest: str
 
 
-def fetch_rival(model: str, manifests_remote: str, tracking_uri: str, candidate: Path, target: Path) -> Rival | None:
+def fetch_rival(model: str, connections: Connections, candidate: Path, target: Path) -> Rival | None:
     """Fill ``target`` with the model folder to compare with; None and an empty folder when there is none.
 
     That is the living champion. When the candidate is itself the living champion (the same data, code and spec were
     run again) it is the version that it replaced, so that running again reproduces the verdict it went live with.
     """
     target.mkdir(parents=True, exist_ok=True)
-    running = live(manifests_remote, model)
+    running = live(connections.manifests_remote, model)
     if running is None:
         return None
     if running.digest == model_digest(candidate):
         if not running.previous_version:
             return None
+        tracking_uri = connections.tracking_uri
         replaced = registry(tracking_uri).version(running.registered_model, running.previous_version)
         if replaced is not None:
             uri = registry(tracking_uri).storage_uri(replaced.name, replaced.version)
             fetch_model(model, replaced.version, uri, replaced.digest, target, tracking_uri)
             return Rival(replaced.version, replaced.digest)
-    fetch_champion(model, manifests_remote, target)
+    fetch_champion(model, connections.manifests_remote, target)
     return Rival(running.version, running.digest)

@@ -24,9 +24,9 @@ def deploy(
 
     from components.artifacts import leave
     from components.deploy.steps import deploy, released_facts
+    from delivery.connections import Connections
 
-    where = (tracking_uri, manifests_remote)
-    judged = Path(verdict.path)
-    done = deploy(spec, *where, version, release, code_version, run, judged, artifacts_destination, forge)
+    connections = Connections(tracking_uri, manifests_remote, artifacts_destination, forge)
+    done = deploy(spec, connections, version, release, code_version, run, Path(verdict.path))
     leave(released, released_facts(done, manifests_remote, code_version))
     return done.commit, done.canary_percent, done.pull_request, done.note

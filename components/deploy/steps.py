@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from delivery.connections import Connections
 from delivery.documents.verdict import Verdict, check_decision
 from delivery.forges.choose import forge_of
 from delivery.git.repository import LIVE_BRANCH
@@ -18,29 +19,24 @@ from training.spec.model import ModelSpec
 
 def deploy(
     spec: str,
-    tracking_uri: str,
-    manifests_remote: str,
+    connections: Connections,
     version: str,
     release_mode: str,
     code_version: str,
     run: str,
     verdict: Path,
-    artifacts_destination: str = "",
-    forge: str = "",
 ) -> Release:
     """Release ``version`` as the spec's JSON says, then reconcile.
 
-    ``release_mode`` is `direct` or `pull-request`. ``artifacts_destination`` is where an MLflow server that hands out
-    files itself keeps them (gs://, s3:// or file:///), "" for other servers. ``forge`` is the setting of that name:
-    where a pull request is opened. Nothing changes if the manifest is live (or proposed) already. Raises GateRefused if
-    the verdict is not a pass, people rejected the version, or a newer one is proposed; OstinatoError if it is a verdict
-    on another model, or against a champion that is not live any more: a run that was stopped, or overtaken by another,
-    starts again; ForgeError if the branch is there and the pull request is not.
+    ``release_mode`` is `direct` or `pull-request`. Nothing changes if the manifest is live (or proposed) already.
+    Raises GateRefused if the verdict is not a pass, people rejected the version, or a newer one is proposed;
+    OstinatoError if it is a verdict on another model, or against a champion that is not live any more: a run that was
+    stopped, or overtaken by another, starts again; ForgeError if the branch is there and the pull request is not.
     """
     model = ModelSpec.model_validate_json(spec)
     judged = Verdict.read(verdict)
     check_decision(judged)
-    found = registry(tracking_uri).version(model.registered_name, version)
+    found = registry(connections.tracking_uri).version(model.registered_name, version)
     candidate = judged.contender("candidate")
     if found and (candidate is None or candidate.digest != found.digest):
         raise OstinatoError(
@@ -48,25 +44,22 @@ def deploy(
             f"is on {candidate.digest if candidate else 'no candidate'}; run the pipeline again from evaluate"
         )
     mode = check_mode(release_mode)
-    where = (model, tracking_uri, manifests_remote)
-    at = forge_of(manifests_remote, forge) if mode == "pull-request" else None
-    trouble = check_proposable(at, *where, version) if at else None
+    at = forge_of(connections.manifests_remote, connections.forge) if mode == "pull-request" else None
+    trouble = check_proposable(at, model, connections, version) if at else None
     released = release(
         model,
-        tracking_uri,
-        manifests_remote,
+        connections,
         version,
         mode,
         {"Ostinato-Run": run, "Ostinato-Code": code_version},
         judged_against=champion.version if (champion := judged.contender("champion")) else "",
-        artifacts_destination=artifacts_destination,
     )
     if trouble and released.branch != LIVE_BRANCH:
         raise pushed(trouble, released.branch) from trouble
-    released = propose(at, *where, released, by_hand=False)
-    reconcile(tracking_uri, manifests_remote, model.name)
+    released = propose(at, model, connections, released, by_hand=False)
+    reconcile(connections, model.name)
     if at and not trouble:
-        follow_rejections(at, tracking_uri, manifests_remote, {model.name: model.registered_name})
+        follow_rejections(at, connections, {model.name: model.registered_name})
     return released
 
 

@@ -16,6 +16,7 @@ def drift_watch(
 ) -> NamedTuple("Outputs", [("decision", str), ("reason", str), ("answer", str)]):  # pyright: ignore[reportInvalidTypeForm]
     """Look at the newest windows of live inputs, and ask for a training if they have drifted; red for bad data."""
     from components.drift.engine import watch_and_ask
+    from delivery.connections import Connections
 
-    found = watch_and_ask(spec, tracking_uri, manifests_remote, source, as_of, events_url)
+    found = watch_and_ask(spec, Connections(tracking_uri, manifests_remote), source, as_of, events_url)
     return found.decision, found.reason, found.answer

@@ -1,15 +1,14 @@
 """The watch as an engine runs it: the training is asked for by an event, and bad data makes the step red."""
 
 from components.drift.event import events_secret, post_event
-from components.drift.steps import Places, Watched, watch
+from components.drift.steps import Watched, watch
+from delivery.connections import Connections
 from training.errors import GateRefused, InputError
 from training.folder import model_folder, workspace_root
 from training.spec.model import ModelSpec
 
 
-def watch_and_ask(
-    spec: str, tracking_uri: str, manifests_remote: str, source: str, as_of: str, events_url: str
-) -> Watched:
+def watch_and_ask(spec: str, connections: Connections, source: str, as_of: str, events_url: str) -> Watched:
     """Watch, and post an event where a training is asked for.
 
     Raises GateRefused for bad data; InputError before anything is looked at without an address or a secret; else as
@@ -19,8 +18,8 @@ def watch_and_ask(
     if not events_url:
         raise InputError("events_url is empty, so a training could not be asked for; give `ostinato events serve`'s")
     events_secret()
-    where = Places(tracking_uri, manifests_remote, model_folder(workspace_root(), model.name))
-    found = watch(model, where, as_of, source, lambda watched: post_event(events_url, watched))
+    folder = model_folder(workspace_root(), model.name)
+    found = watch(model, connections, folder, as_of, source, lambda watched: post_event(events_url, watched))
     refuse_bad_data(found)
     return found
 

@@ -19,6 +19,7 @@ from components.drift.request_log import is_request_log, log_rows
 from components.drift.scores import Baseline, method_of
 from components.drift.window_report import Looked, look
 from components.drift.windows import Window, newest_windows
+from delivery.connections import Connections
 from delivery.documents.data_card import DATA_CARD_FILE, DataCard
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client, registry_errors
@@ -53,42 +54,35 @@ class Watched:
         return self.windows[-1].end.isoformat() if self.windows else ""
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where things are: as the parameters of the pipeline of the same names."""
-
-    tracking_uri: str
-    manifests_remote: str
-    folder: Path
-    """The model's."""
-
-
 Ask = Callable[[Watched], str]
 """Asks for a training and says what came of it."""
 
 
-def watch(spec: ModelSpec, places: Places, as_of: str, source: str = "", ask: Ask | None = None) -> Watched:
+def watch(
+    spec: ModelSpec, connections: Connections, folder: Path, as_of: str, source: str = "", ask: Ask | None = None
+) -> Watched:
     """Look at the windows that ended by ``as_of`` (ISO, "" for now) and decide.
 
-    source: instead of the spec's. ask: called when a training is wanted and nobody has answered yet; it may be called
-    twice for one window if the first call was killed. Raises InputError where nothing is live, the live version keeps
-    no training rows, or the spec does not fit it; OstinatoError if registry, git or source can't be read.
+    folder: the model's. source: instead of the spec's. ask: called when a training is wanted and nobody has answered
+    yet; it may be called twice for one window if the first call was killed. Raises InputError where nothing is live,
+    the live version keeps no training rows, or the spec does not fit it; OstinatoError if registry, git or source
+    can't be read.
     """
     wanted = spec.drift_watch or DriftWatchSpec()
     if not isinstance(spec.data, DataSpec):
         raise InputError(f"{spec.name} is trained on conversations; drift is watched of tables")
-    version = _live_version(spec, places)
+    version = _live_version(spec, connections)
     with tempfile.TemporaryDirectory(prefix="ostinato-drift-") as name:
-        reference, card = _training_data(places.tracking_uri, version, Path(name))
+        reference, card = _training_data(connections.tracking_uri, version, Path(name))
         windows = newest_windows(
             moment(as_of), parse_duration(wanted.window), wanted.windows, card.test.time_to or card.train.time_to
         )
-        records = Records(places.tracking_uri, spec.name)
+        records = Records(connections.tracking_uri, spec.name)
         done = {one.seen.end for one in records.windows(version.version) if settled(one.seen.finding)}
         missing = [one for one in windows if one.end not in done]
         if missing:
             uri = source or wanted.source or spec.data.source
-            _look_at(missing, records, version.version, spec.data, wanted, reference, uri, places.folder)
+            _look_at(missing, records, version.version, spec.data, wanted, reference, uri, folder)
     return _decided(spec.name, version.version, records, windows, wanted, ask)
 
 
@@ -103,14 +97,14 @@ def moment(as_of: str) -> datetime:
     return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
-def _live_version(spec: ModelSpec, places: Places) -> ModelVersion:
-    running = live(places.manifests_remote, spec.name)
+def _live_version(spec: ModelSpec, connections: Connections) -> ModelVersion:
+    running = live(connections.manifests_remote, spec.name)
     if running is None:
         raise InputError(
             f"nothing of {spec.name} is live, so there is no training data to compare with; "
             f"first: ostinato run {spec.name}"
         )
-    version = registry(places.tracking_uri).version(running.registered_model, running.version)
+    version = registry(connections.tracking_uri).version(running.registered_model, running.version)
     if version is None:
         raise InputError(
             f"git says that version {running.version} of {running.registered_model} is live, and the registry has "

@@ -2,6 +2,7 @@
 
 from pydantic import ValidationError
 
+from delivery.connections import Connections
 from delivery.git.repository import LIVE_BRANCH
 from delivery.registry.lookup import registry
 from delivery.registry.versions import CANDIDATE
@@ -13,12 +14,10 @@ from training.spec.model import ModelSpec
 
 def start_canary(
     spec: ModelSpec,
-    tracking_uri: str,
-    manifests_remote: str,
+    connections: Connections,
     percent: int,
     version: str | None = None,
     mode: ReleaseMode | None = None,
-    artifacts_destination: str = "",
 ) -> Release:
     """Give a version ``percent`` of the requests, or another percent if it is the canary already.
 
@@ -26,14 +25,14 @@ def start_canary(
     split the requests, if nothing is live, or there is no such version; GateRefused without a passing verdict.
     """
     check_canary(spec, percent)
-    running = live(manifests_remote, spec.name)
+    running = live(connections.manifests_remote, spec.name)
     if running is None:
         raise InputError(
             f"{spec.name} is not live, so there is nothing to be a canary beside; release it with: "
             f"ostinato promote {spec.name}"
         )
     beside = running.canary.version if running.canary else None
-    chosen = version or beside or registry(tracking_uri).aliases(spec.registered_name).get(CANDIDATE)
+    chosen = version or beside or registry(connections.tracking_uri).aliases(spec.registered_name).get(CANDIDATE)
     if chosen is None:
         raise InputError(
             f"{spec.registered_name} has no candidate in the registry; `ostinato run {spec.name}` makes one, "
@@ -44,42 +43,38 @@ def start_canary(
     chosen_mode = mode or spec.release.mode
     return release(
         spec,
-        tracking_uri,
-        manifests_remote,
+        connections,
         chosen,
         chosen_mode,
         percent=percent,
-        artifacts_destination=artifacts_destination,
     )
 
 
 def finish_canary(
     spec: ModelSpec,
-    tracking_uri: str,
-    manifests_remote: str,
+    connections: Connections,
     mode: ReleaseMode | None = None,
-    artifacts_destination: str = "",
 ) -> Release:
     """Make the canary the live version: it gets all requests. Nothing changes if none runs.
 
     Raises InputError if the model is not live, OstinatoError if the registry knows the version with another digest or
     another commit ends the canary meanwhile.
     """
-    running = live(manifests_remote, spec.name)
+    running = live(connections.manifests_remote, spec.name)
     if running is None:
         raise InputError(f"{spec.name} is not live, so no canary runs; see `ostinato status`")
     canary = running.canary
     if canary is None:
         note = f"no canary runs; version {running.version} is live"
         return Release(spec.name, running.version, LIVE_BRANCH, running.commit, changed=False, note=note)
-    found, storage_uri = releasable(spec, tracking_uri, manifests_remote, canary.version, artifacts_destination)
+    found, storage_uri = releasable(spec, connections, canary.version)
     if found.digest != canary.digest:
         raise OstinatoError(
             f"the canary of {spec.name} is version {canary.version} with digest {canary.digest}, but the registry has "
             f"it with {found.digest}; end it with: ostinato canary {spec.name} --abort"
         )
     wanted = Wanted(found, storage_uri, percent=0, finishes_canary=True)
-    return propose_or_commit(spec, tracking_uri, manifests_remote, wanted, mode or spec.release.mode, {})
+    return propose_or_commit(spec, connections, wanted, mode or spec.release.mode, {})
 
 
 def check_canary(spec: ModelSpec, percent: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from delivery.addresses import shown
+from delivery.connections import Connections
 from delivery.forges.forge import Forge, ForgeError
 from delivery.git.repository import LIVE_BRANCH
 from delivery.git.run import redact
@@ -18,9 +19,7 @@ from training.errors import GateRefused, OstinatoError
 from training.spec.model import ModelSpec
 
 
-def check_proposable(
-    forge: Forge, spec: ModelSpec, tracking_uri: str, manifests_remote: str, version: str
-) -> ForgeError | None:
+def check_proposable(forge: Forge, spec: ModelSpec, connections: Connections, version: str) -> ForgeError | None:
     """Before a run pushes a version's branch: mark it if people closed its proposal, and look for a newer one.
 
     Returns the error of a forge that can't be asked, for after the push: the branch is there then, and running again
@@ -28,11 +27,11 @@ def check_proposable(
     """
     try:
         branch = f"release/{spec.name}/v{version}"
-        follow_rejections(forge, tracking_uri, manifests_remote, {spec.name: spec.registered_name}, branch)
+        follow_rejections(forge, connections, {spec.name: spec.registered_name}, branch)
         newer = newer_proposal(forge, spec.name, version)
     except ForgeError as error:
         return error
-    running = live(manifests_remote, spec.name) if newer else None
+    running = live(connections.manifests_remote, spec.name) if newer else None
     serving = (running.version, running.canary.version if running.canary else "") if running else ()
     if newer and version not in serving:
         raise GateRefused(
@@ -43,7 +42,7 @@ def check_proposable(
 
 
 def propose(
-    forge: Forge | None, spec: ModelSpec, tracking_uri: str, manifests_remote: str, released: Release, by_hand: bool
+    forge: Forge | None, spec: ModelSpec, connections: Connections, released: Release, by_hand: bool
 ) -> Release:
     """The release with its open pull request or, without a forge, with a note that says how to merge the branch.
 
@@ -52,14 +51,14 @@ def propose(
     if released.branch == LIVE_BRANCH:
         return released
     if forge is None:
-        notes = (released.note, how_to_merge(manifests_remote, released.branch))
+        notes = (released.note, how_to_merge(connections.manifests_remote, released.branch))
         return replace(released, note="\n".join(one for one in notes if one))
     return ensure_proposed(
         forge,
         spec,
-        manifests_remote,
+        connections.manifests_remote,
         released,
-        lambda change: body(tell(spec, tracking_uri, released, change)),
+        lambda change: body(tell(spec, connections.tracking_uri, released, change)),
         by_hand,
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from delivery.connections import Connections
 from delivery.effects import effect
 from delivery.git.repository import open_repository
 from delivery.kserve.manifest import LiveModel, parse
@@ -25,7 +26,7 @@ class AliasChange:
     after: str
 
 
-def reconcile(tracking_uri: str, manifests_remote: str, name: str | None = None) -> list[AliasChange]:
+def reconcile(connections: Connections, name: str | None = None) -> list[AliasChange]:
     """Set `champion` and `previous` of every live model (or of one) to what its manifest says.
 
     A model that was promoted also has `champion-staging` and `champion-production`, by what each environment runs.
@@ -33,11 +34,11 @@ def reconcile(tracking_uri: str, manifests_remote: str, name: str | None = None)
     Returns the changes; a second call returns none. Raises OstinatoError that lists every manifest that names
     a version which the registry lacks or knows with another digest, after the other models' aliases have followed.
     """
-    reader = registry(tracking_uri)
+    reader = registry(connections.tracking_uri)
     changes: list[AliasChange] = []
     problems: list[str] = []
     owners: dict[str, str] = {}
-    released, promoted, commit = _manifests(manifests_remote)
+    released, promoted, commit = _manifests(connections.manifests_remote)
     for model, content in released.items():
         if name not in (None, model):
             continue
@@ -53,7 +54,7 @@ def reconcile(tracking_uri: str, manifests_remote: str, name: str | None = None)
         if problem:
             problems.append(problem)
         else:
-            changes += _follow(tracking_uri, reader, live, there)
+            changes += _follow(connections.tracking_uri, reader, live, there)
     if problems:
         followed = "".join(f"\n  moved: {one.registered_model}@{one.alias} to {one.after or 'none'}" for one in changes)
         raise OstinatoError("aliases could not follow git:\n  " + "\n  ".join(problems) + followed)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from delivery.connections import Connections
 from delivery.effects import effect
 from delivery.forges.forge import Forge, PullRequest
 from delivery.kserve.manifest import parse
@@ -30,7 +31,7 @@ class Rejection:
 
 
 def follow_rejections(
-    forge: Forge, tracking_uri: str, manifests_remote: str, registered: Mapping[str, str], branch: str = ""
+    forge: Forge, connections: Connections, registered: Mapping[str, str], branch: str = ""
 ) -> list[Rejection]:
     """Make the tag `ostinato.rejected` of every proposed version what its newest proposal says.
 
@@ -39,8 +40,8 @@ def follow_rejections(
     registry can't be used.
     """
     pulls = forge.of_branch(branch) if branch else [*forge.proposals("open"), *forge.proposals("closed")]
-    serving = _live_versions(manifests_remote) if any(one.state == "closed" for one in pulls) else {}
-    changes = []
+    serving = _live_versions(connections.manifests_remote) if any(one.state == "closed" for one in pulls) else {}
+    changes, tracking_uri = [], connections.tracking_uri
     for last in _deciding(pulls):
         name, version = model_of(last), version_of(last)
         found = registry(tracking_uri).version(registered[name], version) if name in registered else None

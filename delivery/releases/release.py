@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from delivery.connections import Connections
 from delivery.git.history import MODEL, VERSION, is_proposed, release_commits
 from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Repository, Snapshot, open_repository, transact
 from delivery.kserve.canary_and_shadow import keep_shadow, settled, with_canary
@@ -64,40 +65,35 @@ class Wanted:
 
 def release(
     spec: ModelSpec,
-    tracking_uri: str,
-    manifests_remote: str,
+    connections: Connections,
     version: str,
     mode: ReleaseMode,
     trailers: dict[str, str] | None = None,
     judged_against: str | None = None,
     percent: int | None = None,
-    artifacts_destination: str = "",
 ) -> Release:
     """Put a registered version into the manifests repository: commit it (direct) or push its release branch.
 
     Everything in the manifest comes from the registry and the spec, so a second call changes nothing.
     judged_against: see :class:`Wanted`. percent: of the requests that it gets as a canary, 0 for all; the spec's
-    `serving.canary` unless given. A first release gets all requests. artifacts_destination: of an MLflow server that
-    hands out the files itself. Raises GateRefused if the version has no passing verdict, or people
-    rejected it and this is a run; InputError if it does not exist or can't be served; OstinatoError if another version
-    is live than it was judged against, or its files are not where the manifest would say.
+    `serving.canary` unless given. A first release gets all requests. Raises GateRefused if the version has no passing
+    verdict, or people rejected it and this is a run; InputError if it does not exist or can't be served; OstinatoError
+    if another version is live than it was judged against, or its files are not where the manifest would say.
     """
-    found, storage_uri = releasable(spec, tracking_uri, manifests_remote, version, artifacts_destination)
+    found, storage_uri = releasable(spec, connections, version)
     if judged_against is not None:
         check_not_rejected(found, spec.name)
     wanted = Wanted(found, storage_uri, percent, judged_against)
-    return propose_or_commit(spec, tracking_uri, manifests_remote, wanted, mode, trailers or {})
+    return propose_or_commit(spec, connections, wanted, mode, trailers or {})
 
 
-def releasable(
-    spec: ModelSpec, tracking_uri: str, manifests_remote: str, version: str, artifacts_destination: str
-) -> tuple[ModelVersion, str]:
+def releasable(spec: ModelSpec, connections: Connections, version: str) -> tuple[ModelVersion, str]:
     """A version that may be served, and the storage URI that its manifest names.
 
     Raises as :func:`release` does, and GateRefused where a verification key is configured and the version is not what
     was signed.
     """
-    reader = registry(tracking_uri)
+    reader = registry(connections.tracking_uri)
     found = reader.version(spec.registered_name, version)
     if found is None:
         known = ", ".join(one.version for one in reader.versions(spec.registered_name)) or "none"
@@ -106,9 +102,9 @@ def releasable(
     first = reader.versions(spec.registered_name, digest=found.digest)[0]
     if first.version != version:
         raise InputError(f"version {version} of {found.name} is a copy of version {first.version}; release that one")
-    now = partial(live, manifests_remote, spec.name)
-    uri = manifest_uri(spec, tracking_uri, found, artifacts_destination, now)
-    _check_signed(tracking_uri, found, uri, now)
+    now = partial(live, connections.manifests_remote, spec.name)
+    uri = manifest_uri(spec, connections, found, now)
+    _check_signed(connections.tracking_uri, found, uri, now)
     return found, uri
 
 
@@ -126,11 +122,9 @@ def _check_signed(tracking_uri: str, found: ModelVersion, uri: str, now: Callabl
 
 def promote(
     spec: ModelSpec,
-    tracking_uri: str,
-    manifests_remote: str,
+    connections: Connections,
     version: str | None = None,
     mode: ReleaseMode | None = None,
-    artifacts_destination: str = "",
     skip: str | None = None,
 ) -> Release:
     """Release a version by hand; without one, the registry's candidate. The mode is the spec's unless given.
@@ -139,7 +133,7 @@ def promote(
 
     Raises as :func:`release` does, and InputError if there is no candidate.
     """
-    chosen = version or registry(tracking_uri).aliases(spec.registered_name).get(CANDIDATE)
+    chosen = version or registry(connections.tracking_uri).aliases(spec.registered_name).get(CANDIDATE)
     if chosen is None:
         raise InputError(
             f"{spec.registered_name} has no candidate in the registry; `ostinato run {spec.name}` makes one, "
@@ -147,15 +141,12 @@ def promote(
         )
     chosen_mode = mode or spec.release.mode
     trailers = {"Ostinato-Skip": skip} if skip else {}
-    return release(
-        spec, tracking_uri, manifests_remote, chosen, chosen_mode, trailers, artifacts_destination=artifacts_destination
-    )
+    return release(spec, connections, chosen, chosen_mode, trailers)
 
 
 def propose_or_commit(
     spec: ModelSpec,
-    tracking_uri: str,
-    manifests_remote: str,
+    connections: Connections,
     wanted: Wanted,
     mode: ReleaseMode,
     trailers: dict[str, str],
@@ -166,7 +157,7 @@ def propose_or_commit(
     target = LIVE_BRANCH if mode == "direct" else f"release/{spec.name}/v{version}"
     at = {"branch": LIVE_BRANCH, "commit": ""}
     made: list[LiveModel] = []
-    with open_repository(manifests_remote) as repository:
+    with open_repository(connections.manifests_remote) as repository:
 
         def attempt() -> tuple[str, str, str] | None:
             tips = repository.fetch(
@@ -191,7 +182,8 @@ def propose_or_commit(
             if rules is not None and version not in _serving(running):
                 from delivery.trust.enforce import enforce
 
-                enforce(repository, snapshot.commit, rules, spec.name, wanted.version, tracking_uri, trailers, waits)
+                uri = connections.tracking_uri
+                enforce(repository, snapshot.commit, rules, spec.name, wanted.version, uri, trailers, waits)
             message = _message(spec.name, wanted.version, now is None, _percent_of(made[0], version), trailers)
             first = first_release_files(snapshot, spec.name, spec.serving.namespace)
             commit = repository.commit({path: content, **first}, message, snapshot.commit)

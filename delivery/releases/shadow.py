@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from delivery.connections import Connections
 from delivery.git.repository import LIVE_BRANCH, open_repository, transact
 from delivery.kserve.canary_and_shadow import with_shadow, without_shadow
 from delivery.kserve.manifest import LiveModel, manifest_path, parse
@@ -10,15 +11,13 @@ from training.errors import InputError
 from training.spec.model import ModelSpec
 
 
-def start_shadow(
-    spec: ModelSpec, tracking_uri: str, manifests_remote: str, version: str, artifacts_destination: str = ""
-) -> Release:
+def start_shadow(spec: ModelSpec, connections: Connections, version: str) -> Release:
     """Mirror the live model's requests to a version, in place of another shadow; committed on the live branch.
 
     Raises InputError where mirroring can't work, nothing is live, the version is live itself or a canary runs;
     GateRefused without a passing verdict.
     """
-    found, storage_uri = releasable(spec, tracking_uri, manifests_remote, version, artifacts_destination)
+    found, storage_uri = releasable(spec, connections, version)
 
     def shadowed(now: bytes, running: LiveModel) -> bytes:
         if running.canary:
@@ -30,7 +29,7 @@ def start_shadow(
             raise InputError(f"version {version} of {spec.name} is live already; a shadow is another version")
         return with_shadow(spec, now, version, storage_uri, evidence_of(found))
 
-    return _change(manifests_remote, spec.name, version, f"Shadow of {spec.name} v{version}", shadowed)
+    return _change(connections.manifests_remote, spec.name, version, f"Shadow of {spec.name} v{version}", shadowed)
 
 
 def end_shadow(manifests_remote: str, name: str) -> Release:

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from delivery.addresses import shown
+from delivery.connections import Connections
 from delivery.kserve.manifest import LiveModel
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
@@ -26,24 +27,23 @@ DESTINATIONS = re.compile(r"(gs://|s3://|file:///)[^\s@?#]+")
 
 def manifest_uri(
     spec: ModelSpec,
-    tracking_uri: str,
+    connections: Connections,
     version: ModelVersion,
-    artifacts_destination: str,
     live: Callable[[], LiveModel | None],
 ) -> str:
     """The storage URI for the manifest of a registered version; an image is pushed first where the spec wants one.
 
-    artifacts_destination: what the MLflow server keeps its files under, "" where it does not hand them out itself.
     live: reads what git says is live, since what was committed once is not looked at again. Raises InputError if the
     version is behind a proxy and the destination is missing, OstinatoError if the files are not there, differ, or
     can't be read from here.
     """
+    tracking_uri = connections.tracking_uri
     stored = registry(tracking_uri).storage_uri(version.name, version.version)
     if spec.serving.oci_repository:
         return _image_uri(spec, tracking_uri, version, stored, live)
     if not stored.startswith(PROXIED):
         return stored
-    mapped = map_proxied(stored, check_destination(artifacts_destination), tracking_uri)
+    mapped = map_proxied(stored, check_destination(connections.artifacts_destination), tracking_uri)
     now = live()
     if now is None or (now.storage_uri, now.digest) != (mapped, version.digest):
         with tempfile.TemporaryDirectory(prefix="ostinato-storage-") as scratch:

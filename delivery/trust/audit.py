@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from delivery.connections import Connections
 from delivery.documents.data_card import DATA_CARD_FILE, DataCard
 from delivery.documents.sample import SAMPLE_FILE, Sample
 from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
@@ -47,14 +48,15 @@ class Audit:
         return tuple(link for link in self.links if link.state == "broken")
 
 
-def audit(spec: ModelSpec, root: Path, tracking_uri: str, manifests_remote: str, version: str | None = None) -> Audit:
+def audit(spec: ModelSpec, root: Path, connections: Connections, version: str | None = None) -> Audit:
     """Follow the chain of what is live, or of a version of the registry.
 
     Raises InputError if nothing is live or the version is not known, OstinatoError if git or the registry can't be
     read: then nothing is known.
     """
+    tracking_uri = connections.tracking_uri
     reader = registry(tracking_uri)
-    live, manifest = _manifest_link(spec, manifests_remote, version)
+    live, manifest = _manifest_link(spec, connections.manifests_remote, version)
     chosen = version or (live.version if live else reader.aliases(spec.registered_name).get(CHAMPION, ""))
     found = reader.version(spec.registered_name, chosen) if chosen else None
     if version is not None and found is None:

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from delivery.connections import Connections
 from delivery.git.history import blob_of, file_history, first_releases
 from delivery.git.repository import Repository, Snapshot, open_repository
 from delivery.git.run import git, local_path
 from delivery.kserve.manifest import LiveModel, manifest_path, parse
+from delivery.registry.lookup import registry
 from delivery.trust.other_files import beside_problem
 from delivery.trust.policy import POLICY_FILE, Policy, parse_policy
 from delivery.trust.rules import SKIP, Request, broken_rules
-from delivery.trust.served import Served, Sources, foreign_parts, served_problems, served_versions
+from delivery.trust.served import Served, check_verifier, foreign_parts, served_problems, served_versions
 from training.errors import InputError, OstinatoError
 
 _MANIFEST = re.compile(r"models/([^/]+)/inferenceservice\.yaml")
@@ -57,7 +59,7 @@ class Change:
         return sorted(out.decode(errors="surrogateescape").split("\0")[:-1])
 
 
-def verify_change(where: str, commits: str, sources: Sources) -> list[Looked]:
+def verify_change(where: str, commits: str, connections: Connections) -> list[Looked]:
     """Look at every file between two commits, ``BASE..HEAD``, of a checkout or a remote.
 
     The policy is that of BASE, so that a change can't widen its own rules. Raises InputError for commits that are not
@@ -67,8 +69,8 @@ def verify_change(where: str, commits: str, sources: Sources) -> list[Looked]:
         change = _change(repository, commits)
         rules = change.content(change.base, POLICY_FILE)
         policy = parse_policy(rules, f"{POLICY_FILE} of {change.base[:12]}")
-        sources.check_configured(policy)
-        return [_looked(change, path, policy, sources) for path in change.paths()]
+        check_verifier(policy)
+        return [_looked(change, path, policy, connections) for path in change.paths()]
 
 
 @contextmanager
@@ -113,14 +115,14 @@ def _commit(repository: Repository, name: str) -> str:
         raise InputError(f"{name!r} is no commit of {repository.remote}") from error
 
 
-def _looked(change: Change, path: str, policy: Policy, sources: Sources) -> Looked:
+def _looked(change: Change, path: str, policy: Policy, connections: Connections) -> Looked:
     mode, content = change.mode(path), change.content(change.head, path)
     if not mode:
         return Looked(path, (), "taken away")
     if content is None:
         return Looked(path, ("it is a submodule, so what it says is elsewhere",), "")
     if match := _MANIFEST.fullmatch(path):
-        return _manifest(change, path, match[1], content, policy, sources)
+        return _manifest(change, path, match[1], content, policy, connections)
     if match := _PRODUCTION.fullmatch(path):
         return _production(change, path, match[1], content)
     if path == POLICY_FILE:
@@ -135,7 +137,7 @@ def _looked(change: Change, path: str, policy: Policy, sources: Sources) -> Look
     return Looked(path, (), "serves no model")
 
 
-def _manifest(change: Change, path: str, name: str, content: bytes, policy: Policy, sources: Sources) -> Looked:
+def _manifest(change: Change, path: str, name: str, content: bytes, policy: Policy, connections: Connections) -> Looked:
     if blob_of(change.repository, change.head, path) in change.blobs(path):
         return Looked(path, (), "a way back: it was live before, byte for byte")
     try:
@@ -149,23 +151,23 @@ def _manifest(change: Change, path: str, name: str, content: bytes, policy: Poli
         same = f"version {now.version}, as before; what is around it was edited"
         return Looked(path, tuple(problems), "" if problems else same)
     for one in serves:
-        problems += served_problems(one, policy.of(name), sources)
+        problems += served_problems(one, policy.of(name), connections)
         if one.version not in known and not problems:
-            problems += _policy_problems(change, name, one, policy, sources)
+            problems += _policy_problems(change, name, one, policy, connections)
     versions = ", ".join(one.version for one in serves)
     return Looked(path, tuple(problems), "" if problems else f"version {versions}, as judged and registered")
 
 
-def _policy_problems(change: Change, name: str, served: Served, policy: Policy, sources: Sources) -> list[str]:
+def _policy_problems(change: Change, name: str, served: Served, policy: Policy, connections: Connections) -> list[str]:
     """What the policy says to a version that the change makes live."""
-    found = sources.registry.version(served.registered_model, served.version)
+    found = registry(connections.tracking_uri).version(served.registered_model, served.version)
     assert found, "served_problems has found it"
 
     def released() -> dict[str, datetime]:
         return first_releases(change.repository, change.base, name)
 
     author, skips = _skips(change, manifest_path(name))
-    return broken_rules(policy.of(name), Request(found, author, skips, released), sources.tracking_uri)
+    return broken_rules(policy.of(name), Request(found, author, skips, released), connections.tracking_uri)
 
 
 def _skips(change: Change, path: str) -> tuple[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from delivery.connections import Connections
 from delivery.kserve.documents import from_bytes
 from delivery.kserve.manifest import LiveModel
 from delivery.registry.lookup import registry
@@ -31,26 +32,11 @@ FOREIGN = ("storage", "storageUris", "initContainers", "image", "command", "tran
 """Keys with which something else than the model would be fetched or run; no release writes them."""
 
 
-class Sources:
-    """Where the evidence is, and whose signature counts."""
-
-    def __init__(self, tracking_uri: str, artifacts_destination: str = "") -> None:
-        self.tracking_uri, self.artifacts_destination = tracking_uri, artifacts_destination
-        self.registry: Registry = registry(tracking_uri)
-        self.verifier: PublicKey | Identity | None = configured_verifier()
-
-    def check_configured(self, policy: Policy) -> None:
-        """Raises InputError if the policy asks for signatures, and nothing says whose."""
-        asked = [policy, *(policy.of(name) for name in policy.models)]
-        if self.verifier is None and any(one.require_signature for one in asked):
-            raise InputError(f"the policy has require_signature, but nothing says whose; set {VERIFY_KEY}")
-
-    def storage_uri(self, version: ModelVersion) -> str:
-        """What a manifest names for a version that is not an image."""
-        stored = self.registry.storage_uri(version.name, version.version)
-        if stored.startswith(PROXIED):
-            return map_proxied(stored, self.artifacts_destination, self.tracking_uri)
-        return stored
+def check_verifier(policy: Policy) -> None:
+    """Raises InputError if the policy asks for signatures, and nothing says whose."""
+    asked = [policy, *(policy.of(name) for name in policy.models)]
+    if configured_verifier() is None and any(rules.require_signature for rules in asked):
+        raise InputError(f"the policy has require_signature, but nothing says whose; set {VERIFY_KEY}")
 
 
 @dataclass(frozen=True)
@@ -104,10 +90,11 @@ def _parts(part: Any) -> Iterator[tuple[str, Any]]:
             yield from _parts(one)
 
 
-def served_problems(served: Served, rules: Rules, sources: Sources) -> list[str]:
+def served_problems(served: Served, rules: Rules, connections: Connections) -> list[str]:
     """What keeps a version from being served as the manifest says."""
     called = f"version {served.version} of {served.registered_model}"
-    found = sources.registry.version(served.registered_model, served.version)
+    reader, verifier = registry(connections.tracking_uri), configured_verifier()
+    found = reader.version(served.registered_model, served.version)
     if found is None:
         return [f"the registry has no {called}"]
     told = {"model digest": (served.digest, found.digest)}
@@ -117,24 +104,34 @@ def served_problems(served: Served, rules: Rules, sources: Sources) -> list[str]
         for what, (said, known) in told.items()
         if said != known
     ]
-    files = RunFiles(sources.tracking_uri, found)
+    files = RunFiles(connections.tracking_uri, found)
     more = verdict_problems(found, files)
     is_image = served.storage_uri.startswith(OCI)
-    expected = served.storage_uri if is_image else sources.storage_uri(found)
+    expected = served.storage_uri if is_image else _storage_uri(reader, found, connections)
     if served.storage_uri != expected:
         more.append(f"its storage URI is {served.storage_uri} in the manifest, and {expected} in the registry")
-    wants_signature = rules.require_signature or sources.verifier is not None
+    wants_signature = rules.require_signature or verifier is not None
     if (is_image or wants_signature) and not problems and not more:
-        more += _bytes_problems(served, found, files, sources)
+        more += _bytes_problems(served, found, files, verifier)
     return problems + [f"{called}: {one}" for one in more]
 
 
-def _bytes_problems(served: Served, found: ModelVersion, files: RunFiles, sources: Sources) -> list[str]:
+def _storage_uri(reader: Registry, version: ModelVersion, connections: Connections) -> str:
+    """What a manifest names for a version that is not an image."""
+    stored = reader.storage_uri(version.name, version.version)
+    if stored.startswith(PROXIED):
+        return map_proxied(stored, connections.artifacts_destination, connections.tracking_uri)
+    return stored
+
+
+def _bytes_problems(
+    served: Served, found: ModelVersion, files: RunFiles, verifier: PublicKey | Identity | None
+) -> list[str]:
     """What is wrong with the files themselves, and with who signed them."""
     with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
         folder = Path(scratch)
-        problems = fetch_problems(served.storage_uri, folder, found.digest, sources.tracking_uri)
-        if sources.verifier is not None:
-            problems += signature_problems(folder, files.get(SIGNATURE_FILE), sources.verifier)
-            problems += statement_problems(found, files.get(STATEMENT_FILE), sources.verifier)
+        problems = fetch_problems(served.storage_uri, folder, found.digest, files.tracking_uri)
+        if verifier is not None:
+            problems += signature_problems(folder, files.get(SIGNATURE_FILE), verifier)
+            problems += statement_problems(found, files.get(STATEMENT_FILE), verifier)
     return problems

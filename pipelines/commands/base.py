@@ -1,12 +1,15 @@
 """What the commands share: the application, their common arguments, and where this workspace keeps things."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from training.errors import InputError
 from training.folder import model_names, workspace_root
+
+if TYPE_CHECKING:
+    from pipelines.settings.settings import Workspace
 
 app = typer.Typer(
     help="Continuous training: from new data to a served champion, exactly once, with the evidence.",
@@ -44,12 +47,12 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceb
     pass
 
 
-def places(given: list[str] | None = None):
+def open_workspace(given: list[str] | None = None) -> "Workspace":
     """Where this workspace keeps things; outside of one, where the environment says, if it says everything.
 
     given: settings as ``name=value``, which go before all others.
     """
-    from pipelines.settings.settings import load_places
+    from pipelines.settings.settings import load_workspace
 
     flags: dict[str, Any] = {}
     if given:
@@ -59,20 +62,11 @@ def places(given: list[str] | None = None):
     try:
         root = workspace_root()
     except InputError:
-        here = load_places(Path.cwd(), flags)
-        if here.embedded_registry or here.embedded_manifests:
+        workspace = load_workspace(Path.cwd(), flags)
+        if workspace.embedded_registry or workspace.embedded_manifests:
             raise
-        return here
-    return load_places(root, flags)
-
-
-def manifests(here: Any) -> str:
-    """The manifests remote, made first where it is the embedded one."""
-    from delivery.git.repository import ensure_local_repository
-
-    if here.embedded_manifests:
-        ensure_local_repository(here.local_manifests, here.root / "manifests")
-    return here.manifests_remote
+        return workspace
+    return load_workspace(root, flags)
 
 
 def one_of(*options: tuple[str, bool]) -> None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import AnyModel, AsJson, Model, Set, app, places, testset
+from pipelines.commands.base import AnyModel, AsJson, Model, Set, app, open_workspace, testset
 from training.errors import InputError
 from training.folder import model_names, model_spec, workspace_root
 
 if TYPE_CHECKING:
     from pipelines.run import Finished
-    from pipelines.settings.settings import Places
+    from pipelines.settings.settings import Workspace
 
 
 @app.command(epilog="Examples: ostinato run demand-forecaster; ostinato run demand-forecaster --param as_of=2018-06-01")
@@ -37,10 +37,10 @@ def run(
     from pipelines.run import run_model
     from pipelines.wording import told
 
-    here = places()
-    with Progress(sys.stderr, model) as progress, told_of_failure(here, model):
+    workspace = open_workspace()
+    with Progress(sys.stderr, model) as progress, told_of_failure(workspace, model):
         finished = run_model(
-            here,
+            workspace,
             model,
             data=data,
             until=until,
@@ -55,7 +55,7 @@ def run(
     else:
         print(told(finished))
     if finished.refusal or finished.summary.version:
-        tell_of_run(here, finished)
+        tell_of_run(workspace, finished)
     if finished.refusal:
         raise finished.refusal
 
@@ -85,8 +85,8 @@ def compile_(
     from pipelines.package.package import package_file
     from pipelines.step_names import check_step
 
-    here = places(set_)
-    spec = model_spec(here.root, model)
+    workspace = open_workspace(set_)
+    spec = model_spec(workspace.root, model)
     if not output.parent.is_dir():
         raise InputError(f"--output {str(output)!r}: the folder {output.parent} does not exist")
     if training_job is not None:
@@ -96,12 +96,12 @@ def compile_(
             raise InputError("--target is of a package, and --training-job names its engine itself; leave one out")
         if until != "deploy":
             raise InputError("--until is of a package, and --training-job is the train step alone; leave one out")
-        output.write_text(job_text(spec, training_job, here.image, data, out, machine_type), encoding="utf-8")
+        output.write_text(job_text(spec, training_job, workspace.image, data, out, machine_type), encoding="utf-8")
     elif data or out or machine_type:
         raise InputError("--data, --out and --machine-type go with --training-job")
     else:
-        wanted = {"until": check_step(until), "target": check_target(target)}
-        package = package_file(here.root, spec, image=here.image, cache=here.packages, settings=here.settings, **wanted)
+        options = {"until": check_step(until), "target": check_target(target), "cache": workspace.packages}
+        package = package_file(workspace.root, spec, image=workspace.image, settings=workspace.settings, **options)
         shutil.copyfile(package, output)
     print(f"wrote {output}")
 
@@ -114,8 +114,8 @@ def report(
     from pipelines.pages import PAGE
     from pipelines.run import find_run
 
-    here = places()
-    page = here.runs / find_run(here, run) / PAGE
+    workspace = open_workspace()
+    page = workspace.runs / find_run(workspace, run) / PAGE
     if not page.is_file():
         raise InputError(f"{page} does not exist: that run was stopped; finish it with: ostinato run MODEL --resume ID")
     print(page)
@@ -128,9 +128,9 @@ def validate(model: AnyModel = None) -> None:
     """Check spec, model code, data contract and manifest without running anything."""
     from pipelines.scaffold.validate import validate_model
 
-    here = places()
-    for name in [model] if model else model_names(here.root):
-        for line in validate_model(here, name):
+    workspace = open_workspace()
+    for name in [model] if model else model_names(workspace.root):
+        for line in validate_model(workspace, name):
             print(f"{name}: {line}")
 
 
@@ -174,14 +174,14 @@ def rotate(
     from components.preprocess.rotate import rotate
     from pipelines.run import data_uri
 
-    here = places()
-    done = rotate(here.root, model, data_uri(here, model_spec(here.root, model), data), as_of)
+    workspace = open_workspace()
+    done = rotate(workspace.root, model, data_uri(workspace, model_spec(workspace.root, model), data), as_of)
     replaced = f", in place of the one of {done.replaced.pinned_on}" if done.replaced else ""
     print(f"pinned {done.rows} test rows at {done.path}{replaced}\nsha256 {done.sha256}, written into spec.yaml")
 
 
 @contextlib.contextmanager
-def told_of_failure(here: "Places", model: str) -> Iterator[None]:
+def told_of_failure(workspace: "Workspace", model: str) -> Iterator[None]:
     """Tell of a step that fails in the block."""
     from pipelines.backends.local import StepFailed
 
@@ -192,11 +192,13 @@ def told_of_failure(here: "Places", model: str) -> Iterator[None]:
         from pipelines.notifications.tell import tell_and_warn
 
         folder = failed.result.run_dir
-        tell_and_warn(here, notice_of("failed", model, folder.name, message=str(failed), links=(("log", str(folder)),)))
+        tell_and_warn(
+            workspace, notice_of("failed", model, folder.name, message=str(failed), links=(("log", str(folder)),))
+        )
         raise
 
 
-def tell_of_run(here: "Places", finished: "Finished") -> None:
+def tell_of_run(workspace: "Workspace", finished: "Finished") -> None:
     """Tell of a refusal or a release, where somebody is to be told."""
     from pipelines.notifications.notice import notice_of
     from pipelines.notifications.tell import tell_and_warn
@@ -207,7 +209,7 @@ def tell_of_run(here: "Places", finished: "Finished") -> None:
     notice = notice_of(
         kind, summary.model, summary.run, finished.verdict, version=summary.version, message=message, links=links
     )
-    tell_and_warn(here, notice)
+    tell_and_warn(workspace, notice)
 
 
 def parse_parameters(given: list[str]) -> dict[str, str]:

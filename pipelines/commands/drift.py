@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import AsJson, Model, app, manifests, places
+from pipelines.commands.base import AsJson, Model, app, open_workspace
 from training.errors import GateRefused, InputError, OstinatoError
 from training.folder import model_folder, model_spec
 
 if TYPE_CHECKING:
     from components.drift.steps import Watched
-    from pipelines.settings.settings import Places
+    from pipelines.settings.settings import Workspace
     from training.spec.model import ModelSpec
 
 
@@ -39,37 +39,37 @@ def drift(
 
     Exit code 0 whether a training is asked for or not, 3 when the newest data is bad.
     """
-    here = places()
-    spec = model_spec(here.root, model)
+    workspace = open_workspace()
+    spec = model_spec(workspace.root, model)
     if compile_ is not None:
         if as_of or source or retrain or as_json:
             raise InputError("--compile writes a package, and takes no other option")
         from pipelines.drift_watch import compile_drift_watch
 
-        compile_.write_text(compile_drift_watch(spec, here.image), encoding="utf-8")
+        compile_.write_text(compile_drift_watch(spec, workspace.image), encoding="utf-8")
         print(f"wrote {compile_}")
         return
     from components.drift.engine import refuse_bad_data
-    from components.drift.steps import Places as Where
     from components.drift.steps import watch
     from pipelines.run import data_uri
 
-    where = Where(here.tracking_uri, manifests(here), model_folder(here.root, model))
+    folder = model_folder(workspace.root, model)
     codes: list[int] = []
 
     def train(found: "Watched") -> str:
-        run, code = _train(here, spec, found)
+        run, code = _train(workspace, spec, found)
         codes.append(code)
         return f"run {run}" + (", refused by the gate" if code else "")
 
-    found = watch(spec, where, as_of, data_uri(here, spec, source) if source else "", train if retrain else None)
+    uri = data_uri(workspace, spec, source) if source else ""
+    found = watch(spec, workspace.connect(), folder, as_of, uri, train if retrain else None)
     print(json.dumps(asdict(found), indent=2, default=lambda end: end.isoformat()) if as_json else drift_text(found))
     refuse_bad_data(found)
     if any(codes):
         raise GateRefused(f"the gate said no to {model}, which the watch asked for; see above")
 
 
-def _train(here: "Places", spec: "ModelSpec", found: "Watched") -> tuple[str, int]:
+def _train(workspace: "Workspace", spec: "ModelSpec", found: "Watched") -> tuple[str, int]:
     """The whole run, on the rows up to the end of the newest window: its id and exit code, 0 or the gate's.
 
     In a process of its own: the engine forks its steps, which a process that has used Polars must not.
@@ -78,7 +78,7 @@ def _train(here: "Places", spec: "ModelSpec", found: "Watched") -> tuple[str, in
     command = [sys.executable, "-m", "pipelines.cli", "run", spec.name, "--json"]
     if getattr(spec.data, "time", None):
         command += ["--param", f"as_of={found.window}"]
-    done = subprocess.run(command, cwd=here.root, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=workspace.root, stdout=subprocess.PIPE, text=True)
     if done.returncode not in (0, GateRefused.exit_code) or not done.stdout:
         raise OstinatoError(f"the training that the watch asked for failed, exit code {done.returncode}; see above")
     return json.loads(done.stdout)["run"], done.returncode

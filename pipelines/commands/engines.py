@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.commands.base import AsJson, Model, Set, app, places
+from pipelines.commands.base import AsJson, Model, Set, app, open_workspace
 from pipelines.commands.building import parse_parameters
 from training.errors import InputError, OstinatoError
 from training.folder import model_spec
@@ -26,8 +26,8 @@ def config(set_: Set = None, as_json: AsJson = False) -> None:
     """Print every setting in force and where it comes from, and which secrets the environment holds."""
     from pipelines.settings.in_force import configuration, configuration_text, parse_given, secrets_there
 
-    here = places(set_)
-    rows = configuration(here, parse_given(set_ or []))
+    workspace = open_workspace(set_)
+    rows = configuration(workspace, parse_given(set_ or []))
     if as_json:
         print(json.dumps({"settings": [asdict(row) for row in rows], "secrets": secrets_there()}, indent=2))
     else:
@@ -65,24 +65,24 @@ def submit(
     from pipelines.submit import engine_of, submit_model
 
     check_interrupt(on_interrupt)
-    here = places(set_)
+    workspace = open_workspace(set_)
     if resume is not None:
         own = {"--key": key, "--data": data, "--param": param, "--release": release}
         given = [option for option, value in own.items() if value] + ["--until"] * (until != "deploy")
         if given:
             raise InputError(f"--resume goes on with what the run was given; leave out {', '.join(given)}")
-        run = engine_of(here, backend).resume(resume)
+        run = engine_of(workspace, backend).resume(resume)
         if run.model != model:
             raise InputError(f"run {resume} is one of {run.model}, not of {model}")
     else:
         run = submit_model(
-            here, model, backend, key=key, trigger=trigger, data=data, until=until,
+            workspace, model, backend, key=key, trigger=trigger, data=data, until=until,
             parameters=parse_parameters(param or []), release=release, cache=cache,
         )  # fmt: skip
     if not as_json:
         print(f"{'submitted' if run.new else 'found'} {run.run}: {run.state}\n  {run.link}")
     if wait:
-        follow_run(here, backend, run.run, poll, on_interrupt, as_json)
+        follow_run(workspace, backend, run.run, poll, on_interrupt, as_json)
     elif as_json:
         print(json.dumps(asdict(run), indent=2))
 
@@ -98,7 +98,7 @@ def wait_(
 ) -> None:
     """Follow an engine's run to its end, and end as it does: 0 done, 1 failed, 3 the gate said no."""
     check_interrupt(on_interrupt)
-    follow_run(places(set_), backend, run, poll, on_interrupt, as_json)
+    follow_run(open_workspace(set_), backend, run, poll, on_interrupt, as_json)
 
 
 @app.command(epilog="Example: ostinato cancel demand-forecaster-20260101-120000-ab12 --backend kubeflow")
@@ -106,7 +106,7 @@ def cancel(run: Annotated[str, typer.Argument(help="Id of a run.")], backend: Ba
     """Stop an engine's run; `ostinato submit --resume` goes on with it."""
     from pipelines.submit import engine_of
 
-    engine = engine_of(places(set_), backend)
+    engine = engine_of(open_workspace(set_), backend)
     engine.cancel(run)
     print(f"asked {backend} to cancel {run}")
 
@@ -123,9 +123,9 @@ def apply_(
     from pipelines.schedules import carry_out, plan
     from pipelines.submit import engine_of
 
-    here = places(set_)
-    engine = engine_of(here, backend)
-    changes = plan(here, engine, model)
+    workspace = open_workspace(set_)
+    engine = engine_of(workspace, backend)
+    changes = plan(workspace, engine, model)
     for change in changes:
         if not dry_run:
             carry_out(engine, change)
@@ -143,7 +143,7 @@ def list_(backend: Backend, set_: Set = None, as_json: AsJson = False) -> None:
     """The schedules that the engine has."""
     from pipelines.submit import engine_of
 
-    found = engine_of(places(set_), backend).schedules()
+    found = engine_of(open_workspace(set_), backend).schedules()
     if as_json:
         print(json.dumps([asdict(entry) for entry in found], indent=2))
         return
@@ -166,11 +166,11 @@ def estimate(
     from pipelines.submit import engine_if_set_up
     from pipelines.wording import estimate_table
 
-    here = places(set_)
-    spec = model_spec(here.root, model)
-    own = here.root / here.settings.prices if here.settings.prices else None
-    engine = None if backend == "local" else engine_if_set_up(here, backend)
-    found = estimate(here, spec, backend, engine, load_prices(own))
+    workspace = open_workspace(set_)
+    spec = model_spec(workspace.root, model)
+    own = workspace.root / workspace.settings.prices if workspace.settings.prices else None
+    engine = None if backend == "local" else engine_if_set_up(workspace, backend)
+    found = estimate(workspace, spec, backend, engine, load_prices(own))
     print(json.dumps(asdict(found), indent=2) if as_json else estimate_table(found))
 
 
@@ -191,8 +191,8 @@ def notify(
         start = datetime.now(UTC) - parse_duration(since)
     except ValueError as error:
         raise InputError(f"--since: {error}") from error
-    here = places(set_)
-    done = tell_of_runs(here, engine_of(here, backend), start)
+    workspace = open_workspace(set_)
+    done = tell_of_runs(workspace, engine_of(workspace, backend), start)
     for notice, problems in done:
         print(f"{notice.run}: {notice.headline}")
         for problem in problems:
@@ -208,13 +208,13 @@ def check_interrupt(choice: str) -> None:
         raise InputError(f"--on-interrupt {choice!r} is neither leave nor cancel")
 
 
-def follow_run(here: Any, backend: str, run: str, poll: float, on_interrupt: str, as_json: bool) -> None:
+def follow_run(workspace: Any, backend: str, run: str, poll: float, on_interrupt: str, as_json: bool) -> None:
     """Tell each change of a step on stderr, and end as the run does."""
     from pipelines.notifications.notice import notice_of_remote
     from pipelines.notifications.tell import tell_and_warn
     from pipelines.submit import check_ended, engine_of, wait
 
-    engine = engine_of(here, backend)
+    engine = engine_of(workspace, backend)
     began = time.monotonic()
 
     def tell(step: Any) -> None:
@@ -235,5 +235,5 @@ def follow_run(here: Any, backend: str, run: str, poll: float, on_interrupt: str
         print(json.dumps(asdict(ended), indent=2))
     else:
         print(f"{ended.run}: {ended.state}{', the gate said ' + ended.decision if ended.decision else ''}")
-    tell_and_warn(here, notice_of_remote(ended))
+    tell_and_warn(workspace, notice_of_remote(ended))
     check_ended(ended)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.base import Set, app, places
+from pipelines.commands.base import Set, app, open_workspace
 
 events = typer.Typer(help="Events that start runs: new data, a new base model, drift.", no_args_is_help=True)
 app.add_typer(events, name="events")
@@ -21,4 +21,4 @@ def serve(
 
     from pipelines.events.serve import workspace_app
 
-    uvicorn.run(workspace_app(places(set_)), host=host, port=port, access_log=False, log_level="warning")
+    uvicorn.run(workspace_app(open_workspace(set_)), host=host, port=port, access_log=False, log_level="warning")

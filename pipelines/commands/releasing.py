@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.commands.base import AnyModel, AsJson, Model, app, manifests, one_of, places
+from pipelines.commands.base import AnyModel, AsJson, Model, app, one_of, open_workspace
 from training.errors import InputError, OstinatoError
 from training.folder import model_names, model_spec
 
@@ -20,10 +20,10 @@ def status(model: AnyModel = None, as_json: AsJson = False) -> None:
     from pipelines.status import model_status
     from pipelines.wording import status_table
 
-    here = places()
-    names = [model] if model else model_names(here.root)
-    proposals = proposed_models(here)
-    rows = [model_status(here, model_spec(here.root, name), proposals.get(name, ())) for name in names]
+    workspace = open_workspace()
+    names = [model] if model else model_names(workspace.root)
+    proposals = proposed_models(workspace)
+    rows = [model_status(workspace, model_spec(workspace.root, name), proposals.get(name, ())) for name in names]
     print(json.dumps([asdict(row) for row in rows], indent=2) if as_json else status_table(rows))
 
 
@@ -51,12 +51,12 @@ def promote(
     from delivery.releases.reconcile import reconcile
     from delivery.releases.release import check_mode, promote
 
-    here = places()
-    spec = model_spec(here.root, model)
+    workspace = open_workspace()
+    spec = model_spec(workspace.root, model)
     mode = check_mode(release) if release else None
-    done = promote(spec, here.tracking_uri, manifests(here), version, mode, here.artifacts_destination, skip)
-    done = proposed_by_hand(here, spec, done)
-    changes = reconcile(here.tracking_uri, here.manifests_remote, model)
+    done = promote(spec, workspace.connect(), version, mode, skip)
+    done = proposed_by_hand(workspace, spec, done)
+    changes = reconcile(workspace.connections, model)
     tell_release(done, changes, as_json)
 
 
@@ -69,11 +69,13 @@ def promote_to(model: str, source: str | None, environment: str, release: str | 
 
     check_environment(environment)
     check_source(source or STAGING)
-    here = places()
-    spec = model_spec(here.root, model)
-    done = promote_to_production(manifests(here), model, check_mode(release or spec.release.mode))
-    done = propose_promotion(forge_of(here.manifests_remote, here.forge), spec, here.manifests_remote, done)
-    changes = follow(here, model, "promotion")
+    workspace = open_workspace()
+    spec = model_spec(workspace.root, model)
+    connections = workspace.connect()
+    remote = connections.manifests_remote
+    done = promote_to_production(remote, model, check_mode(release or spec.release.mode))
+    done = propose_promotion(forge_of(remote, connections.forge), spec, remote, done)
+    changes = follow(workspace, model, "promotion")
     if as_json:
         print(json.dumps(asdict(done) | {"aliases": [asdict(change) for change in changes]}, indent=2))
     else:
@@ -103,24 +105,25 @@ def rollback(
     from delivery.releases.release import check_mode
     from delivery.releases.rollback import rollback
 
-    here = places()
-    spec = model_spec(here.root, model)
-    done = rollback(manifests(here), model, to, environment, check_mode(release or "direct"))
+    workspace = open_workspace()
+    spec = model_spec(workspace.root, model)
+    connections = workspace.connect()
+    done = rollback(connections.manifests_remote, model, to, environment, check_mode(release or "direct"))
     if done.branch != LIVE_BRANCH:
         from delivery.forges.choose import forge_of
         from delivery.releases.promotion_proposals import propose_rollback
 
-        at = forge_of(here.manifests_remote, here.forge)
-        done = propose_rollback(at, spec, here.manifests_remote, done, environment)
-    tell_release(done, follow(here, model, "rollback"), as_json)
+        at = forge_of(connections.manifests_remote, connections.forge)
+        done = propose_rollback(at, spec, connections.manifests_remote, done, environment)
+    tell_release(done, follow(workspace, model, "rollback"), as_json)
 
 
-def follow(here: Any, model: str, what: str) -> list[Any]:
+def follow(workspace: Any, model: str, what: str) -> list[Any]:
     """Reconcile after ``what``, which is done whether or not the registry can be used."""
     from delivery.releases.reconcile import reconcile
 
     try:
-        return reconcile(here.tracking_uri, here.manifests_remote, model)
+        return reconcile(workspace.connections, model)
     except OstinatoError as error:
         late = f"the {what} is done, and the registry's aliases follow later, with: ostinato reconcile"
         print(f"{late} ({error})", file=sys.stderr)
@@ -150,18 +153,18 @@ def canary(
     one_of(("--percent", percent is not None), ("--finish", finish), ("--abort", abort))
     if version and percent is None:
         raise InputError(f"--version {version} goes with --percent; --finish and --abort take the running canary")
-    here = places()
-    spec = model_spec(here.root, model)
+    workspace = open_workspace()
+    spec = model_spec(workspace.root, model)
     mode = check_mode(release) if release else None
-    remote = manifests(here)
+    connections = workspace.connect()
     if percent is not None:
-        done = start_canary(spec, here.tracking_uri, remote, percent, version, mode, here.artifacts_destination)
+        done = start_canary(spec, connections, percent, version, mode)
     elif finish:
-        done = finish_canary(spec, here.tracking_uri, remote, mode, here.artifacts_destination)
+        done = finish_canary(spec, connections, mode)
     else:
-        done = end_canary(remote, model)
-    done = proposed_by_hand(here, spec, done)
-    tell_release(done, reconcile(here.tracking_uri, remote, model), as_json)
+        done = end_canary(connections.manifests_remote, model)
+    done = proposed_by_hand(workspace, spec, done)
+    tell_release(done, reconcile(connections, model), as_json)
 
 
 @app.command(
@@ -181,15 +184,15 @@ def shadow(
     from delivery.releases.shadow import end_shadow, start_shadow
 
     one_of(("--version", version is not None), ("--off", off), ("--compare", compare is not None))
-    here = places()
-    spec = model_spec(here.root, model)
+    workspace = open_workspace()
+    spec = model_spec(workspace.root, model)
     if compare is not None:
         tell_comparison(spec, compare, url, shadow_url, as_json)
     elif version is not None:
-        done = start_shadow(spec, here.tracking_uri, manifests(here), version, here.artifacts_destination)
+        done = start_shadow(spec, workspace.connect(), version)
         tell_release(done, [], as_json)
     else:
-        tell_release(end_shadow(manifests(here), model), [], as_json)
+        tell_release(end_shadow(workspace.connect().manifests_remote, model), [], as_json)
 
 
 @app.command("reconcile", epilog="Example: ostinato reconcile")
@@ -202,9 +205,9 @@ def reconcile_(as_json: AsJson = False) -> None:
     from pipelines.proposals import reconcile_rejections
     from pipelines.wording import alias_lines, rejection_lines
 
-    here = places()
-    changes = reconcile(here.tracking_uri, manifests(here))
-    rejections, note = reconcile_rejections(here)
+    workspace = open_workspace()
+    changes = reconcile(workspace.connect())
+    rejections, note = reconcile_rejections(workspace)
     if note:
         print(note, file=sys.stderr)
     if as_json:
@@ -213,15 +216,16 @@ def reconcile_(as_json: AsJson = False) -> None:
         print(rejection_lines(rejections) + alias_lines(changes))
 
 
-def proposed_by_hand(here: Any, spec: Any, done: Any) -> Any:
+def proposed_by_hand(workspace: Any, spec: Any, done: Any) -> Any:
     """The release with its pull request, where it is proposed; what people rejected before is rejected no more."""
     from delivery.forges.choose import forge_of
     from delivery.releases.propose import propose
     from delivery.releases.rejection import overrule
 
-    at = forge_of(here.manifests_remote, here.forge)
-    done = propose(at, spec, here.tracking_uri, here.manifests_remote, done, by_hand=True)
-    overrule(here.tracking_uri, spec, done.version)
+    connections = workspace.connections
+    at = forge_of(connections.manifests_remote, connections.forge)
+    done = propose(at, spec, connections, done, by_hand=True)
+    overrule(connections.tracking_uri, spec, done.version)
     return done
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.base import AsJson, Model, app, manifests, places
+from pipelines.commands.base import AsJson, Model, app, open_workspace
 from training.folder import model_spec, workspace_root
 
 
@@ -27,9 +27,9 @@ def serve(
     for a language model)."""
     from pipelines.serve.serve import serve_model
 
-    here = places()
-    manifests(here)
-    serve_model(here, model_spec(here.root, model), version, candidate, port, follow)
+    workspace = open_workspace()
+    workspace.connect()
+    serve_model(workspace, model_spec(workspace.root, model), version, candidate, port, follow)
 
 
 @app.command(epilog="Example: ostinato predict demand-forecaster rows.csv --url http://127.0.0.1:8080")
@@ -44,8 +44,8 @@ def predict(
     """Ask a served model for predictions."""
     from pipelines.serve.predict import predict_rows
 
-    here = places()
-    found = predict_rows(url, model_spec(here.root, model), rows)
+    workspace = open_workspace()
+    found = predict_rows(url, model_spec(workspace.root, model), rows)
     if as_json:
         print(found.to_json(orient="records", date_format="iso", double_precision=15))
     else:
@@ -88,7 +88,7 @@ def verify(
     from pipelines.serve.verify import verify_model
     from pipelines.wording import verified_line
 
-    here = places()
-    manifests(here)
-    done = verify_model(here, model_spec(here.root, model), url, version, wait)
+    workspace = open_workspace()
+    workspace.connect()
+    done = verify_model(workspace, model_spec(workspace.root, model), url, version, wait)
     print(json.dumps(asdict(done), indent=2) if as_json else verified_line(done))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.base import AsJson, Model, app, manifests, places
+from pipelines.commands.base import AsJson, Model, app, open_workspace
 from training.errors import GateRefused, OstinatoError
 from training.folder import model_spec
 
@@ -22,8 +22,8 @@ def audit(
     from delivery.trust.audit import audit
     from pipelines.wording import audit_table
 
-    here = places()
-    found = audit(model_spec(here.root, model), here.root, here.tracking_uri, manifests(here), version)
+    workspace = open_workspace()
+    found = audit(model_spec(workspace.root, model), workspace.root, workspace.connect(), version)
     print(json.dumps(asdict(found), indent=2) if as_json else audit_table(found))
     if found.broken:
         names = ", ".join(link.name for link in found.broken)
@@ -38,9 +38,9 @@ def sign(
     """Sign a version that was registered without a signature, if its files are still the registered ones."""
     from delivery.trust.sign_later import sign_registered
 
-    here = places()
-    spec = model_spec(here.root, model)
-    changed = sign_registered(here.tracking_uri, spec.registered_name, version)
+    workspace = open_workspace()
+    spec = model_spec(workspace.root, model)
+    changed = sign_registered(workspace.connections.tracking_uri, spec.registered_name, version)
     print(f"version {version} of {model} {'is signed' if changed else 'was signed already; nothing changed'}")
 
 
@@ -55,12 +55,10 @@ def verify_change_(
 ) -> None:
     """For CI on the manifests repository: refuse what was not judged and registered, or what the policy forbids."""
     from delivery.trust.change import verify_change
-    from delivery.trust.served import Sources
-    from pipelines.settings.settings import load_places
+    from pipelines.settings.settings import load_workspace
     from pipelines.wording import change_table
 
-    here = load_places(Path.cwd())
-    found = verify_change(repository, commits, Sources(here.tracking_uri, here.artifacts_destination))
+    found = verify_change(repository, commits, load_workspace(Path.cwd()).connections)
     print(json.dumps([asdict(one) for one in found], indent=2) if as_json else change_table(found))
     refused = [f"  {one.path}: {why}" for one in found for why in one.problems]
     if refused:

@@ -11,7 +11,7 @@ from pipelines.backends.remote import Engine
 from pipelines.backends.vertex.machines import machine_for
 from pipelines.backends.vertex.target import asked
 from pipelines.estimate.prices import OLD_DAYS, Prices
-from pipelines.settings.settings import Places
+from pipelines.settings.settings import Workspace
 from training.spec.model import ModelSpec
 
 ALL_STEPS = ("preprocess", "train", "champion", "evaluate", "register", "deploy")
@@ -64,7 +64,7 @@ class Estimate:
     notes: tuple[str, ...]
 
 
-def estimate(here: Places, spec: ModelSpec, backend: str, engine: Engine | None, prices: Prices) -> Estimate:
+def estimate(workspace: Workspace, spec: ModelSpec, backend: str, engine: Engine | None, prices: Prices) -> Estimate:
     """What a run on the backend would take and cost.
 
     engine: to ask for past runs; None for the laptop, or where none is set up. Raises OstinatoError if it can't be
@@ -73,8 +73,8 @@ def estimate(here: Places, spec: ModelSpec, backend: str, engine: Engine | None,
     times = engine_times(engine, spec.name) if engine else {}
     measured = backend
     if not times:
-        times, measured = laptop_times(here, spec.name), "laptop"
-    region = here.settings.vertex.region if backend == "vertex" else ""
+        times, measured = laptop_times(workspace, spec.name), "laptop"
+    region = workspace.settings.vertex.region if backend == "vertex" else ""
     steps = tuple(_step(spec, step, times.get(step, []), backend, region, prices) for step in ALL_STEPS)
     fee = prices.run if backend == "vertex" else None
     parts = [step.cost for step in steps] + [fee]
@@ -111,10 +111,10 @@ def _step(
     return StepEstimate(step, len(seconds), median, *ends, machine, hour, cost)
 
 
-def laptop_times(here: Places, model: str) -> dict[str, list[float]]:
+def laptop_times(workspace: Workspace, model: str) -> dict[str, list[float]]:
     """Seconds of each step in this workspace's newest runs of the model, where it ran to its end."""
     found: dict[str, list[float]] = {}
-    folders = sorted(here.runs.glob(f"{model}-*/{MANIFEST}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    folders = sorted(workspace.runs.glob(f"{model}-*/{MANIFEST}"), key=lambda path: path.stat().st_mtime, reverse=True)
     own = [manifest for path in folders if (manifest := read_json(path)) and manifest.get("pipeline") == model]
     for manifest in own[:MOST_RUNS]:
         for name, step in manifest.get("steps", {}).items():

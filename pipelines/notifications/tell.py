@@ -14,7 +14,7 @@ from pipelines.backends.remote import ENDED, Engine
 from pipelines.notifications import slack
 from pipelines.notifications.notice import Notice, notice_of_remote
 from pipelines.settings.sections import NotifySettings
-from pipelines.settings.settings import Places
+from pipelines.settings.settings import Workspace
 from training.errors import InputError, OstinatoError
 from training.folder import model_names, model_spec
 
@@ -54,55 +54,55 @@ def configured(settings: NotifySettings) -> bool:
     return bool(settings.email_to or secret(slack.WEBHOOK))
 
 
-def tell_once(here: Places, notice: Notice) -> list[str] | None:
+def tell_once(workspace: Workspace, notice: Notice) -> list[str] | None:
     """Tell of a run unless somebody was told; returns problems, and None where there was nothing to tell.
 
     A release is told of by the run that made the version: one that found nothing new has nothing to say. The run is
     noted on its registered model after it was told: a stop between the two tells it twice, never not at all. Raises
     OstinatoError if the registry can't be used.
     """
-    spec = model_spec(here.root, notice.model)
-    if notice.kind not in here.settings.notify.on:
+    spec, tracking_uri = model_spec(workspace.root, notice.model), workspace.connections.tracking_uri
+    if notice.kind not in workspace.settings.notify.on:
         return None
     if notice.kind == "released":
-        made = [one for one in registry(here.tracking_uri).versions(spec.registered_name) if _made_by(one, notice.run)]
+        made = [one for one in registry(tracking_uri).versions(spec.registered_name) if _made_by(one, notice.run)]
         if not made:
             return None
         notice = replace(notice, version=made[-1].version)
-    told = _told(here.tracking_uri, spec.registered_name)
+    told = _told(tracking_uri, spec.registered_name)
     if notice.run in told:
         return None
-    problems = tell(here.settings.notify, notice)
+    problems = tell(workspace.settings.notify, notice)
     if not problems:
-        _note(here.tracking_uri, spec.registered_name, spec.description, [*told, notice.run][-KEPT:])
+        _note(tracking_uri, spec.registered_name, spec.description, [*told, notice.run][-KEPT:])
     return problems
 
 
-def tell_and_warn(here: Places, notice: Notice | None) -> None:
+def tell_and_warn(workspace: Workspace, notice: Notice | None) -> None:
     """As :func:`tell_once`; a problem is a line on stderr, so that the run ends as it ended."""
     try:
-        if notice is None or not configured(here.settings.notify):
+        if notice is None or not configured(workspace.settings.notify):
             return
-        problems = tell_once(here, notice) or []
+        problems = tell_once(workspace, notice) or []
     except OstinatoError as error:
         problems = [str(error)]
     for problem in problems:
         print(f"somebody was not notified: {problem}", file=sys.stderr)
 
 
-def tell_of_runs(here: Places, engine: Engine, since: datetime) -> list[tuple[Notice, list[str]]]:
+def tell_of_runs(workspace: Workspace, engine: Engine, since: datetime) -> list[tuple[Notice, list[str]]]:
     """Tell of an engine's runs that ended since then and that nobody was told of, oldest first.
 
     Raises OstinatoError if the engine or the registry can't be used.
     """
-    check_configured(here.settings.notify)
+    check_configured(workspace.settings.notify)
     done = []
-    known = set(model_names(here.root))
+    known = set(model_names(workspace.root))
     for run in reversed(engine.runs(since)):
         if run.model not in known or run.state not in ENDED:
             continue
         notice = notice_of_remote(engine.get(run.run))
-        problems = tell_once(here, notice) if notice else None
+        problems = tell_once(workspace, notice) if notice else None
         if notice and problems is not None:
             done.append((notice, problems))
     return done

@@ -9,7 +9,7 @@ from delivery.kserve.manifest import Evidence, parse
 from delivery.kserve.render import render
 from delivery.serving.runtimes import check_runtime_here
 from delivery.stores.sources import resolve
-from pipelines.settings.settings import Places
+from pipelines.settings.settings import Workspace
 from training.errors import InputError
 from training.folder import load_module, model_folder, model_spec, running_code_of
 from training.spec.model import ConversationSpec, ModelSpec
@@ -17,22 +17,22 @@ from training.spec.model import ConversationSpec, ModelSpec
 NO_DIGEST = "sha256:" + "0" * 64
 
 
-def validate_model(places: Places, name: str) -> list[str]:
+def validate_model(workspace: Workspace, name: str) -> list[str]:
     """One line for each thing that is in order. Raises InputError for the first that is not."""
-    spec = model_spec(places.root, name)
+    spec = model_spec(workspace.root, name)
     data = "conversations" if isinstance(spec.data, ConversationSpec) else f"{len(spec.data.columns)} columns"
     return [
         f"spec.yaml is in order ({spec.task}, {data}, {len(spec.quality.checks)} checks)",
-        check_code(places, spec),
-        check_data(places, spec),
-        check_runtime_here(spec, places.root),
+        check_code(workspace, spec),
+        check_data(workspace, spec),
+        check_runtime_here(spec, workspace.root),
         check_manifest(spec),
-        *check_judge(places, spec),
+        *check_judge(workspace, spec),
     ]
 
 
-def check_code(places: Places, spec: ModelSpec) -> str:
-    folder = model_folder(places.root, spec.name)
+def check_code(workspace: Workspace, spec: ModelSpec) -> str:
+    folder = model_folder(workspace.root, spec.name)
     module_name, function = spec.training.entry_point.split(":")
     with running_code_of(folder):
         module = load_module(folder, module_name)
@@ -42,12 +42,12 @@ def check_code(places: Places, spec: ModelSpec) -> str:
     return f"{module_name}.py imports and takes {', '.join(sorted(type(given).model_fields)) or 'no hyperparameters'}"
 
 
-def check_data(places: Places, spec: ModelSpec) -> str:
+def check_data(workspace: Workspace, spec: ModelSpec) -> str:
     """Of a table the header only, of conversations the first rows: the rest is checked by the preprocess step."""
     import tempfile
     from pathlib import Path
 
-    folder = model_folder(places.root, spec.name)
+    folder = model_folder(workspace.root, spec.name)
     with tempfile.TemporaryDirectory() as scratch:
         if isinstance(spec.data, ConversationSpec):
             good, rows = glance(spec.data, folder, Path(scratch))
@@ -66,10 +66,10 @@ def check_manifest(spec: ModelSpec) -> str:
     return f"its {spec.serving.resource} renders ({len(manifest)} bytes, runtime {spec.serving.runtime})"
 
 
-def check_judge(places: Places, spec: ModelSpec) -> list[str]:
+def check_judge(workspace: Workspace, spec: ModelSpec) -> list[str]:
     """The labelled pairs only: the endpoint is not asked. Nothing where there is no judge, or none with labels."""
     judge = spec.quality.judge
     if judge is None or judge.labels is None:
         return []
-    labels = read_labels(model_folder(places.root, spec.name), judge.labels)
+    labels = read_labels(model_folder(workspace.root, spec.name), judge.labels)
     return [f"{judge.labels} has {len(labels)} labelled pairs for the judge {judge.model}"]

@@ -11,7 +11,7 @@ from delivery.releases.follow import Watch
 from delivery.releases.live import live
 from delivery.stores.fetch import fetch_model
 from pipelines.serve.follow import Choice, Follower, Post, listening, stopped_by_signals, tell
-from pipelines.settings.settings import Places
+from pipelines.settings.settings import Workspace
 from training.errors import InputError, OstinatoError
 from training.spec.model import ModelSpec
 
@@ -23,7 +23,7 @@ OWN_RUNTIME = "ostinato-mlflow"
 
 
 def serve_model(
-    places: Places, spec: ModelSpec, version: str | None, candidate: bool, port: int, follow: bool = False
+    workspace: Workspace, spec: ModelSpec, version: str | None, candidate: bool, port: int, follow: bool = False
 ) -> None:
     """Serve what git says is live, or a version of the registry, until Ctrl-C; returns then.
 
@@ -36,7 +36,7 @@ def serve_model(
         raise InputError("--version and --candidate name two versions; give one of them")
     if follow and (version or candidate):
         raise InputError("--follow serves what git says is live; leave out --version and --candidate")
-    chosen = choose(places, spec, version, candidate)
+    chosen = choose(workspace, spec, version, candidate)
     if chosen.runtime != OWN_RUNTIME:
         if follow:
             raise InputError(f"--follow needs the runtime {OWN_RUNTIME}; {spec.name} is served by {chosen.runtime}")
@@ -49,7 +49,7 @@ def serve_model(
         print(f"{spec.name} version {chosen.version} on {url}\n{curl_line(post.folder, spec.name, url)}", flush=True)
         if not follow:
             raise OstinatoError(f"the server of {spec.name} ended with exit code {post.wait()}")
-        follower = Follower(post, Watch(places.manifests_remote, spec.name))
+        follower = Follower(post, Watch(workspace.connections.manifests_remote, spec.name))
         while True:
             follower.step()
 
@@ -89,14 +89,14 @@ def first_curl(folder: Path, served: "Served", protocol: str) -> str:
     return curl(f"{served.url}/{path}", ServedModel(served.url, name, protocol=protocol).request(rows.head(1)))
 
 
-def choose(places: Places, spec: ModelSpec, version: str | None, candidate: bool) -> Choice:
+def choose(workspace: Workspace, spec: ModelSpec, version: str | None, candidate: bool) -> Choice:
     """What to serve: by git, or by the registry where a version or its candidate is asked for."""
     if not (version or candidate):
-        found = live(places.manifests_remote, spec.name)
+        found = live(workspace.connections.manifests_remote, spec.name)
         if found is None:
             raise InputError(f"{spec.name} is not live yet; release it with: ostinato run {spec.name}")
         return Choice.of(found)
-    reader = registry(places.tracking_uri)
+    reader = registry(workspace.connections.tracking_uri)
     if candidate:
         version = reader.aliases(spec.registered_name).get(CANDIDATE)
         if version is None:
@@ -111,7 +111,7 @@ def choose(places: Places, spec: ModelSpec, version: str | None, candidate: bool
         known = ", ".join(each.version for each in versions) or f"none; make one with: ostinato run {spec.name}"
         raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
     uri, serving = reader.storage_uri(one.name, version), spec.serving
-    return Choice(version, uri, one.digest, serving.runtime, serving.protocol, places.tracking_uri)
+    return Choice(version, uri, one.digest, serving.runtime, serving.protocol, workspace.connections.tracking_uri)
 
 
 def curl_line(folder: Path, name: str, url: str) -> str:

@@ -14,7 +14,7 @@ from delivery.serving.clients.predict import ServedModel
 from delivery.serving.proof.prove import compare
 from delivery.serving.proof.prove_chat import compare_texts
 from delivery.serving.runtimes import runtime_of
-from pipelines.settings.settings import Places
+from pipelines.settings.settings import Workspace
 from training.errors import GateRefused, InputError, OstinatoError
 from training.spec.model import ModelSpec, Task
 
@@ -40,7 +40,9 @@ class Verified:
     task: Task
 
 
-def verify_model(places: Places, spec: ModelSpec, url: str, version: str | None = None, wait_s: float = 0) -> Verified:
+def verify_model(
+    workspace: Workspace, spec: ModelSpec, url: str, version: str | None = None, wait_s: float = 0
+) -> Verified:
     """Ask the endpoint for the sample that the version was proven with.
 
     version: of the registry, instead of what git says is live. wait_s: seconds to try again while a rollout goes on.
@@ -50,24 +52,24 @@ def verify_model(places: Places, spec: ModelSpec, url: str, version: str | None 
     """
     if not url.startswith(("http://", "https://")):
         raise InputError(f"--url {url!r} is no address; write one such as https://{spec.name}.example.org")
-    found = version_to_verify(places, spec, version)
-    sample = fetch_sample(places.tracking_uri, found)
+    found = version_to_verify(workspace, spec, version)
+    sample = fetch_sample(workspace.connections.tracking_uri, found)
     if spec.task == "generation":
-        base_url = openai_url(url, runtime_of(spec, places.root).openai_path)
+        base_url = openai_url(url, runtime_of(spec, workspace.root).openai_path)
         return _tried(lambda: ask_questions(spec, base_url, found, sample), wait_s)
     return _tried(lambda: ask(spec, url, found, sample), wait_s)
 
 
-def version_to_verify(places: Places, spec: ModelSpec, version: str | None) -> ModelVersion:
+def version_to_verify(workspace: Workspace, spec: ModelSpec, version: str | None) -> ModelVersion:
     """The version that git names, with the digest that git names."""
-    reader = registry(places.tracking_uri)
+    reader = registry(workspace.connections.tracking_uri)
     if version is not None:
         chosen = reader.version(spec.registered_name, version)
         if chosen is None:
             known = ", ".join(one.version for one in reader.versions(spec.registered_name)) or "none"
             raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
         return chosen
-    running = live(places.manifests_remote, spec.name)
+    running = live(workspace.connections.manifests_remote, spec.name)
     if running is None:
         raise InputError(f"{spec.name} is not live yet; release it with: ostinato run {spec.name}")
     if running.canary:

@@ -12,7 +12,7 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import PyprojectTomlConfigSettingsSource
 
-from pipelines.settings.settings import Places, Settings, fields_of
+from pipelines.settings.settings import Settings, Workspace, fields_of
 from training.errors import InputError, did_you_mean
 from training.spec.section import Frozen
 
@@ -75,17 +75,20 @@ def _value(name: str, text: str) -> Any:
         raise InputError(f"--set {name}={text!r} is not YAML: {error}") from error
 
 
-def configuration(here: Places, given: Mapping[str, Any]) -> list[Row]:
+def configuration(workspace: Workspace, given: Mapping[str, Any]) -> list[Row]:
     """Every setting, in the order of the reference, with its source: `--set`, a variable, pyproject.toml, default."""
     previous = Path.cwd()
     try:
-        os.chdir(here.root)
+        os.chdir(workspace.root)
         file = PyprojectTomlConfigSettingsSource(Settings)()
     finally:
         os.chdir(previous)
-    embedded = {"tracking_uri": here.tracking_uri, "manifests_remote": here.manifests_remote}
+    embedded = {
+        "tracking_uri": workspace.connections.tracking_uri,
+        "manifests_remote": workspace.connections.manifests_remote,
+    }
     rows = []
-    for path, field, value in _leaves((), here.settings):
+    for path, field, value in _leaves((), workspace.settings):
         name = ".".join(path)
         source = _source(path, field, given, file)
         rows.append(Row(name, value or embedded.get(name, value), source))

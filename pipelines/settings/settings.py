@@ -13,8 +13,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from delivery.connections import Connections
 from delivery.forges.choose import check_forge
 from delivery.git.author import AUTHOR, check_author
+from delivery.git.repository import ensure_local_repository
 from delivery.stores.storage_uri import check_destination
 from delivery.trust.keys import VERIFY_KEY
 from pipelines.settings.sections import EventsSettings, KubeflowSettings, NotifySettings, VertexSettings
@@ -68,7 +70,7 @@ class Settings(BaseSettings):
         return sources["init_settings"], sources["env_settings"], PyprojectTomlConfigSettingsSource(settings_cls)
 
 
-class Places:
+class Workspace:
     """The settings of one workspace with the embedded defaults filled in."""
 
     def __init__(self, root: Path, settings: Settings) -> None:
@@ -81,23 +83,31 @@ class Places:
         self.image = settings.image
         self.local_manifests = self.home / "manifests.git"
         self.database = self.home / "mlflow.db"
-        self.tracking_uri = settings.tracking_uri or f"sqlite:///{self.database}"
-        self.manifests_remote = settings.manifests_remote or str(self.local_manifests)
         check_forge(settings.forge)
-        self.forge = settings.forge
         self.git_author = check_author(settings.git_author)
-        self.artifacts_destination = check_destination(settings.artifacts_destination)
+        self.connections = Connections(
+            settings.tracking_uri or f"sqlite:///{self.database}",
+            settings.manifests_remote or str(self.local_manifests),
+            check_destination(settings.artifacts_destination),
+            settings.forge,
+        )
 
     @property
     def embedded_registry(self) -> bool:
-        return self.tracking_uri == f"sqlite:///{self.database}"
+        return self.connections.tracking_uri == f"sqlite:///{self.database}"
 
     @property
     def embedded_manifests(self) -> bool:
-        return self.manifests_remote == str(self.local_manifests)
+        return self.connections.manifests_remote == str(self.local_manifests)
+
+    def connect(self) -> Connections:
+        """The connections; the embedded manifests repository is made first where it is the one that is used."""
+        if self.embedded_manifests:
+            ensure_local_repository(self.local_manifests, self.root / "manifests")
+        return self.connections
 
 
-def load_places(root: Path, given: Mapping[str, Any] | None = None) -> Places:
+def load_workspace(root: Path, given: Mapping[str, Any] | None = None) -> Workspace:
     """Read the settings of a workspace; those ``given`` go before. Raises InputError for an unknown key or a wrong
     value.
 
@@ -107,13 +117,13 @@ def load_places(root: Path, given: Mapping[str, Any] | None = None) -> Places:
     try:
         os.chdir(root)  # pydantic-settings looks for pyproject.toml from the current folder
         settings = Settings(**(given or {}))  # pyright: ignore[reportCallIssue]
-        places = Places(root, settings)
+        workspace = Workspace(root, settings)
         # The steps, which run in other processes, read the environment.
-        if places.git_author:
-            os.environ[AUTHOR] = places.git_author
+        if workspace.git_author:
+            os.environ[AUTHOR] = workspace.git_author
         if settings.verify_key:
             os.environ[VERIFY_KEY] = str(root / settings.verify_key)
-        return places
+        return workspace
     except ValidationError as error:
         raise InputError("\n".join(_explain(problem) for problem in error.errors())) from error
     finally:

@@ -15,7 +15,8 @@ from conftest import ROOT, run_ostinato
 from components.drift.engine import watch_and_ask
 from components.drift.event import SECRET, SIGNATURE, TIMESTAMP, signed
 from components.drift.records import Records
-from components.drift.steps import Places, Watched, watch
+from components.drift.steps import Watched, watch
+from delivery.connections import Connections
 from delivery.registry.reference import REFERENCE_FILE
 from training.errors import GateRefused, InputError, OstinatoError
 from training.folder import model_spec
@@ -24,6 +25,7 @@ TRAINED = "2018-06-04"
 LATER = datetime(2018, 7, 2)
 """Four weeks of the version's life."""
 MODEL = "demand-forecaster"
+FOLDER = "training/demand_forecaster"
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +54,14 @@ def place(released: Path, tmp_path: Path) -> Path:
     return root
 
 
-def places(root: Path) -> Places:
+def connections(root: Path) -> Connections:
     """Artifacts are where the first copy has them."""
     home = root / ".ostinato"
-    return Places(f"sqlite:///{home / 'mlflow.db'}", str(home / "manifests.git"), root / "training/demand_forecaster")
+    return Connections(f"sqlite:///{home / 'mlflow.db'}", str(home / "manifests.git"))
 
 
 def look(root: Path, as_of: str = LATER.isoformat(), ask=None, source: str = "") -> Watched:
-    return watch(model_spec(root, MODEL), places(root), as_of, source, ask)
+    return watch(model_spec(root, MODEL), connections(root), root / FOLDER, as_of, source, ask)
 
 
 def test_three_drifted_weeks_ask_once_and_are_recorded_once(place: Path):
@@ -74,7 +76,7 @@ def test_three_drifted_weeks_ask_once_and_are_recorded_once(place: Path):
     assert first.decision == "ask" and [one.finding for one in first.windows][-3:] == ["drift"] * 3
     assert first == again and again.answer == "run r-1"
     assert asked == ["2018-07-02T00:00:00"]
-    records = Records(places(place).tracking_uri, MODEL)
+    records = Records(connections(place).tracking_uri, MODEL)
     runs = records.client.search_runs([records.experiment])
     assert len(runs) == len(first.windows) == 4
     newest = next(run for run in runs if run.data.tags["ostinato.drift.window"] == first.window)
@@ -117,9 +119,9 @@ def test_without_a_live_version_the_watch_says_what_to_do(workspace: Path, tmp_p
 
     remote = tmp_path / "manifests.git"
     ensure_local_repository(remote, workspace / "manifests")
-    where = Places(f"sqlite:///{tmp_path / 'mlflow.db'}", str(remote), workspace / "training/demand_forecaster")
+    nothing_live = Connections(f"sqlite:///{tmp_path / 'mlflow.db'}", str(remote))
     with pytest.raises(InputError, match=r"first: ostinato run demand-forecaster"):
-        watch(model_spec(workspace, MODEL), where, "")
+        watch(model_spec(workspace, MODEL), nothing_live, workspace / FOLDER, "")
 
 
 def test_the_kept_training_rows_are_small_and_have_the_models_inputs(released: Path):
@@ -135,7 +137,7 @@ def test_the_command_prints_windows_and_decision_and_killed_it_goes_on(place: Pa
     done = run_ostinato(place, "drift", MODEL, "--as-of", "2018-06-27")
     assert done.code == 0, done.err
     assert "demand-forecaster version 1" in done.out and "ask: 3 of the last 4 windows drifted" in done.out
-    records = Records(places(place).tracking_uri, MODEL)
+    records = Records(connections(place).tracking_uri, MODEL)
     assert len(records.client.search_runs([records.experiment])) == 3
 
 
@@ -185,10 +187,9 @@ def test_on_an_engine_a_signed_event_asks_and_is_not_sent_again(
     server.answers = [202]
     monkeypatch.setenv(SECRET, "top secret")
     monkeypatch.setenv("OSTINATO_WORKSPACE", str(place))
-    where = places(place)
     spec = model_spec(place, MODEL).canonical_json()
     for _ in range(2):
-        found = watch_and_ask(spec, where.tracking_uri, where.manifests_remote, "", LATER.isoformat(), url)
+        found = watch_and_ask(spec, connections(place), "", LATER.isoformat(), url)
         assert found.answer == "asked http://127.0.0.1: 202"
     ((headers, body),) = server.taken
     assert json.loads(body) == {"kind": "drift", "model": MODEL, "version": "1", "window": "2018-07-02T00:00:00"}
@@ -201,10 +202,9 @@ def test_an_engines_watch_is_red_for_bad_data(place: Path, monkeypatch: pytest.M
     monkeypatch.setenv("OSTINATO_WORKSPACE", str(place))
     source = place / "training/demand_forecaster/data/hourly.parquet"
     pl.read_parquet(source).drop("pn").write_parquet(source)
-    where = places(place)
     spec = model_spec(place, MODEL).canonical_json()
     with pytest.raises(GateRefused, match="nothing is trained on it"):
-        watch_and_ask(spec, where.tracking_uri, where.manifests_remote, "", LATER.isoformat(), "http://127.0.0.1:9")
+        watch_and_ask(spec, connections(place), "", LATER.isoformat(), "http://127.0.0.1:9")
 
 
 def test_a_busy_entry_point_is_asked_again_with_the_same_body(events, monkeypatch: pytest.MonkeyPatch):

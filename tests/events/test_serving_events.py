@@ -15,7 +15,7 @@ from events.senders import DRIFT, Point, drift
 from harness.servers import free_port, running_mlflow, wait_until_ready
 
 from pipelines.events.serve import access_of, models_of
-from pipelines.settings.settings import load_places
+from pipelines.settings.settings import load_workspace
 from training.errors import InputError
 
 WORKSPACE = Path(__file__).resolve().parents[2]
@@ -47,8 +47,8 @@ def test_a_real_mlflow_server_s_webhook_starts_one_run(
     assert list(point.engine.runs.values()) == [("churn", "registered base-encoder 2", "registry")]
 
 
-def places(**events: Any):
-    return load_places(WORKSPACE, {"events": events})
+def workspace(**events: Any):
+    return load_workspace(WORKSPACE, {"events": events})
 
 
 @pytest.fixture(autouse=True)
@@ -59,25 +59,25 @@ def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_entry_point_that_nobody_may_use_does_not_start() -> None:
     with pytest.raises(InputError, match="nobody could send an event"):
-        access_of(places())
+        access_of(workspace())
     with pytest.raises(InputError, match="go together"):
-        access_of(places(audience="https://events.example.org"))
+        access_of(workspace(audience="https://events.example.org"))
 
 
 def test_secrets_come_from_a_file_and_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "secret"
     file.write_text("s3cret\n")
     monkeypatch.setenv("OSTINATO_EVENTS_SECRET_FILE", str(file))
-    found = access_of(places(**AUDIENCE))
+    found = access_of(workspace(**AUDIENCE))
     assert found.drift_secret == "s3cret"
     assert "s3cret" not in repr(found)
 
 
 def test_a_mapping_to_no_model_or_in_a_circle_is_refused() -> None:
     with pytest.raises(InputError, match=r"no model 'demand-forecastr'\. Did you mean 'demand-forecaster'"):
-        models_of(places(models={"base": "demand-forecastr"}))
+        models_of(workspace(models={"base": "demand-forecastr"}))
     with pytest.raises(InputError, match="train forever"):
-        models_of(places(models={"demand-forecaster": "demand-forecaster"}))
+        models_of(workspace(models={"demand-forecaster": "demand-forecaster"}))
 
 
 def test_the_command_submits_by_the_workspace_s_settings(point: Point) -> None:

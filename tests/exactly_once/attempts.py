@@ -18,6 +18,7 @@ from release.candidates import candidate, model_spec
 
 from components.deploy.steps import deploy
 from components.register.steps import Candidate, register
+from delivery.connections import Connections
 from delivery.effects import CRASH_AT
 from delivery.releases.release import ReleaseMode
 from training.errors import OstinatoError
@@ -42,30 +43,28 @@ class Release:
     """What the pipeline does with one candidate after the gate: register, then deploy. Called again, it goes on."""
 
     name: str
-    tracking_uri: str
-    remote: str
+    connections: Connections
     files: Candidate
     run: str
     mode: ReleaseMode = "direct"
 
     def __call__(self) -> None:
         spec = model_spec(self.name).canonical_json()
-        version = register(spec, self.tracking_uri, "c0de", self.run, self.files)
-        deploy(spec, self.tracking_uri, self.remote, version, self.mode, "c0de", self.run, self.files.verdict)
+        version = register(spec, self.connections.tracking_uri, "c0de", self.run, self.files)
+        deploy(spec, self.connections, version, self.mode, "c0de", self.run, self.files.verdict)
 
 
 def new_release(
     folder: Path,
     name: str,
-    tracking_uri: str,
-    remote: str,
+    connections: Connections,
     weight: int,
     champion: str = "",
     mode: ReleaseMode = "direct",
 ) -> Release:
     """The release of a candidate with these weights, which was judged against the version ``champion``."""
     files = candidate(folder, weight, model=name, champion=champion)
-    return Release(name, tracking_uri, remote, files, f"run-{weight}", mode)
+    return Release(name, connections, files, f"run-{weight}", mode)
 
 
 @dataclass

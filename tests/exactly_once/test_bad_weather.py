@@ -88,7 +88,7 @@ def test_releases_in_bad_weather_come_through_once_and_fail_with_one_clear_messa
         champion = versions[-1] if (versions := released.get(name)) else ""
         mode = "pull-request" if name == PROPOSED else "direct"
         folder = tmp_path / name / str(weights[name])
-        release = new_release(folder, name, world.tracking_uri, world.remote, weights[name], champion, mode)
+        release = new_release(folder, name, world.connections, weights[name], champion, mode)
         ends += _run_until_done(release)
         if name in released:
             now = live(str(served.manifests), name)
@@ -100,4 +100,4 @@ def test_releases_in_bad_weather_come_through_once_and_fail_with_one_clear_messa
     print(dict(ends), *(dict(proxy.seen) for proxy in proxies))
     assert ends["refused"], "the weather was too fair to say anything"
     all_hold(served, {name: released.get(name, []) for name in weights})
-    assert reconcile(served.tracking_uri, served.remote) == []
+    assert reconcile(served.connections) == []

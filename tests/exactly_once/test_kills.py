@@ -66,7 +66,7 @@ class Killing:
             weight = len(self.released[name]) + 1
             champion = self.released[name][-1] if self.released[name] else ""
             folder = self.folder / name / str(weight)
-            self.pending[name] = new_release(folder, name, self.world.tracking_uri, self.world.remote, weight, champion)
+            self.pending[name] = new_release(folder, name, self.world.connections, weight, champion)
             self.last[name] = ""
         return self.pending[name]
 
@@ -165,7 +165,7 @@ class GoBack:
 
     def __call__(self) -> None:
         rollback(self.world.remote, self.name, self.to)
-        reconcile(self.world.tracking_uri, self.world.remote, self.name)
+        reconcile(self.world.connections, self.name)
 
 
 def test_a_rollback_to_a_named_version_that_is_killed_at_every_effect_is_one_commit(

@@ -47,7 +47,7 @@ def test_a_late_copy_of_a_version_is_never_released_and_goes_with_the_next_run(
     land(proxy)
     assert [one.version for one in registry(served.tracking_uri).versions(name)] == ["1", "2"]
     with pytest.raises(InputError, match=r"version 2 of late-version is a copy of version 1; release that one"):
-        release(model_spec(name), served.tracking_uri, served.remote, "2", "direct")
+        release(model_spec(name), served.connections, "2", "direct")
     assert attempt(run).ended == "done"
     all_hold(served, {name: ["1"]})
 
@@ -63,5 +63,5 @@ def test_an_alias_that_is_set_late_follows_git_again_with_the_next_reconcile(
     land(proxy)
     with pytest.raises(AssertionError, match="git says"):
         aliases_follow_git(served)
-    reconcile(served.tracking_uri, served.remote)
+    reconcile(served.connections)
     all_hold(served, {name: ["1", "2"]})

@@ -27,15 +27,15 @@ def at_once(releases: Sequence[Release]) -> list[Outcome]:
 
 def first(world: World, folder: Path, name: str) -> None:
     """Version 1 goes live."""
-    assert at_once([new_release(folder, name, world.tracking_uri, world.remote, 1)])[0].ended == "done"
+    assert at_once([new_release(folder, name, world.connections, 1)])[0].ended == "done"
 
 
 def test_sixteen_models_released_at_once_all_land(served: World, tmp_path: Path) -> None:
     names = [f"crowd-{number}" for number in range(MODELS)]
-    outcomes = at_once([new_release(tmp_path / name, name, served.tracking_uri, served.remote, 1) for name in names])
+    outcomes = at_once([new_release(tmp_path / name, name, served.connections, 1) for name in names])
     assert {outcome.ended for outcome in outcomes} == {"done"}, outcomes
     all_hold(served, {name: ["1"] for name in names})
-    assert reconcile(served.tracking_uri, served.remote) == []
+    assert reconcile(served.connections) == []
 
 
 def test_of_eight_versions_judged_against_one_champion_one_lands_and_the_others_are_told_why(
@@ -43,10 +43,7 @@ def test_of_eight_versions_judged_against_one_champion_one_lands_and_the_others_
 ) -> None:
     name = "rivals"
     first(served, tmp_path / "first", name)
-    jobs = [
-        new_release(tmp_path / str(weight), name, served.tracking_uri, served.remote, weight, "1")
-        for weight in range(2, 2 + SAME)
-    ]
+    jobs = [new_release(tmp_path / str(weight), name, served.connections, weight, "1") for weight in range(2, 2 + SAME)]
     outcomes = at_once(jobs)
     assert sorted(outcome.ended for outcome in outcomes) == ["done"] + ["refused"] * (SAME - 1), outcomes
     assert all(OVERTAKEN.fullmatch(outcome.said) for outcome in outcomes if outcome.ended == "refused"), outcomes
@@ -55,9 +52,7 @@ def test_of_eight_versions_judged_against_one_champion_one_lands_and_the_others_
     all_hold(served, {name: ["1", now.version]})
     again = next(job for job, outcome in zip(jobs, outcomes, strict=True) if outcome.ended == "refused")
     weight = int(again.run.removeprefix("run-"))
-    judged_again = new_release(
-        tmp_path / "again", name, served.tracking_uri, served.remote, weight, champion=now.version
-    )
+    judged_again = new_release(tmp_path / "again", name, served.connections, weight, champion=now.version)
     assert [one.ended for one in at_once([judged_again])] == ["done"]
     last = live(served.remote, name)
     assert last and last.previous_version == now.version
@@ -67,9 +62,7 @@ def test_of_eight_versions_judged_against_one_champion_one_lands_and_the_others_
 def test_eight_runs_of_the_very_same_version_release_it_once(served: World, tmp_path: Path) -> None:
     name = "twins"
     first(served, tmp_path / "first", name)
-    jobs = [
-        new_release(tmp_path / str(number), name, served.tracking_uri, served.remote, 2, "1") for number in range(SAME)
-    ]
+    jobs = [new_release(tmp_path / str(number), name, served.connections, 2, "1") for number in range(SAME)]
     outcomes = at_once(jobs)
     assert {outcome.ended for outcome in outcomes} == {"done"}, outcomes
     now = live(served.remote, name)
@@ -78,9 +71,7 @@ def test_eight_runs_of_the_very_same_version_release_it_once(served: World, tmp_
 
 
 def test_eight_first_runs_of_one_model_register_and_release_it_once(served: World, tmp_path: Path) -> None:
-    jobs = [
-        new_release(tmp_path / str(number), "newborn", served.tracking_uri, served.remote, 1) for number in range(SAME)
-    ]
+    jobs = [new_release(tmp_path / str(number), "newborn", served.connections, 1) for number in range(SAME)]
     outcomes = at_once(jobs)
     assert {outcome.ended for outcome in outcomes} == {"done"}, outcomes
     now = live(served.remote, "newborn")
@@ -95,7 +86,7 @@ def test_eight_versions_proposed_at_once_are_eight_branches_and_nothing_is_live_
     first(served, tmp_path / "first", name)
     before = bare_git(served.manifests, "rev-parse", "main")
     jobs = [
-        new_release(tmp_path / str(weight), name, served.tracking_uri, served.remote, weight, "1", "pull-request")
+        new_release(tmp_path / str(weight), name, served.connections, weight, "1", "pull-request")
         for weight in range(2, 2 + SAME)
     ]
     for _ in range(2):

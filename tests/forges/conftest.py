@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from release.conftest import empty_store, own_environment, three_versions
 from release.registered import Place
 
 from components.deploy.steps import deploy
+from delivery.connections import Connections
 from delivery.forges.choose import forge_of
 from delivery.git.repository import ensure_local_repository
 from delivery.releases.propose import propose
@@ -34,18 +35,21 @@ class Desk:
     place: Place
     forge: ForgeServer
 
+    @property
+    def connections(self) -> Connections:
+        return replace(self.place.connections, forge=self.forge.setting)
+
     def run(self, version: str, champion: str = "", **spec: Any) -> Release:
         """What the pipeline does last, for a version that was judged against the champion."""
         files = candidate(Path(tempfile.mkdtemp(dir=self.place.work)) / "run", int(version), champion=champion)
         text = model_spec(**spec).canonical_json()
-        where = (self.place.tracking_uri, self.place.remote)
-        return deploy(text, *where, version, "pull-request", "c0de", "run", files.verdict, forge=self.forge.setting)
+        return deploy(text, self.connections, version, "pull-request", "c0de", "run", files.verdict)
 
     def promote(self, version: str, **spec: Any) -> Release:
         """What `ostinato promote --release pull-request` does."""
-        model, where = model_spec(**spec), (self.place.tracking_uri, self.place.remote)
-        done = promote(model, *where, version, "pull-request")
-        done = propose(forge_of(self.place.remote, self.forge.setting), model, *where, done, by_hand=True)
+        model = model_spec(**spec)
+        done = promote(model, self.connections, version, "pull-request")
+        done = propose(forge_of(self.place.remote, self.forge.setting), model, self.connections, done, by_hand=True)
         overrule(self.place.tracking_uri, model, version)
         return done
 

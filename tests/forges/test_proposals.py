@@ -53,7 +53,7 @@ def test_a_newer_version_supersedes_the_older_proposal_with_a_link_which_is_no_r
     (comment,) = old.comments
     assert f"Superseded by {second.pull_request}, which proposes version 2." in comment[1]
     forge = forge_of(desk.place.remote, desk.forge.setting)
-    assert forge and follow_rejections(forge, desk.place.tracking_uri, desk.place.remote, {NAME: NAME}) == []
+    assert forge and follow_rejections(forge, desk.place.connections, {NAME: NAME}) == []
     desk.run("2")
     assert len(old.comments) == 1 and len(desk.forge.pulls) == 2
 
@@ -137,10 +137,10 @@ def test_a_canary_is_proposed_as_one_and_widened_in_the_same_pull_request(github
     github.run("1")
     github.forge.merge(1, "merge")
     for percent in (10, 50):
-        where = (github.place.tracking_uri, github.place.remote)
-        done = start_canary(model_spec(), *where, percent, "2", "pull-request")
+        connections = github.place.connections
+        done = start_canary(model_spec(), connections, percent, "2", "pull-request")
         at = forge_of(github.place.remote, github.forge.setting)
-        propose(at, model_spec(), *where, done, by_hand=True)
+        propose(at, model_spec(), connections, done, by_hand=True)
         pull = github.forge.only_open()
         assert pull.title == f"Canary of bike-demand v2 with {percent} %"
         assert f"as a canary with {percent} % of the requests, beside version 1" in pull.body

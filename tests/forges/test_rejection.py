@@ -17,7 +17,7 @@ NAME = "bike-demand"
 def follow(desk: Desk) -> list[Rejection]:
     forge = forge_of(desk.place.remote, desk.forge.setting)
     assert forge
-    return follow_rejections(forge, desk.place.tracking_uri, desk.place.remote, {NAME: NAME})
+    return follow_rejections(forge, desk.place.connections, {NAME: NAME})
 
 
 def mark(desk: Desk, version: str) -> str:
@@ -51,10 +51,10 @@ def test_a_run_that_commits_directly_does_not_bring_a_rejected_version_either(gi
     github.run("1")
     github.forge.close_by("bob", 1)
     follow(github)
-    where = (github.place.tracking_uri, github.place.remote)
+    connections = github.place.connections
     with pytest.raises(GateRefused, match="was rejected"):
-        release(model_spec(), *where, "1", "direct", judged_against="")
-    assert promote(model_spec(), *where, "1", "direct").changed, "a person may"
+        release(model_spec(), connections, "1", "direct", judged_against="")
+    assert promote(model_spec(), connections, "1", "direct").changed, "a person may"
     overrule(github.place.tracking_uri, model_spec(), "1")
     assert mark(github, "1") == "" and follow(github) == []
 

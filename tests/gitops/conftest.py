@@ -23,7 +23,7 @@ def released(place: Place, tmp_path: Path) -> Path:
     for name in MODELS:
         serving = {"scaling": {"min_replicas": 2, "max_replicas": 3}}
         spec = model_spec(name, registry=MODELS[0], serving=serving)
-        release(spec, place.tracking_uri, place.remote, "1", "direct")
+        release(spec, place.connections, "1", "direct")
         promote_to_production(place.remote, name)
     place.release("2")
     return checkout(place.manifests, tmp_path / "tree")

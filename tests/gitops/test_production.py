@@ -27,22 +27,22 @@ def aliases(place: Place) -> dict[str, str]:
 
 def test_each_environment_has_an_alias_once_there_are_two(place: Place) -> None:
     place.release("1")
-    reconcile(place.tracking_uri, place.remote)
+    reconcile(place.connections)
     assert "champion-staging" not in aliases(place)
     promote_to_production(place.remote, NAME)
     place.release("2")
-    reconcile(place.tracking_uri, place.remote)
+    reconcile(place.connections)
     shown = aliases(place)
     assert (shown["champion"], shown["champion-staging"], shown["champion-production"]) == ("2", "2", "1")
-    assert reconcile(place.tracking_uri, place.remote) == []
+    assert reconcile(place.connections) == []
     in_a_copy(place, "rm", "-r", "--quiet", PRODUCTION)
-    reconcile(place.tracking_uri, place.remote)
+    reconcile(place.connections)
     assert not {"champion-staging", "champion-production"} & set(aliases(place))
 
 
 def _reconcile(place: Place) -> None:
     os.environ[CRASH_AT] = "environment champion set"
-    reconcile(place.tracking_uri, place.remote)
+    reconcile(place.connections)
 
 
 def test_a_kill_between_the_environments_aliases_is_finished_by_the_next_reconcile(place: Place) -> None:
@@ -52,7 +52,7 @@ def test_a_kill_between_the_environments_aliases_is_finished_by_the_next_reconci
     victim.start()
     victim.join(BOUND_S)
     assert victim.exitcode == -signal.SIGKILL
-    assert [one.alias for one in reconcile(place.tracking_uri, place.remote)] == ["champion-production"]
+    assert [one.alias for one in reconcile(place.connections)] == ["champion-production"]
 
 
 def test_a_proposed_promotion_waits_for_its_reviewer_and_is_the_same_branch_again(place: Place) -> None:

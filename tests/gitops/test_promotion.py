@@ -194,7 +194,7 @@ def test_another_release_of_the_model_while_promoting_stops_it_and_of_another_mo
     assert bare_git(place.manifests, "rev-parse", "main") == second
 
     spec = model_spec("other-model", registry=NAME)
-    other = release(spec, place.tracking_uri, place.remote, "1", "direct").commit
+    other = release(spec, place.connections, "1", "direct").commit
     bare_git(place.manifests, "update-ref", "refs/heads/main", second)
     (place.work / "moved").unlink()
     move_once(place, other)
@@ -215,7 +215,7 @@ def test_over_http_a_push_whose_answer_is_lost_lands_once(place: Place, git_serv
 def live_forecaster(place: Place) -> Place:
     """The demand forecaster of the checkout is released in the repository."""
     spec = model_spec("demand-forecaster", registry=NAME)
-    release(spec, place.tracking_uri, place.remote, "1", "direct")
+    release(spec, place.connections, "1", "direct")
     return place
 
 
@@ -259,7 +259,7 @@ def test_a_promotion_can_be_proposed_and_production_rolled_back_without_the_regi
     assert "the promotion is done, and the registry's aliases follow later, with: ostinato reconcile" in told.err
     ostinato(*command, expect=0, **where)
     spec = model_spec("demand-forecaster", registry=NAME)
-    release(spec, live_forecaster.tracking_uri, live_forecaster.remote, "2", "direct")
+    release(spec, live_forecaster.connections, "2", "direct")
     ostinato(*command, expect=0, **where)
     back = ostinato("rollback", "demand-forecaster", "--in", "production", expect=0, **away)
     assert "version 1 is on main" in back.out and "aliases follow later" in back.err
@@ -273,7 +273,7 @@ def test_status_says_what_production_runs_and_that_it_is_behind(live_forecaster:
     line = "demand-forecaster: version 1 is in production"
     assert f"{line}\n" in ostinato("status", "demand-forecaster", expect=0, **where).out
     spec = model_spec("demand-forecaster", registry=NAME)
-    release(spec, live_forecaster.tracking_uri, live_forecaster.remote, "2", "direct")
+    release(spec, live_forecaster.connections, "2", "direct")
     told = ostinato("status", "demand-forecaster", expect=0, **where).out
     assert f"{line}; ostinato promote demand-forecaster --to production" in told
 

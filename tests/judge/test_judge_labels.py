@@ -157,7 +157,7 @@ def test_labels_that_are_not_in_the_folder_are_refused(tmp_path: Path, name: str
 
 
 def test_validate_reads_the_labels_before_anything_runs(tmp_path: Path) -> None:
-    from pipelines.settings.settings import Places, Settings
+    from pipelines.settings.settings import Settings, Workspace
 
     raw = yaml.safe_load((ROOT / "training" / "llm_qa" / "spec.yaml").read_text())
     raw["quality"]["judge"] = {"url": NOWHERE, "model": "a-judge", "rubric": "Right.", "labels": "labels.jsonl"}
@@ -165,12 +165,12 @@ def test_validate_reads_the_labels_before_anything_runs(tmp_path: Path) -> None:
     folder = tmp_path / "training" / "llm_qa"
     folder.mkdir(parents=True)
     (folder / "spec.yaml").write_text(yaml.safe_dump(raw))
-    spec, places = parse_spec((folder / "spec.yaml").read_text(), "spec.yaml"), Places(tmp_path, Settings())  # pyright: ignore[reportCallIssue]
+    spec, workspace = parse_spec((folder / "spec.yaml").read_text(), "spec.yaml"), Workspace(tmp_path, Settings())  # pyright: ignore[reportCallIssue]
     labels(folder, {}, {})
-    assert check_judge(places, spec) == ["labels.jsonl has 2 labelled pairs for the judge a-judge"]
+    assert check_judge(workspace, spec) == ["labels.jsonl has 2 labelled pairs for the judge a-judge"]
     labels(folder, {"better": "left"})
     with pytest.raises(InputError, match="line 1: better"):
-        check_judge(places, spec)
+        check_judge(workspace, spec)
 
 
 def test_the_pairs_that_come_with_the_demonstration_are_read() -> None:

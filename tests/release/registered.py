@@ -8,6 +8,7 @@ from pathlib import Path
 from release.candidates import bare_git, candidate, model_spec
 
 from components.register.steps import register
+from delivery.connections import Connections
 from delivery.git.repository import ReleaseMode
 from delivery.releases.release import Release, release
 
@@ -21,6 +22,10 @@ class Place:
     remote: str
     work: Path
 
+    @property
+    def connections(self) -> Connections:
+        return Connections(self.tracking_uri, self.remote)
+
     def register(self, weight: int) -> str:
         """Register the model with this weight, or find it; weights 1 to 3 are the versions of `place`."""
         folder = Path(tempfile.mkdtemp(dir=self.work))
@@ -28,7 +33,7 @@ class Place:
         return register(model_spec().canonical_json(), self.tracking_uri, "c0de", run, candidate(folder, weight))
 
     def release(self, version: str, mode: ReleaseMode = "direct") -> Release:
-        return release(model_spec(), self.tracking_uri, self.remote, version, mode)
+        return release(model_spec(), self.connections, version, mode)
 
     def commits(self) -> int:
         return int(bare_git(self.manifests, "rev-list", "--count", "main"))

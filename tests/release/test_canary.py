@@ -11,6 +11,7 @@ from release.registered import Place
 
 from components.champion.steps import fetch_champion, fetch_rival
 from components.deploy.steps import deploy
+from delivery.connections import Connections
 from delivery.kserve.manifest import LiveModel
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
@@ -44,15 +45,15 @@ def content(place: Place, what: str = f"main:{FILE}") -> str:
 
 
 def start(place: Place, percent: int = 10, version: str | None = "2", spec: ModelSpec | None = None) -> Any:
-    return start_canary(spec or model_spec(), place.tracking_uri, place.remote, percent, version)
+    return start_canary(spec or model_spec(), place.connections, percent, version)
 
 
 @pytest.fixture(params=MODES)
 def spec(request: pytest.FixtureRequest, place: Place) -> Iterator[ModelSpec]:
     """Version 1 is live in either deployment mode."""
     found = spec_of(request.param)
-    release(found, place.tracking_uri, place.remote, "1", "direct")
-    reconcile(place.tracking_uri, place.remote)
+    release(found, place.connections, "1", "direct")
+    reconcile(place.connections)
     yield found
 
 
@@ -68,7 +69,7 @@ def test_while_a_canary_runs_the_old_version_is_live_and_champion(
     two = registry(place.tracking_uri).version(NAME, "2")
     assert two and found.canary.digest == two.digest
     assert found.canary.storage_uri == registry(place.tracking_uri).storage_uri(NAME, "2")
-    assert reconcile(place.tracking_uri, place.remote) == []
+    assert reconcile(place.connections) == []
     fetched = fetch_champion(NAME, place.remote, tmp_path / "champion")
     assert fetched and fetched.version == "1"
 
@@ -86,17 +87,17 @@ def test_a_canary_is_widened_and_the_same_command_again_changes_nothing(place: P
 def test_finish_makes_it_live_as_a_release_would_and_a_second_finish_changes_nothing(
     place: Place, spec: ModelSpec
 ) -> None:
-    release(spec, place.tracking_uri, place.remote, "2", "direct")
+    release(spec, place.connections, "2", "direct")
     as_released = content(place)
     rollback(place.remote, NAME)
     start(place, 10, "2", spec)
-    done = finish_canary(spec, place.tracking_uri, place.remote)
+    done = finish_canary(spec, place.connections)
     assert (done.version, done.canary_percent, done.changed) == ("2", 0, True)
     assert content(place) == as_released
-    reconcile(place.tracking_uri, place.remote)
+    reconcile(place.connections)
     aliases = registry(place.tracking_uri).aliases(NAME)
     assert (aliases["champion"], aliases["previous"]) == ("2", "1")
-    again = finish_canary(spec, place.tracking_uri, place.remote)
+    again = finish_canary(spec, place.connections)
     assert (again.changed, again.version, again.note) == (False, "2", "no canary runs; version 2 is live")
 
 
@@ -130,11 +131,11 @@ def test_the_live_part_of_the_file_is_untouched_by_a_canary(place: Place) -> Non
 def test_after_an_abort_in_knative_a_release_takes_the_mark_away_and_a_rollback_goes_past_it(place: Place) -> None:
     knative = spec_of("Knative")
     for version in ("1", "2"):
-        release(knative, place.tracking_uri, place.remote, version, "direct")
+        release(knative, place.connections, version, "direct")
     start(place, 10, "3", knative)
     end_canary(place.remote, NAME)
     assert "canaryTrafficPercent: 0" in content(place)
-    assert release(knative, place.tracking_uri, place.remote, "2", "direct").changed is False, "2 is live already"
+    assert release(knative, place.connections, "2", "direct").changed is False, "2 is live already"
     assert rollback(place.remote, NAME).version == "1"
     assert "canaryTrafficPercent" not in content(place)
 
@@ -143,7 +144,7 @@ def test_rollback_after_finish_brings_back_the_version_before_and_not_the_canary
     before = content(place)
     start(place, 10, "2", spec)
     start(place, 60, "2", spec)
-    finish_canary(spec, place.tracking_uri, place.remote)
+    finish_canary(spec, place.connections)
     done = rollback(place.remote, NAME)
     assert (done.version, now(place).canary, content(place)) == ("1", None, before)
 
@@ -153,24 +154,24 @@ def test_a_second_release_takes_the_canary_s_place(place: Place, spec: ModelSpec
     start(place, 20, "3", spec)
     found = now(place)
     assert found.canary and (found.version, found.canary.version, found.canary.percent) == ("1", "3", 20)
-    done = release(spec, place.tracking_uri, place.remote, "2", "direct")
+    done = release(spec, place.connections, "2", "direct")
     found = now(place)
     assert (done.canary_percent, found.version, found.previous_version, found.canary) == (0, "2", "1", None)
 
 
 def test_a_spec_with_a_canary_starts_every_release_as_one_but_the_first(place: Place) -> None:
     spec = spec_of(canary={"percent": 5})
-    first = promote(spec, place.tracking_uri, place.remote, "1")
+    first = promote(spec, place.connections, "1")
     assert (first.canary_percent, first.changed) == (0, True)
     assert first.note == "a first release gets all requests: there is nothing to be a canary beside"
-    second = promote(spec, place.tracking_uri, place.remote, "2")
+    second = promote(spec, place.connections, "2")
     assert (second.canary_percent, second.changed, now(place).version) == (5, True, "1")
     start(place, 50, None, spec)
-    again = promote(spec, place.tracking_uri, place.remote, "2")
+    again = promote(spec, place.connections, "2")
     assert (again.canary_percent, again.changed) == (50, False), "a canary that was widened is not narrowed"
-    assert promote(spec, place.tracking_uri, place.remote, "1").changed is False, "1 is live, and the canary stays"
+    assert promote(spec, place.connections, "1").changed is False, "1 is live, and the canary stays"
     assert now(place).canary is not None
-    finish_canary(spec, place.tracking_uri, place.remote)
+    finish_canary(spec, place.connections)
     assert (now(place).version, now(place).canary) == ("2", None)
 
 
@@ -178,14 +179,13 @@ def test_the_deploy_step_leaves_the_champion_as_it_is_and_a_rerun_gets_the_same_
     place: Place, tmp_path: Path
 ) -> None:
     spec = spec_of(canary={"percent": 5})
-    release(spec, place.tracking_uri, place.remote, "1", "direct")
+    release(spec, place.connections, "1", "direct")
     files = candidate(tmp_path / "two", 2, champion="1")
     for _ in range(2):
-        where = (place.tracking_uri, place.remote, "2", "direct")
-        done = deploy(spec.canonical_json(), *where, "c0de", "run-2", files.verdict)
+        done = deploy(spec.canonical_json(), place.connections, "2", "direct", "c0de", "run-2", files.verdict)
         assert (done.version, done.canary_percent) == ("2", 5)
         assert registry(place.tracking_uri).aliases(NAME)["champion"] == "1"
-        rival = fetch_rival(NAME, place.remote, place.tracking_uri, files.model, tmp_path / f"rival-{_}")
+        rival = fetch_rival(NAME, place.connections, files.model, tmp_path / f"rival-{_}")
         assert rival and rival.version == "1"
     assert place.commits() == 3
 
@@ -198,9 +198,9 @@ def test_a_canary_waits_for_a_reviewer_where_releases_do(place: Place) -> None:
     assert now(place).canary is None
     place.merge(proposed.branch)
     assert now(place).canary is not None and open_proposals(place.remote) == []
-    finish = finish_canary(spec, place.tracking_uri, place.remote)
+    finish = finish_canary(spec, place.connections)
     assert (finish.branch, finish.changed, now(place).version) == (proposed.branch, True, "1")
-    assert finish_canary(spec, place.tracking_uri, place.remote).changed is False
+    assert finish_canary(spec, place.connections).changed is False
     place.merge(finish.branch)
     assert (now(place).version, now(place).previous_version) == ("2", "1")
 
@@ -218,7 +218,7 @@ def test_the_verdict_counts_for_a_canary_as_for_a_release(place: Place) -> None:
     start(place, 10, "3")
     client.set_model_version_tag(NAME, "3", "ostinato.model_digest", "sha256:other")
     with pytest.raises(OstinatoError, match="but the registry has it with sha256:other"):
-        finish_canary(model_spec(), place.tracking_uri, place.remote)
+        finish_canary(model_spec(), place.connections)
     assert now(place).version == "1"
 
 
@@ -254,16 +254,16 @@ def test_what_is_not_live_has_no_canary(place: Place) -> None:
     with pytest.raises(InputError, match="ostinato promote bike-demand"):
         start(place)
     with pytest.raises(InputError, match="is not live, so no canary runs"):
-        finish_canary(model_spec(), place.tracking_uri, place.remote)
+        finish_canary(model_spec(), place.connections)
     with pytest.raises(InputError, match="is not live"):
         end_canary(place.remote, NAME)
 
 
 def test_a_name_that_is_too_long_for_a_canary_s_service_is_named(place: Place) -> None:
     long = model_spec("a" * 48, registry=NAME)
-    release(long, place.tracking_uri, place.remote, "1", "direct")
+    release(long, place.connections, "1", "direct")
     with pytest.raises(InputError, match="3 characters longer than Kubernetes allows"):
-        start_canary(long, place.tracking_uri, place.remote, 10, "2")
+        start_canary(long, place.connections, 10, "2")
 
 
 def test_a_canary_that_someone_aborted_meanwhile_does_not_go_live(place: Place) -> None:
@@ -271,11 +271,11 @@ def test_a_canary_that_someone_aborted_meanwhile_does_not_go_live(place: Place) 
 
     place.release("1")
     start(place, 10, "2")
-    found, uri = releasable(model_spec(), place.tracking_uri, place.remote, "2", "")
+    found, uri = releasable(model_spec(), place.connections, "2")
     end_canary(place.remote, NAME)
     with pytest.raises(OstinatoError, match="is the canary no more: another commit came between"):
         wanted = Wanted(found, uri, percent=0, finishes_canary=True)
-        propose_or_commit(model_spec(), place.tracking_uri, place.remote, wanted, "direct", {})
+        propose_or_commit(model_spec(), place.connections, wanted, "direct", {})
     assert now(place).version == "1"
 
 
@@ -284,7 +284,7 @@ def test_a_canary_over_http_is_the_same(place: Place, git_server: Any) -> None:
     remote = git_server.url(place.manifests)
     place.release("1")
     before = content(place)
-    start_canary(model_spec(), place.tracking_uri, remote, 10, "2")
+    start_canary(model_spec(), Connections(place.tracking_uri, remote), 10, "2")
     found = live(remote, NAME)
     assert found and found.canary and found.canary.version == "2"
     rollback(remote, NAME)

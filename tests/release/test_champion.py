@@ -122,7 +122,7 @@ def rival(place: Place, out: Path, candidate: int) -> str:
     """Version of the rival of the candidate that is registered as a version; "" without one."""
     registered = registry(place.tracking_uri)
     folder = Path(registered.storage_uri(NAME, str(candidate)).removeprefix("file://"))
-    found = fetch_rival(NAME, place.remote, place.tracking_uri, folder, out)
+    found = fetch_rival(NAME, place.connections, folder, out)
     assert any(out.iterdir()) == (found is not None)
     assert found is None or model_digest(out) == found.digest
     return found.version if found else ""

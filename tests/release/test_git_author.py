@@ -47,9 +47,9 @@ def test_an_author_of_another_form_is_refused(text: str, manifests: Path, monkey
 
 def test_the_workspaces_setting_reaches_the_commit(manifests: Path, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(f'[tool.ostinato]\ngit_author = "{ROBOT}"\n')
-    code = "from pathlib import Path; from pipelines.settings.settings import load_places\n"
+    code = "from pathlib import Path; from pipelines.settings.settings import load_workspace\n"
     code += "from release.transactions import put\n"
-    code += "load_places(Path('.')); put('served/manifests.git', 'a', b'1')"
+    code += "load_workspace(Path('.')); put('served/manifests.git', 'a', b'1')"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
     assert bare_git(manifests, "log", "-1", "--format=%an <%ae>", "main") == ROBOT

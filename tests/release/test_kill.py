@@ -16,6 +16,7 @@ from trust.signers import key_pair
 
 from components.deploy.steps import deploy
 from components.register.steps import register
+from delivery.connections import Connections
 from delivery.effects import CRASH_AT, EFFECTS, effect
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
@@ -51,7 +52,7 @@ def release_one(name: str, uri: str, remote: str, folder: Path, weight: int, **s
     spec = model_spec(name, serving=serving).canonical_json()
     files = candidate_of(name, folder, weight)
     version = register(spec, uri, "c0de", f"run-{weight}", files)
-    deploy(spec, uri, remote, version, "direct", "c0de", f"run-{weight}", files.verdict)
+    deploy(spec, Connections(uri, remote), version, "direct", "c0de", f"run-{weight}", files.verdict)
 
 
 def candidate_of(name: str, folder: Path, weight: int) -> Any:

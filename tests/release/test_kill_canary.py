@@ -24,22 +24,22 @@ Command = Callable[[Place], object]
 
 
 def start(place: Place) -> None:
-    start_canary(SPEC, place.tracking_uri, place.remote, 10, "2")
-    reconcile(place.tracking_uri, place.remote, NAME)
+    start_canary(SPEC, place.connections, 10, "2")
+    reconcile(place.connections, NAME)
 
 
 def finish(place: Place) -> None:
-    finish_canary(SPEC, place.tracking_uri, place.remote)
-    reconcile(place.tracking_uri, place.remote, NAME)
+    finish_canary(SPEC, place.connections)
+    reconcile(place.connections, NAME)
 
 
 def abort(place: Place) -> None:
     end_canary(place.remote, NAME)
-    reconcile(place.tracking_uri, place.remote, NAME)
+    reconcile(place.connections, NAME)
 
 
 def shadow(place: Place) -> None:
-    start_shadow(SPEC, place.tracking_uri, place.remote, "3")
+    start_shadow(SPEC, place.connections, "3")
 
 
 def unshadow(place: Place) -> None:
@@ -77,7 +77,7 @@ def test_a_kill_leaves_a_state_from_which_the_same_command_finishes_with_one_com
     place: Place, before: list[Command], command: Command, crash_at: str, after: tuple[str, ...]
 ) -> None:
     place.release("1")
-    reconcile(place.tracking_uri, place.remote)
+    reconcile(place.connections)
     for one in before:
         one(place)
     commits = place.commits()

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from release.candidates import bare_git, language_candidate, language_spec
 
 from components.register.steps import register
+from delivery.connections import Connections
 from delivery.kserve.canary_and_shadow import with_canary, with_shadow
 from delivery.kserve.documents import from_bytes
 from delivery.kserve.manifest import Evidence, parse, service_of
@@ -249,13 +250,14 @@ class Releases:
 
     def __init__(self, tracking_uri: str, manifests: Path, work: Path) -> None:
         self.tracking_uri, self.manifests, self.remote, self.work = tracking_uri, manifests, str(manifests), work
+        self.connections = Connections(tracking_uri, str(manifests))
 
     def register(self, weight: int) -> str:
         files = language_candidate(self.work / f"candidate-{weight}", weight)
         return register(language_spec().canonical_json(), self.tracking_uri, "c0de", f"run-{weight}", files)
 
     def release(self, version: str, **serving: Any) -> Release:
-        return release(language_spec(**serving), self.tracking_uri, self.remote, version, "direct")
+        return release(language_spec(**serving), self.connections, version, "direct")
 
     def content(self) -> bytes:
         return bare_git(self.manifests, "show", f"main:models/{NAME}/inferenceservice.yaml").encode()
@@ -277,11 +279,11 @@ def test_a_language_model_is_registered_released_read_back_and_rolled_back(relea
     assert (found.runtime, found.protocol) == ("kserve-huggingfaceserver", "openai")
     version = registry(releases.tracking_uri).version(NAME, "2")
     assert version and found.digest == version.digest, "the server can't say which model it has; git can"
-    reconcile(releases.tracking_uri, releases.remote)
+    reconcile(releases.connections)
     assert registry(releases.tracking_uri).aliases(NAME)["champion"] == "2"
     rollback(releases.remote, NAME)
     assert releases.content() == first
-    reconcile(releases.tracking_uri, releases.remote)
+    reconcile(releases.connections)
     assert registry(releases.tracking_uri).aliases(NAME)["champion"] == "1"
 
 
@@ -307,7 +309,7 @@ def test_the_other_resource_goes_the_same_way(
     for one in services:
         assert [error.message for error in validator(one).iter_errors(one)] == []
 
-    reconcile(releases.tracking_uri, releases.remote)
+    reconcile(releases.connections)
     assert registry(releases.tracking_uri).aliases(NAME)["champion"] == "2"
     rollback(releases.remote, NAME)
     assert releases.content() == before
@@ -317,15 +319,15 @@ def test_nothing_is_tried_beside_an_llm_inference_service(releases: Releases, im
     images = {"oci_repository": image_registry.repository("models/llm-qa")}
     [releases.register(weight) for weight in (1, 2)]
     releases.release("1", **images, **LLM)
-    where = (releases.tracking_uri, releases.remote)
+    connections = releases.connections
     with pytest.raises(InputError, match="canary is not to be had with resource: LLMInferenceService"):
-        start_canary(language_spec(**images, **LLM), *where, 10, "2")
+        start_canary(language_spec(**images, **LLM), connections, 10, "2")
     with pytest.raises(InputError, match=r"can't have a shadow with serving\.resource"):
-        start_shadow(language_spec(**images, **LLM, **GATEWAY), *where, "2")
+        start_shadow(language_spec(**images, **LLM, **GATEWAY), connections, "2")
     with pytest.raises(InputError, match="is live as an LLMInferenceService, which can't have a canary"):
-        start_canary(language_spec(**images), *where, 10, "2")
+        start_canary(language_spec(**images), connections, 10, "2")
     with pytest.raises(InputError, match="is live as an LLMInferenceService, which can't have a shadow"):
-        start_shadow(language_spec(**images, **GATEWAY), *where, "2")
+        start_shadow(language_spec(**images, **GATEWAY), connections, "2")
 
 
 def test_a_shadow_does_not_outlive_the_service_that_it_mirrors(
@@ -334,7 +336,7 @@ def test_a_shadow_does_not_outlive_the_service_that_it_mirrors(
     images = {"oci_repository": image_registry.repository("models/llm-qa")}
     [releases.register(weight) for weight in (1, 2, 3)]
     releases.release("1", **images, **GATEWAY)
-    start_shadow(language_spec(**images, **GATEWAY), releases.tracking_uri, releases.remote, "2")
+    start_shadow(language_spec(**images, **GATEWAY), releases.connections, "2")
     releases.release("3", **images, **GATEWAY, **LLM)
     kinds = [one["kind"] for one in yaml.safe_load_all(releases.content())]
     assert kinds == ["ServiceAccount", "LLMInferenceService"]

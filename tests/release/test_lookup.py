@@ -19,6 +19,7 @@ from release.registered import Place
 
 from components.deploy.steps import deploy
 from components.register.steps import register
+from delivery.connections import Connections
 from delivery.registry.client import ClientRegistry
 from delivery.registry.lookup import registry
 from delivery.registry.versions import CANDIDATE, Registry
@@ -144,7 +145,7 @@ def test_a_registry_that_is_down_stops_register_and_deploy_quickly_and_changes_n
     start = time.monotonic()
     for step in (
         lambda: register(spec, uri, "c0de", "run", files),
-        lambda: deploy(spec, uri, place.remote, "1", "direct", "c0de", "run", files.verdict),
+        lambda: deploy(spec, Connections(uri, place.remote), "1", "direct", "c0de", "run", files.verdict),
     ):
         with pytest.raises(
             OstinatoError, match=r"model registry http://127.0.0.1:\d+ can't be used.*tracking URI"
@@ -171,18 +172,18 @@ def test_finding_that_nothing_changed_does_not_import_mlflow(place: Place, tmp_p
     place.release("3")
     from delivery.releases.reconcile import reconcile
 
-    reconcile(place.tracking_uri, place.remote)
+    reconcile(place.connections)
     before = {path: path.stat().st_mtime_ns for path in place.work.rglob("*") if path.is_file()}
     code = f"""
 import sys
 from pathlib import Path
 from components.register.steps import Candidate, register
 from components.deploy.steps import deploy
+from delivery.connections import Connections
 files = Candidate(*(Path(p) for p in {[str(p) for p in vars(files).values()]!r}))
 spec = {model_spec().canonical_json()!r}
 version = register(spec, {place.tracking_uri!r}, "other-code", "other-run", files)
-where = ({place.tracking_uri!r}, {place.remote!r}, version)
-commit = deploy(spec, *where, "direct", "other-code", "other-run", files.verdict).commit
+commit = deploy(spec, {place.connections!r}, version, "direct", "other-code", "other-run", files.verdict).commit
 assert not {{"mlflow", "pandas", "polars", "kfp", "sqlalchemy"}} & sys.modules.keys()
 print(version, commit)
 """

@@ -36,7 +36,7 @@ def spec_with(registry: ImageRegistry, **serving: str) -> ModelSpec:
 
 
 def release_image(place: Place, registry: ImageRegistry, version: str, **serving: str) -> Release:
-    return release(spec_with(registry, **serving), place.tracking_uri, place.remote, version, "direct")
+    return release(spec_with(registry, **serving), place.connections, version, "direct")
 
 
 def push_base(registry: ImageRegistry, name: str = "base/busybox", kind: str = "docker") -> str:
@@ -110,9 +110,9 @@ def test_what_is_live_as_an_image_is_not_fetched_from_the_registry_again(
 
 def test_a_proposal_that_waits_is_not_pushed_again(place: Place, image_registry: ImageRegistry) -> None:
     spec = spec_with(image_registry)
-    first = release(spec, place.tracking_uri, place.remote, "1", "pull-request")
+    first = release(spec, place.connections, "1", "pull-request")
     before = {path: path.stat().st_mtime_ns for path in image_registry.root.rglob("*")}
-    again = release(spec, place.tracking_uri, place.remote, "1", "pull-request")
+    again = release(spec, place.connections, "1", "pull-request")
     assert (again.changed, again.commit) == (False, first.commit)
     assert {path: path.stat().st_mtime_ns for path in image_registry.root.rglob("*")} == before
 
@@ -347,5 +347,5 @@ def test_a_run_whose_spec_wants_images_is_served_from_the_one_in_the_manifest(
 def test_nothing_of_a_refused_release_is_committed(place: Place, image_registry: ImageRegistry) -> None:
     spec = model_spec(serving={"oci_repository": "oci://127.0.0.1:1/models"})
     with pytest.raises(OstinatoError, match=r"registry 127.0.0.1:1 .*can't be reached: .*refused\. Check the addr"):
-        release(spec, place.tracking_uri, place.remote, "1", "direct")
+        release(spec, place.connections, "1", "direct")
     assert place.commits() == 1 and bare_git(place.manifests, "branch", "--list") == "* main"

@@ -18,7 +18,7 @@ NAME = "bike-demand"
 
 def by_a_run(place: Place, version: str, against: str, mode: ReleaseMode = "direct", **spec: Any) -> Any:
     """As the deploy step releases: with the champion that the verdict was against."""
-    return release(model_spec(**spec), place.tracking_uri, place.remote, version, mode, judged_against=against)
+    return release(model_spec(**spec), place.connections, version, mode, judged_against=against)
 
 
 @pytest.mark.parametrize("mode", ["direct", "pull-request"])
@@ -30,7 +30,7 @@ def test_a_run_does_not_bring_back_what_was_rolled_back_and_says_who_can(place: 
     with pytest.raises(GateRefused, match=rf"version 2 .* {gone[:12]} .*ostinato promote {NAME} --version 2"):
         by_a_run(place, "2", "1", mode)
     assert bare_git(place.manifests, "for-each-ref") == before
-    assert promote(model_spec(), place.tracking_uri, place.remote, version="2").changed
+    assert promote(model_spec(), place.connections, version="2").changed
 
 
 def test_a_revert_by_hand_counts_as_well(place: Place) -> None:

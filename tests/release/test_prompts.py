@@ -16,6 +16,7 @@ from release.registered import Place
 
 from components.register.model_card import model_card
 from components.register.steps import Candidate, register
+from delivery.connections import Connections
 from delivery.documents.data_card import DataCard
 from delivery.documents.verdict import JudgeReport, Verdict
 from delivery.effects import CRASH_AT
@@ -70,6 +71,7 @@ class Talkers:
     def __init__(self, place: Place, tracking_uri: str, name: str) -> None:
         self.place, self.uri, self.name = place, tracking_uri, name
         self.reader = registry(tracking_uri)
+        self.connections = Connections(tracking_uri, place.remote)
 
     def register(self, weight: int, prompts: dict[str, str]) -> str:
         files = talker(self.place.work / "talker", weight, prompts, self.name)
@@ -78,8 +80,8 @@ class Talkers:
     def go_live(self, version: str) -> None:
         from delivery.releases.release import release
 
-        release(spec_of(self.name), self.uri, self.place.remote, version, "direct")
-        reconcile(self.uri, self.place.remote, self.name)
+        release(spec_of(self.name), self.connections, version, "direct")
+        reconcile(self.connections, self.name)
 
     def tag(self, version: str) -> dict[str, str]:
         found = self.reader.version(self.name, version)
@@ -136,21 +138,21 @@ def test_aliases_of_prompts_follow_releases_and_rollbacks(talkers: Talkers) -> N
     assert talkers.aliases("system") == {"candidate": "2", "champion": "2", "previous": "1"}
     assert talkers.aliases("tone") == {"candidate": "1", "champion": "1"}
     rollback(talkers.place.remote, talkers.name)
-    changes = reconcile(talkers.uri, talkers.place.remote, talkers.name)
+    changes = reconcile(talkers.connections, talkers.name)
     assert {(one.registered_model, one.alias, one.after) for one in changes} >= {
         (f"{talkers.name}-system", "champion", "1"),
         (f"{talkers.name}-system", "previous", ""),
         (f"{talkers.name}-tone", "champion", ""),
     }
     assert talkers.aliases("system") == {"candidate": "2", "champion": "1"}
-    assert reconcile(talkers.uri, talkers.place.remote, talkers.name) == []
+    assert reconcile(talkers.connections, talkers.name) == []
 
 
 def test_an_alias_that_was_moved_by_hand_is_moved_back(talkers: Talkers) -> None:
     talkers.go_live(talkers.register(1, SYSTEM))
     talkers.register(2, {"system.md": "Other."})
     mlflow_client(talkers.uri).set_prompt_alias(f"{talkers.name}-system", "champion", 2)
-    assert [one.alias for one in reconcile(talkers.uri, talkers.place.remote, talkers.name)] == ["champion"]
+    assert [one.alias for one in reconcile(talkers.connections, talkers.name)] == ["champion"]
     assert talkers.aliases("system") == {"candidate": "2", "champion": "1"}
 
 
@@ -170,10 +172,11 @@ def test_finding_that_nothing_changed_writes_nothing_and_does_not_import_mlflow(
     code = f"""
 import sys
 from pathlib import Path
+from delivery.connections import Connections
 from delivery.releases.reconcile import reconcile
 from components.register.steps import Candidate, register
 version = register({spec_of("talker").canonical_json()!r}, {talkers.uri!r}, "c", "r", Candidate(*map(Path, {files!r})))
-assert version == "1" and reconcile({talkers.uri!r}, {place.remote!r}) == []
+assert version == "1" and reconcile(Connections({talkers.uri!r}, {place.remote!r})) == []
 assert not {{"mlflow", "pandas", "polars", "torch", "transformers", "sqlalchemy"}} & sys.modules.keys()
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)

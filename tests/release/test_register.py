@@ -149,7 +149,7 @@ def test_a_rejected_candidate_is_refused_with_its_reasons_and_nothing_changes(pl
     before = registry(place.tracking_uri).versions(NAME)
     for step in (
         lambda: register(SPEC, place.tracking_uri, "c", "r", files),
-        lambda: deploy(SPEC, place.tracking_uri, place.remote, "3", "direct", "c", "r", files.verdict),
+        lambda: deploy(SPEC, place.connections, "3", "direct", "c", "r", files.verdict),
     ):
         with pytest.raises(GateRefused, match=r"mae: mae is 75.9, at most 70 is allowed") as caught:
             step()
@@ -167,27 +167,27 @@ def test_a_verdict_on_another_model_registers_and_releases_nothing(
     with pytest.raises(OstinatoError, match=r"the verdict is on sha256:.*run the pipeline again from evaluate"):
         register(SPEC, place.tracking_uri, "c", "r", files)
     with pytest.raises(OstinatoError, match=r"version 3 of bike-demand has model digest .* the verdict is on sha256:"):
-        deploy(SPEC, place.tracking_uri, place.remote, "3", "direct", "c", "r", files.verdict)
+        deploy(SPEC, place.connections, "3", "direct", "c", "r", files.verdict)
     assert place.commits() == 1
 
 
 def test_a_release_mode_that_does_not_exist_is_refused(place: Place, files: Candidate) -> None:
     with pytest.raises(InputError, match="release is 'yolo'; give direct or pull-request"):
-        deploy(SPEC, place.tracking_uri, place.remote, "3", "yolo", "c", "r", files.verdict)
+        deploy(SPEC, place.connections, "3", "yolo", "c", "r", files.verdict)
 
 
 def test_deploy_commits_once_and_the_aliases_follow(place: Place, tmp_path: Path) -> None:
     first, second = candidate(tmp_path / "1", 1), candidate(tmp_path / "3", 3, champion="1")
-    deploy(SPEC, place.tracking_uri, place.remote, "1", "direct", "c", "run-1", first.verdict)
-    commit = deploy(SPEC, place.tracking_uri, place.remote, "3", "direct", "c", "run-3", second.verdict).commit
-    again = deploy(SPEC, place.tracking_uri, place.remote, "3", "direct", "new", "run-4", second.verdict).commit
+    deploy(SPEC, place.connections, "1", "direct", "c", "run-1", first.verdict)
+    commit = deploy(SPEC, place.connections, "3", "direct", "c", "run-3", second.verdict).commit
+    again = deploy(SPEC, place.connections, "3", "direct", "new", "run-4", second.verdict).commit
     assert commit == again == bare_git(place.manifests, "rev-parse", "main")
     assert registry(place.tracking_uri).aliases(NAME) == {"candidate": "3", "champion": "3", "previous": "1"}
     assert "Ostinato-Run: run-3\nOstinato-Code: c" in bare_git(place.manifests, "log", "-1", "--format=%B", "main")
 
 
 def test_deploy_by_pull_request_leaves_what_is_live_and_the_aliases_alone(place: Place, files: Candidate) -> None:
-    deploy(SPEC, place.tracking_uri, place.remote, "3", "pull-request", "c", "run-3", files.verdict)
+    deploy(SPEC, place.connections, "3", "pull-request", "c", "run-3", files.verdict)
     assert registry(place.tracking_uri).aliases(NAME) == {"candidate": "3"}
     assert place.commits() == 1
     assert bare_git(place.manifests, "rev-parse", "--verify", "release/bike-demand/v3")

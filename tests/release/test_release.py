@@ -24,7 +24,7 @@ def show(place: Place, what: str = f"main:{FILE}") -> str:
 
 def test_releases_are_commits_with_the_evidence_in_file_and_trailers(place: Place) -> None:
     first = place.release("1")
-    second = release(model_spec(), place.tracking_uri, place.remote, "2", "direct", {"Ostinato-Run": "run-9"})
+    second = release(model_spec(), place.connections, "2", "direct", {"Ostinato-Run": "run-9"})
     assert (first.branch, first.changed, second.changed) == ("main", True, True)
     now = live(place.remote, NAME)
     assert now and (now.version, now.previous_version, now.commit) == ("2", "1", second.commit)
@@ -52,14 +52,14 @@ def test_a_changed_serving_part_of_the_spec_releases_the_same_version_anew(place
     place.release("1")
     place.release("2")
     spec = model_spec(serving={"scaling": {"max_replicas": 4}})
-    changed = release(spec, place.tracking_uri, place.remote, "2", "direct")
+    changed = release(spec, place.connections, "2", "direct")
     now = live(place.remote, NAME)
     assert changed.changed and now and now.previous_version == "1"
 
 
 def test_promote_takes_the_candidate_or_the_version_that_is_named(place: Place) -> None:
-    assert promote(model_spec(), place.tracking_uri, place.remote).version == "3"
-    older = promote(model_spec(), place.tracking_uri, place.remote, version="1")
+    assert promote(model_spec(), place.connections).version == "3"
+    older = promote(model_spec(), place.connections, version="1")
     now = live(place.remote, NAME)
     assert now and (now.version, now.previous_version, older.changed) == ("1", "3", True)
 
@@ -67,13 +67,13 @@ def test_promote_takes_the_candidate_or_the_version_that_is_named(place: Place) 
 @pytest.mark.parametrize("version", ["7", "0", "-1", "latest", "1; rm"])
 def test_promote_refuses_what_the_registry_does_not_have(place: Place, version: str) -> None:
     with pytest.raises(InputError, match=r"has no version .* it has 1, 2, 3"):
-        promote(model_spec(), place.tracking_uri, place.remote, version=version)
+        promote(model_spec(), place.connections, version=version)
     assert place.commits() == 1
 
 
 def test_promote_without_a_candidate_says_how_to_get_one(place: Place) -> None:
     with pytest.raises(InputError, match="has no candidate in the registry; `ostinato run other-model` makes one"):
-        promote(model_spec("other-model"), place.tracking_uri, place.remote)
+        promote(model_spec("other-model"), place.connections)
 
 
 def test_a_version_without_a_verdict_or_with_a_bad_one_is_not_released(place: Place) -> None:
@@ -82,7 +82,7 @@ def test_a_version_without_a_verdict_or_with_a_bad_one_is_not_released(place: Pl
     client.set_model_version_tag(NAME, "2", "ostinato.verdict", "reject")
     for version, words in (("1", "has no verdict in the registry"), ("2", "is 'reject'; only a pass goes live")):
         with pytest.raises(GateRefused, match=words):
-            promote(model_spec(), place.tracking_uri, place.remote, version=version)
+            promote(model_spec(), place.connections, version=version)
     assert place.commits() == 1
 
 
@@ -91,7 +91,7 @@ def test_a_copy_of_a_version_is_not_released(place: Place) -> None:
     original = client.get_model_version(NAME, "1")
     client.create_model_version(NAME, original.source or "", original.run_id, tags=dict(original.tags))
     with pytest.raises(InputError, match="version 4 of bike-demand is a copy of version 1"):
-        promote(model_spec(), place.tracking_uri, place.remote, version="4")
+        promote(model_spec(), place.connections, version="4")
 
 
 def test_rollback_restores_the_old_bytes_step_by_step_until_nothing_was_before(place: Place) -> None:
@@ -147,7 +147,7 @@ def test_rollback_to_a_version_takes_a_broken_file_and_a_canary_away(place: Plac
     place.release("2")
     place.commit(FILE, b"kind: Broken\n")
     assert rollback(place.remote, NAME, to="1").version == "1"
-    release(model_spec(serving={"canary": {"percent": 5}}), place.tracking_uri, place.remote, "3", "direct")
+    release(model_spec(serving={"canary": {"percent": 5}}), place.connections, "3", "direct")
     back = rollback(place.remote, NAME, to="1")
     now = live(place.remote, NAME)
     assert back.changed and now and (now.version, now.canary) == ("1", None)
@@ -157,7 +157,7 @@ def test_rollback_touches_only_its_own_model(place: Place) -> None:
     place.release("1")
     place.release("2")
     other = model_spec("other-model", registry=NAME)
-    release(other, place.tracking_uri, place.remote, "1", "direct")
+    release(other, place.connections, "1", "direct")
     kept = show(place, "main:models/other-model/inferenceservice.yaml")
     rollback(place.remote, NAME)
     assert show(place, "main:models/other-model/inferenceservice.yaml") == kept
@@ -276,9 +276,9 @@ def test_a_verdict_against_a_past_champion_releases_nothing(place: Place) -> Non
     place.release("2")
     before = place.commits()
     with pytest.raises(OstinatoError, match="judged against version 1, but version 2 is live now"):
-        release(model_spec(), place.tracking_uri, place.remote, "3", "direct", judged_against="1")
+        release(model_spec(), place.connections, "3", "direct", judged_against="1")
     with pytest.raises(OstinatoError, match="judged against no champion, but version 2 is live"):
-        release(model_spec(), place.tracking_uri, place.remote, "3", "direct", judged_against="")
+        release(model_spec(), place.connections, "3", "direct", judged_against="")
     assert place.commits() == before
-    assert release(model_spec(), place.tracking_uri, place.remote, "2", "direct", judged_against="1").changed is False
-    assert release(model_spec(), place.tracking_uri, place.remote, "3", "direct", judged_against="2").changed is True
+    assert release(model_spec(), place.connections, "2", "direct", judged_against="1").changed is False
+    assert release(model_spec(), place.connections, "3", "direct", judged_against="2").changed is True

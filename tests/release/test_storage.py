@@ -57,7 +57,7 @@ def behind(place: Place, proxied: Proxied) -> Place:
 
 def release_proxied(place: Place, version: str, destination: str, **spec: Any):
     made = model_spec(**spec)
-    return release(made, place.tracking_uri, place.remote, version, "direct", artifacts_destination=destination)
+    return release(made, replace(place.connections, artifacts_destination=destination), version, "direct")
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -76,7 +76,7 @@ def test_a_proxied_uri_is_mapped_to_the_servers_own_store_and_fetched_from_there
 
 
 def test_promote_takes_the_destination_too(behind: Place, proxied: Proxied) -> None:
-    promote(model_spec(), behind.tracking_uri, behind.remote, "2", artifacts_destination=proxied.destination)
+    promote(model_spec(), replace(behind.connections, artifacts_destination=proxied.destination), "2")
     now = live(behind.remote, NAME)
     assert now and now.version == "2" and now.storage_uri.startswith(proxied.destination)
 
@@ -160,7 +160,7 @@ def test_a_rival_is_fetched_through_the_server(behind: Place, proxied: Proxied, 
     release_proxied(behind, "1", proxied.destination)
     release_proxied(behind, "2", proxied.destination)
     live_one = candidate(tmp_path / "again", weight=2).model
-    found = fetch_rival(NAME, behind.remote, behind.tracking_uri, live_one, tmp_path / "out")
+    found = fetch_rival(NAME, behind.connections, live_one, tmp_path / "out")
     assert found and found.version == "1" and model_digest(tmp_path / "out") == found.digest
 
 

@@ -69,7 +69,7 @@ class Chain:
         return register(self.spec.canonical_json(), self.place.tracking_uri, self.code, f"run-{weight}", files)
 
     def audit(self, version: str | None = None) -> Audit:
-        return audit(self.spec, self.root, self.place.tracking_uri, self.place.remote, version)
+        return audit(self.spec, self.root, self.place.connections, version)
 
     def artifacts(self, version: str) -> Path:
         """The folder of the run that registered a version."""

@@ -47,5 +47,5 @@ def signed(keys: dict[str, Path], empty_store: Path, tmp_path_factory: pytest.Te
         repository = ensure_local_repository(home / "manifests.git", ROOT / "manifests")
         made = make_chain(home, f"sqlite:///{home}/store/mlflow.db", repository)
         assert made.register() == "1"
-        release(made.spec, made.place.tracking_uri, made.place.remote, "1", "direct")
+        release(made.spec, made.place.connections, "1", "direct")
     yield made

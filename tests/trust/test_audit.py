@@ -124,14 +124,14 @@ def test_a_changed_byte_of_the_manifest_is_named_with_who_changed_it(
 
 def test_a_manifest_that_was_merged_from_a_proposal_is_as_released(chain: Chain, signing: None) -> None:
     chain.register()
-    release(chain.spec, chain.place.tracking_uri, chain.place.remote, "1", "pull-request")
+    release(chain.spec, chain.place.connections, "1", "pull-request")
     chain.place.merge(f"release/{NAME}/v1")
     assert chain.audit().broken == ()
 
 
 def test_without_a_key_it_says_not_signed_and_the_rest_is_compared(chain: Chain) -> None:
     chain.register()
-    release(chain.spec, chain.place.tracking_uri, chain.place.remote, "1", "direct")
+    release(chain.spec, chain.place.connections, "1", "direct")
     states = {link.name: link.state for link in chain.audit().links}
     assert (states.pop("signature"), states.pop("statement")) == ("not signed", "not signed")
     assert set(states.values()) == {"holds"}
@@ -167,13 +167,13 @@ def test_data_that_has_grown_is_told_and_breaks_nothing(signed: Chain, signing: 
 
 def test_a_commit_that_this_checkout_does_not_have_breaks_the_link(chain: Chain, signing: None) -> None:
     version = Chain(chain.root, chain.spec, chain.place, "0" * 40).register()
-    release(chain.spec, chain.place.tracking_uri, chain.place.remote, version, "direct")
+    release(chain.spec, chain.place.connections, version, "direct")
     assert broken(chain).keys() == {"code"}
 
 
 def test_a_spec_that_has_changed_since_is_read_from_the_commit(chain: Chain, signing: None) -> None:
     chain.register()
-    release(chain.spec, chain.place.tracking_uri, chain.place.remote, "1", "direct")
+    release(chain.spec, chain.place.connections, "1", "direct")
     file = chain.root / "training" / "bike_demand" / "spec.yaml"
     file.write_text(file.read_text().replace("max: 70", "max: 71"))
     git_commit(chain.root)

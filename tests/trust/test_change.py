@@ -12,6 +12,7 @@ from harness.servers import GitServer, git_server
 from release.candidates import bare_git
 from trust.chain import NAME, Chain, flip, make_chain
 
+from delivery.connections import Connections
 from delivery.git.repository import ensure_local_repository
 from delivery.registry.lookup import registry
 from delivery.releases.environments import promote_to_production
@@ -19,7 +20,6 @@ from delivery.releases.release import release
 from delivery.trust.change import Looked, verify_change
 from delivery.trust.keys import VERIFY_KEY
 from delivery.trust.other_files import beside_problem
-from delivery.trust.served import Sources
 from training.errors import InputError
 
 __all__ = ["git_server"]
@@ -43,7 +43,7 @@ def released(keys: dict[str, Path], empty_store: Path, tmp_path_factory: pytest.
         for weight in (1, 2, 3):
             made.register(weight)
         for version in ("1", "2"):
-            release(made.spec, made.place.tracking_uri, made.place.remote, version, "direct")
+            release(made.spec, made.place.connections, version, "direct")
             if version == "1":
                 promote_to_production(made.place.remote, NAME)
     yield made
@@ -75,7 +75,7 @@ class Copy:
         self.git("commit", "--quiet", "--message", message)
 
     def verify(self, commits: str = "origin/main..HEAD") -> dict[str, Looked]:
-        found = verify_change(str(self.folder), commits, Sources(self.chain.place.tracking_uri))
+        found = verify_change(str(self.folder), commits, self.chain.place.connections)
         return {one.path: one for one in found}
 
 
@@ -88,7 +88,7 @@ def rendered(chain: Chain, tmp_path: Path, version: str) -> bytes:
     """The manifest with which a version would be released now."""
     repository = tmp_path / "proposals.git"
     subprocess.run(["git", "clone", "--quiet", "--bare", str(chain.place.manifests), str(repository)], check=True)
-    done = release(chain.spec, chain.place.tracking_uri, str(repository), version, "pull-request")
+    done = release(chain.spec, Connections(chain.place.tracking_uri, str(repository)), version, "pull-request")
     return bare_git(repository, "show", f"{done.branch}:{MANIFEST}").encode() + b"\n"
 
 
@@ -157,7 +157,7 @@ def test_a_revert_and_a_rollback_are_fine_though_the_registry_has_lost_the_versi
     found = copy.verify()
     assert found[MANIFEST].problems == () and "a way back" in found[MANIFEST].detail
     empty = f"sqlite:///{copy.folder}/none.db"
-    assert not any(one.problems for one in verify_change(str(copy.folder), "origin/main..HEAD", Sources(empty)))
+    assert not any(one.problems for one in verify_change(str(copy.folder), "origin/main..HEAD", Connections(empty, "")))
 
 
 def test_production_takes_only_what_was_released(copy: Copy, released: Chain, tmp_path: Path) -> None:
@@ -257,13 +257,12 @@ def test_a_shallow_checkout_is_refused(released: Chain, own_environment: None, t
     url = f"file://{released.place.manifests}"
     subprocess.run(["git", "clone", "--quiet", "--depth=1", url, str(tmp_path / "shallow")], check=True)
     with pytest.raises(InputError, match="git fetch --unshallow"):
-        verify_change(str(tmp_path / "shallow"), "origin/main..HEAD", Sources(released.place.tracking_uri))
+        verify_change(str(tmp_path / "shallow"), "origin/main..HEAD", released.place.connections)
 
 
 def test_branches_of_a_remote_are_looked_at_without_a_checkout(released: Chain, signing: None) -> None:
-    release(released.spec, released.place.tracking_uri, released.place.remote, "3", "pull-request")
-    sources = Sources(released.place.tracking_uri)
-    (found,) = verify_change(released.place.remote, f"main..release/{NAME}/v3", sources)
+    release(released.spec, released.place.connections, "3", "pull-request")
+    (found,) = verify_change(released.place.remote, f"main..release/{NAME}/v3", released.place.connections)
     assert found.path == MANIFEST and not found.problems
     bare_git(released.place.manifests, "update-ref", "-d", f"refs/heads/release/{NAME}/v3")
 

@@ -44,7 +44,7 @@ def with_policy(chain: Chain, text: str) -> Chain:
 
 
 def promoted(chain: Chain, version: str, skip: str | None = None) -> Release:
-    return promote(chain.spec, chain.place.tracking_uri, chain.place.remote, version, "direct", skip=skip)
+    return promote(chain.spec, chain.place.connections, version, "direct", skip=skip)
 
 
 def committed_at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
@@ -161,13 +161,13 @@ def test_a_rollback_is_never_held_back_and_is_no_release_of_the_budget(chain: Ch
 
 def test_a_merged_proposal_counts_from_its_merge(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     committed_at(monkeypatch, ago(days=3))
-    release(chain.spec, chain.place.tracking_uri, chain.place.remote, "1", "pull-request")
+    release(chain.spec, chain.place.connections, "1", "pull-request")
     monkeypatch.delenv("GIT_COMMITTER_DATE")
     chain.place.merge(f"release/{NAME}/v1")
     with_policy(chain, "cool_down: 1d")
     with pytest.raises(GateRefused, match="cool_down: 1d"):
         promoted(chain, "2")
-    proposed = release(chain.spec, chain.place.tracking_uri, chain.place.remote, "2", "pull-request")
+    proposed = release(chain.spec, chain.place.connections, "2", "pull-request")
     assert proposed.branch == f"release/{NAME}/v2"
 
 
@@ -175,15 +175,15 @@ def test_a_canary_is_a_release_and_its_end_is_not_another(chain: Chain) -> None:
     serving = {"deployment_mode": "Standard", "scaling": {"min_replicas": 2, "max_replicas": 2}}
     raw = chain.spec.model_dump(mode="json", exclude_defaults=True)
     spec = type(chain.spec).model_validate({**raw, "serving": {**raw.get("serving", {}), **serving}})
-    where = (chain.place.tracking_uri, chain.place.remote)
-    release(spec, *where, "1", "direct")
+    connections = chain.place.connections
+    release(spec, connections, "1", "direct")
     with_policy(chain, "cool_down: 1h")
     with pytest.raises(GateRefused, match="cool_down"):
-        start_canary(spec, *where, 10, "2")
+        start_canary(spec, connections, 10, "2")
     with_policy(chain, "{}")
-    start_canary(spec, *where, 10, "2")
+    start_canary(spec, connections, 10, "2")
     with_policy(chain, "cool_down: 1h\nrequired_checks: [latency]")
-    assert finish_canary(spec, *where).version == "2"
+    assert finish_canary(spec, connections).version == "2"
 
 
 def test_a_required_signature_needs_a_key_to_verify_with_and_then_a_signature(

@@ -36,7 +36,7 @@ FACTS = Facts("bike-demand", "sha256:aa", "sha256:bb", "c0de", "sha256:cc", "sha
 
 
 def release_1(chain: Chain) -> None:
-    release(chain.spec, chain.place.tracking_uri, chain.place.remote, "1", "direct")
+    release(chain.spec, chain.place.connections, "1", "direct")
 
 
 def test_the_statement_is_in_totos_and_binds_what_the_version_was_made_from(chain: Chain, signing: None) -> None:
@@ -146,7 +146,7 @@ def test_a_shadow_is_held_to_the_same_signature(
     chain.register()
     monkeypatch.setenv(VERIFY_KEY, str(keys[VERIFY_KEY]))
     with pytest.raises(GateRefused, match="is not signed"):
-        start_shadow(chain.spec, chain.place.tracking_uri, chain.place.remote, "1")
+        start_shadow(chain.spec, chain.place.connections, "1")
 
 
 def test_what_was_changed_is_not_signed_afterwards(chain: Chain, signing: None) -> None:
