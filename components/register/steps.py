@@ -38,7 +38,8 @@ from delivery.registry.versions import (
     ModelVersion,
     Registry,
 )
-from delivery.registry.writes import ATTEMPTS, ensure_registered_model, move_alias
+from delivery.registry.writes import RACES, ensure_registered_model, move_alias
+from delivery.retry import retrying
 from delivery.trust.attest import ensure_statement
 from training.errors import OstinatoError
 from training.spec.model import ModelSpec
@@ -118,14 +119,13 @@ def _register_among_others(
     spec: ModelSpec, tracking_uri: str, verdict: Verdict, tags: dict[str, str], files: Candidate
 ) -> ModelVersion:
     """Register, and again from the start when another writer made the same thing: whatever exists is then found."""
-    for left in reversed(range(ATTEMPTS)):
-        try:
-            return _register(spec, tracking_uri, verdict, tags, files)
-        except OstinatoError as error:
-            raced = isinstance(error, RegistryRace)
-            if not left or not (raced or registry(tracking_uri).versions(spec.registered_name, tags[DIGEST_TAG])):
-                raise
-    raise AssertionError
+
+    def raced(outcome: object) -> bool:
+        if isinstance(outcome, RegistryRace) or not isinstance(outcome, OstinatoError):
+            return isinstance(outcome, RegistryRace)
+        return bool(registry(tracking_uri).versions(spec.registered_name, tags[DIGEST_TAG]))
+
+    return retrying(RACES, raced)(_register, spec, tracking_uri, verdict, tags, files)
 
 
 def _register(

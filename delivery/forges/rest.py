@@ -1,24 +1,21 @@
 """REST as the forges speak it: JSON, pages by Link header, bounded retries, and one message for each way to fail."""
 
 import json
-import random
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
 from delivery.forges.forge import AlreadyProposed, ForgeError, ForgeUnavailable
+from delivery.retry import RetryPolicy, is_transient, retry_after, retrying
 
 if TYPE_CHECKING:
     import requests
 
 CONNECT_S, READ_S = 5.0, 20.0
 M = TypeVar("M", bound=BaseModel)
-ATTEMPTS = 3
-LONGEST_WAIT_S = 10.0
-"""That a forge may ask for with Retry-After; who asks for more is not waited for."""
 PAGES = 10
 
 
@@ -69,21 +66,22 @@ class Rest:
 
     def get(self, model: type[M], path: str) -> M:
         """One thing. Raises ForgeError."""
-        return self.checked(model, self._call("GET", path).body)
+        return self.checked(model, self._json(self._call("GET", path)))
 
     def all(self, model: type[M], path: str, pages: int = PAGES, **query: Any) -> Iterator[M]:
         """Things of a list, page by page, at most ``pages`` of them; 0 for a list without. Raises ForgeError."""
         for page in range(1, max(pages, 1) + 1):
             answer = self._call("GET", path, query={**query, "page": page} if pages else query)
-            if not isinstance(answer.body, list):
+            body = self._json(answer)
+            if not isinstance(body, list):
                 raise ForgeError(f"{self.name} answered GET {path} with something else than a list")
-            yield from (self.checked(model, one) for one in answer.body)
-            if not answer.has_next:
+            yield from (self.checked(model, entry) for entry in body)
+            if "next" not in answer.links:
                 return
 
     def send(self, method: str, path: str, body: Mapping[str, Any], *, again: bool = True) -> Any:
         """Change something. ``again``: whether it may be sent twice when the answer is lost. Raises ForgeError."""
-        return self._call(method, path, body=body, again=again).body
+        return self._json(self._call(method, path, body=body, again=again))
 
     def checked(self, model: type[M], answer: Any) -> M:
         """The answer as its model. Raises ForgeError that names the field."""
@@ -104,35 +102,16 @@ class Rest:
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
         again: bool = True,
-    ) -> "_Answer":
-        if not self.place.token:
-            raise ForgeError(f"{self.name} wants a token: {self.place.token_source}; it needs {self.place.scopes}")
-        for left in reversed(range(ATTEMPTS)):
-            try:
-                answer = self._once(method, path, query, body)
-            except _Lost as lost:
-                if not (left and again):
-                    raise ForgeUnavailable(f"{self.name} did not answer {method} {path}: {lost}") from lost
-                _pause(ATTEMPTS - left, None)
-                continue
-            if answer.status < 300:
-                return answer
-            waits = answer.limited or (answer.status >= 500 and again)
-            if left and waits and (answer.retry_after or 0.0) <= LONGEST_WAIT_S:
-                _pause(ATTEMPTS - left, answer.retry_after)
-                continue
-            raise self._refusal(method, path, answer)
-        raise AssertionError
-
-    def _once(
-        self, method: str, path: str, query: Mapping[str, str | int] | None, body: Mapping[str, Any] | None
-    ) -> "_Answer":
+    ) -> "requests.Response":
         import requests
 
+        if not self.place.token:
+            raise ForgeError(f"{self.name} wants a token: {self.place.token_source}; it needs {self.place.scopes}")
         if self._session is None:
             self._session = requests.Session()
         try:
-            answer = self._session.request(
+            answer = retrying(RetryPolicy(), lambda outcome: _is_limited(outcome) or (again and is_transient(outcome)))(
+                self._session.request,
                 method,
                 f"{self.place.api}{path}",
                 params=query,
@@ -143,17 +122,23 @@ class Rest:
                 allow_redirects=False,
             )
         except requests.exceptions.RequestException as error:
-            raise _Lost(self._safe(str(error))) from error
+            raise ForgeUnavailable(f"{self.name} did not answer {method} {path}: {self._safe(str(error))}") from error
+        if answer.status_code >= 300:
+            raise self._refusal(method, path, answer)
+        return answer
+
+    def _json(self, answer: "requests.Response") -> Any:
+        """None for an answer without content. Raises ForgeError for one that is no JSON."""
+        import requests
+
         try:
-            found = answer.json() if answer.content else None
+            return answer.json() if answer.content else None
         except requests.exceptions.JSONDecodeError as error:
-            if answer.status_code < 300:
-                raise ForgeError(
-                    f"{self.name} answered {method} {path} with HTTP {answer.status_code} and no JSON; is the setting "
-                    "`forge` the forge's own address, with no login page before it?"
-                ) from error
-            found = answer.text
-        return _Answer(answer.status_code, found, dict(answer.headers), "next" in answer.links)
+            request = f"{answer.request.method} {urlsplit(answer.url).path}"
+            raise ForgeError(
+                f"{self.name} answered {request} with HTTP {answer.status_code} and no JSON; is the setting `forge` "
+                "the forge's own address, with no login page before it?"
+            ) from error
 
     def _authorize(self, request: "requests.PreparedRequest") -> "requests.PreparedRequest":
         request.headers["Authorization"] = self.place.scheme + self.place.token
@@ -162,59 +147,43 @@ class Rest:
     def _safe(self, text: str) -> str:
         return text.replace(self.place.token, "***")[:300]
 
-    def _refusal(self, method: str, path: str, answer: "_Answer") -> ForgeError:
+    def _refusal(self, method: str, path: str, answer: "requests.Response") -> ForgeError:
         """The error for a status: what was said, what it means, the fix."""
-        said = self._safe(answer.said)
-        told = f"HTTP {answer.status} to {method} {path}: {said}"
-        place = self.place
-        if answer.limited:
-            wait = f", and asks to wait {answer.retry_after:.0f} s" if answer.retry_after else ""
-            return ForgeUnavailable(f"{self.name} limits how often it is asked{wait} ({told})")
-        if answer.status >= 500:
-            return ForgeUnavailable(f"{self.name} has trouble of its own ({told})")
-        if answer.status in (409, 422) and "already exists" in said:
-            return AlreadyProposed(f"{self.name} has a proposal of that branch ({told})")
-        if 300 <= answer.status < 400:
-            where = answer.headers.get("Location", "elsewhere")
-            return ForgeError(f"{self.name} has moved {place.repository} to {where}; set the manifests remote to it")
+        status, place, words = answer.status_code, self.place, self._safe(_words(answer))
+        reply = f"HTTP {status} to {method} {path}: {words}"
+        if _is_limited(answer):
+            seconds = retry_after(answer)
+            wait = f", and asks to wait {seconds:.0f} s" if seconds else ""
+            return ForgeUnavailable(f"{self.name} limits how often it is asked{wait} ({reply})")
+        if status >= 500:
+            return ForgeUnavailable(f"{self.name} has trouble of its own ({reply})")
+        if status in (409, 422) and "already exists" in words:
+            return AlreadyProposed(f"{self.name} has a proposal of that branch ({reply})")
+        if 300 <= status < 400:
+            address = answer.headers.get("Location", "elsewhere")
+            return ForgeError(f"{self.name} has moved {place.repository} to {address}; set the manifests remote to it")
         meaning = {
             401: f"refuses the token of {place.token_source}: it is expired, revoked or another place's",
             403: f"does not allow this with the token of {place.token_source}; it needs {place.scopes}",
             404: f"does not know {place.repository}, or not for the token of {place.token_source}; it needs "
             f"{place.scopes}",
         }
-        return ForgeError(f"{self.name} {meaning.get(answer.status, 'refuses what it was sent')} ({told})")
+        return ForgeError(f"{self.name} {meaning.get(status, 'refuses what it was sent')} ({reply})")
 
 
-class _Lost(Exception):
-    """No answer came."""
+def _words(answer: "requests.Response") -> str:
+    """What a forge says of its refusal."""
+    try:
+        body = json.loads(answer.content)
+    except ValueError:
+        return answer.text
+    if isinstance(body, dict):
+        kept = {key: value for key, value in body.items() if key in ("message", "error", "errors") and value}
+        return json.dumps(kept, ensure_ascii=False)
+    return str(body or "")
 
 
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    body: Any
-    headers: dict[str, str]
-    has_next: bool
-
-    @property
-    def said(self) -> str:
-        if isinstance(self.body, dict):
-            kept = {key: value for key, value in self.body.items() if key in ("message", "error", "errors") and value}
-            return json.dumps(kept, ensure_ascii=False)
-        return str(self.body or "")
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds; None where the forge does not say, or says it as a date."""
-        text = {name.lower(): value for name, value in self.headers.items()}.get("retry-after", "")
-        return float(text) if text.isdecimal() else None
-
-    @property
-    def limited(self) -> bool:
-        """GitHub answers 403 to who asks too often."""
-        return self.status == 429 or (self.status == 403 and "rate limit" in self.said.lower())
-
-
-def _pause(attempt: int, asked: float | None) -> None:
-    time.sleep(asked if asked is not None else random.uniform(0.1, 0.3) * 2**attempt)
+def _is_limited(outcome: Any) -> bool:
+    """Whether the forge is asked too often; GitHub answers 403 then."""
+    status = getattr(outcome, "status_code", 0)
+    return status == 429 or (status == 403 and "rate limit" in _words(outcome).lower())

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from delivery.addresses import is_loopback, signed_with
 from delivery.git.key_files import check_private
+from delivery.retry import RetryPolicy, is_transient, retrying
 from training.errors import InputError, OstinatoError
 
 APP_ID, KEY_FILE = "OSTINATO_GITHUB_APP_ID", "OSTINATO_GITHUB_APP_KEY_FILE"
@@ -120,28 +121,17 @@ _REFUSALS = {
 
 def _request(method: str, url: str, jwt: str, fine: int, body: dict[str, Any] | None = None) -> dict[str, Any]:
     import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3 import Retry
 
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-    again = Retry(2, backoff_factor=0.2, status_forcelist=(502, 503, 504), allowed_methods=None, raise_on_status=False)
-    with requests.Session() as session:
-        session.mount(url, HTTPAdapter(max_retries=again))
-        try:
-            answer = session.request(
-                method,
-                url,
-                json=body,
-                headers=headers,
-                auth=signed_with(f"Bearer {jwt}"),
-                timeout=(CONNECT_S, READ_S),
-                allow_redirects=False,
-            )
-        except requests.exceptions.RequestException as error:
-            raise OstinatoError(
-                f"GitHub can't be asked for a token of the App at {url}: {type(error).__name__}; check the network and "
-                f"{API_URL}. Nothing was released"
-            ) from error
+    options: dict[str, Any] = {"auth": signed_with(f"Bearer {jwt}"), "timeout": (CONNECT_S, READ_S)}
+    options |= {"json": body, "headers": headers, "allow_redirects": False}
+    try:
+        answer = retrying(RetryPolicy(), is_transient)(requests.request, method, url, **options)
+    except requests.exceptions.RequestException as error:
+        raise OstinatoError(
+            f"GitHub can't be asked for a token of the App at {url}: {type(error).__name__}; check the network and "
+            f"{API_URL}. Nothing was released"
+        ) from error
     try:
         found = answer.json()
     except ValueError:

@@ -5,9 +5,8 @@ fetches the tips that it needs without file contents (or borrows a local reposit
 with plumbing, and pushes it with the expected old value. Nothing is left behind but the pushed commit.
 """
 
-import random
 import tempfile
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,13 +19,14 @@ from delivery.git.access import NOTHING, Access, access
 from delivery.git.errors import LostRace, RemoteUnavailable
 from delivery.git.run import check_remote, git, local_path
 from delivery.git.signing import signing
+from delivery.retry import RetryPolicy, retrying
 from training.errors import InputError, OstinatoError
 
 LIVE_BRANCH = "main"
 ReleaseMode = Literal["direct", "pull-request"]
 """A commit on the live branch, or on a branch that a reviewer merges."""
-RACES = 40
-"""How often a lost race is tried again before giving up."""
+RACES = RetryPolicy(attempts=41, pause_s=0.04, longest_pause_s=1.0, total_s=600.0)
+"""How often a push is tried while other writers are faster."""
 OUTAGES = 2
 """How often a push whose outcome is unknown is looked up and tried again."""
 
@@ -195,34 +195,37 @@ def open_repository(remote: str) -> Iterator[Repository]:
         yield Repository(url, scratch, not borrows, access(url, scratch))
 
 
-def transact(repository: Repository, attempt: Callable[[], tuple[str, str, str] | None]) -> str | None:
+def transact(
+    repository: Repository, attempt: Callable[[], tuple[str, str, str] | None], policy: RetryPolicy = RACES
+) -> str | None:
     """Push what ``attempt`` prepares, and call it again on fresh state whenever another writer was faster.
 
     ``attempt`` reads, and returns (commit, branch, expected old commit), or None when nothing has to change.
     Returns the pushed commit, or None. A push whose answer was lost is looked up by the next attempt, so it
     happens once. Raises OstinatoError after a bounded number of lost races or outages.
     """
-    races = outages = 0
-    while True:
-        prepared = attempt()
-        if prepared is None:
-            return None
-        commit, branch, expected = prepared
-        effect("commit written")
-        try:
-            repository.push(commit, branch, expected)
-            effect("commit pushed")
-            return commit
-        except LostRace as lost:
-            races += 1
-            if races > RACES:
-                where = f"branch {branch} of manifests remote {redact(repository.remote)}"
-                raise OstinatoError(f"{where} moved {races} times in a row; run again. git said: {lost}") from lost
-        except RemoteUnavailable:
-            outages += 1
-            if outages > OUTAGES:
-                raise
-        time.sleep(random.uniform(0, min(1.0, 0.02 * 2 ** min(races + outages, 6))))
+    failures, branch = Counter[type](), ""
+
+    def again(error: object) -> bool:
+        failures[type(error)] += 1
+        outage = isinstance(error, RemoteUnavailable)
+        return isinstance(error, LostRace) or (outage and failures[RemoteUnavailable] <= OUTAGES)
+
+    try:
+        for push in retrying(policy, again):
+            prepared = attempt()
+            if prepared is None:
+                return None
+            commit, branch, expected = prepared
+            effect("commit written")
+            with push:
+                repository.push(commit, branch, expected)
+                effect("commit pushed")
+                return commit
+    except LostRace as lost:
+        where = f"branch {branch} of manifests remote {redact(repository.remote)}"
+        raise OstinatoError(f"{where} moved {failures[LostRace]} times in a row; run again. git said: {lost}") from lost
+    raise AssertionError
 
 
 def ensure_local_repository(path: Path, seed_folder: Path) -> Path:

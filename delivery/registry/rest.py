@@ -3,13 +3,14 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from delivery.addresses import reason
 from delivery.registry.versions import ModelVersion, prompt_condition, registry_down, search_condition
+from delivery.retry import RetryPolicy, is_transient, retrying
 
 if TYPE_CHECKING:
     import requests
 
 CONNECT_S, READ_S = 5.0, 30.0
-ATTEMPTS = 2
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 
@@ -42,24 +43,20 @@ class RestRegistry:
         import requests
 
         url = f"{self.tracking_uri.rstrip('/')}/api/2.0/mlflow/{path}"
-        for attempt in range(ATTEMPTS):
-            try:
-                answer = self.session.get(url, params=parameters, timeout=(CONNECT_S, READ_S))
-                body = answer.json()
-            except requests.exceptions.JSONDecodeError as error:
-                if answer.status_code >= 500 and attempt + 1 < ATTEMPTS:
-                    continue  # of a load balancer, whose next backend may be well
-                raise registry_down(self.tracking_uri, f"it answered HTTP {answer.status_code} with no JSON") from error
-            except requests.exceptions.RequestException as error:
-                if attempt + 1 < ATTEMPTS:
-                    continue
-                raise registry_down(self.tracking_uri, _short(error)) from error
-            if answer.ok:
-                return body
-            if body.get("error_code") == _MISSING:
-                return None
-            if answer.status_code < 500:
-                break
+        try:
+            answer = retrying(RetryPolicy(), is_transient)(
+                self.session.get, url, params=parameters, timeout=(CONNECT_S, READ_S)
+            )
+        except requests.exceptions.RequestException as error:
+            raise registry_down(self.tracking_uri, reason(error)) from error
+        try:
+            body = answer.json()
+        except requests.exceptions.JSONDecodeError as error:
+            raise registry_down(self.tracking_uri, f"it answered HTTP {answer.status_code} with no JSON") from error
+        if answer.ok:
+            return body
+        if body.get("error_code") == _MISSING:
+            return None
         raise registry_down(
             self.tracking_uri, f"it answered HTTP {answer.status_code}: {body.get('message', '')[:200]}"
         )
@@ -99,11 +96,3 @@ def _version(one: dict[str, Any]) -> ModelVersion:
     tags = {tag["key"]: tag.get("value", "") for tag in one.get("tags", [])}
     created = int(one.get("creation_timestamp", 0))
     return ModelVersion(one["name"], str(one["version"]), one.get("source", ""), one.get("run_id", ""), tags, created)
-
-
-def _short(error: Exception) -> str:
-    """The innermost reason of a requests error, without object addresses."""
-    reason = error
-    while reason.args and isinstance(getattr(reason, "reason", reason.args[0]), Exception):
-        reason = getattr(reason, "reason", reason.args[0])
-    return str(reason).rpartition(">: ")[2] or type(error).__name__

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 from delivery.effects import effect
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import EXISTS, MISSING, RegistryRace, mlflow_client, registry_errors
+from delivery.retry import RetryPolicy, raised, retrying
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-ATTEMPTS = 5
-"""How often a write is tried when other writers make the same thing."""
+RACES = RetryPolicy(attempts=5, pause_s=0.1)
+"""How often a write is tried while other writers make the same thing."""
 
 
 def ensure_registered_model(client: "MlflowClient", tracking_uri: str, name: str, description: str) -> None:
@@ -30,7 +31,8 @@ def move_alias(tracking_uri: str, name: str, alias: str, version: str, *, prompt
     read again, and set again unless it is right. Raises OstinatoError if the registry can't be used.
     """
     client = mlflow_client(tracking_uri)
-    for left in reversed(range(ATTEMPTS)):
+
+    def move() -> None:
         try:
             with registry_errors(tracking_uri):
                 if prompt and version:
@@ -41,12 +43,11 @@ def move_alias(tracking_uri: str, name: str, alias: str, version: str, *, prompt
                     client.set_registered_model_alias(name, alias, version)
                 else:
                     client.delete_registered_model_alias(name, alias)
-            return
         except RegistryRace:
-            if registry(tracking_uri).aliases(name).get(alias, "") == version:
-                return
-            if not left:
+            if registry(tracking_uri).aliases(name).get(alias, "") != version:
                 raise
+
+    retrying(RACES, raised(RegistryRace))(move)
 
 
 def set_version_tag(tracking_uri: str, name: str, version: str, key: str, value: str) -> None:

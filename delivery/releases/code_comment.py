@@ -11,12 +11,12 @@ from delivery.documents.verdict_markdown import counted, headline, verdict_text
 from delivery.forges.choose import forge_of
 from delivery.forges.forge import Comment, Forge, ForgeUnavailable, Status, same_text
 from delivery.releases.pull_request_text import LONGEST
-from training.errors import InputError, OstinatoError
+from delivery.retry import RetryPolicy, raised, retrying
+from training.errors import InputError
 
 MARKER = "<!-- ostinato quality -->"
 """How the comment is found again. Nobody sees it."""
 NAME = "ostinato/quality"
-ATTEMPTS = 3
 _NUMBER = re.compile(r"^(?P<repository>/.+?)/(?P<kind>pull|pulls|-/merge_requests)/(?P<number>\d+)/?$")
 _KINDS = {"pull": "github", "pulls": "gitea", "-/merge_requests": "gitlab"}
 
@@ -106,22 +106,19 @@ def tell(url: str, judged: Sequence[Judged], commit: str = "", details: str = ""
 
 def _comment(forge: Forge, proposed: Proposed, wanted: str, new: bool) -> str:
     """A comment whose answer is lost is looked for before it is written again."""
-    for left in reversed(range(ATTEMPTS)):
+    for attempt in retrying(RetryPolicy(), raised(ForgeUnavailable)):
         found = _ours(forge.comments(proposed))
         if found is None and not new:
             return "nothing to say"
         if found is not None and same_text(found.text, wanted):
             return "the comment is up to date"
-        try:
+        with attempt:
             if found is not None:
                 forge.edit_comment(proposed, found, wanted)
                 return "brought the comment up to date"
             forge.comment(proposed, wanted)
             return "wrote the comment"
-        except ForgeUnavailable:
-            if not left:
-                raise
-    raise OstinatoError(f"{forge.name} keeps no comment")
+    raise AssertionError
 
 
 def _ours(comments: Sequence[Comment]) -> Comment | None:

@@ -18,13 +18,13 @@ from delivery.forges.forge import (
 from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
 from delivery.kserve.manifest import LiveModel, manifest_path, parse
 from delivery.releases.release import Release
+from delivery.retry import RetryPolicy, raised, retrying
 from training.errors import GateRefused, InputError
 from training.spec.model import ModelSpec
 
 BRANCH = re.compile(r"release/([^/]+)/v([1-9][0-9]*)")
 SUPERSEDED = "<!-- ostinato: superseded -->"
 """In the comment of a proposal that gave way to another one, which is no rejection."""
-ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,14 @@ def title(released: Release, change: Change) -> str:
 
 def ensure_open(forge: Forge, wanted: Wanted) -> PullRequest:
     """The branch's open proposal, opened if there is none; a lost answer is looked up before it is asked again."""
-    for left in reversed(range(ATTEMPTS)):
+    for attempt in retrying(RetryPolicy(), raised(AlreadyProposed, ForgeUnavailable)):
         found = open_one(forge.of_branch(wanted.branch))
         if found:
             return found
-        try:
+        with attempt:
             opened = forge.open(wanted)
-        except (AlreadyProposed, ForgeUnavailable):
-            if not left:
-                raise
-            continue
-        effect("pull request opened")
-        return opened
+            effect("pull request opened")
+            return opened
     raise AssertionError
 
 
@@ -150,15 +146,11 @@ def _give_way(forge: Forge, name: str, own: PullRequest, by_hand: bool) -> PullR
 def supersede(forge: Forge, old: PullRequest, by: PullRequest) -> None:
     """Close a proposal with a comment that names the one that takes its place."""
     text = f"Superseded by {by.url}, which proposes version {version_of(by)}.\n\n{SUPERSEDED}"
-    for left in reversed(range(ATTEMPTS)):
+    for attempt in retrying(RetryPolicy(), raised(ForgeUnavailable)):
         if superseding(forge.comments(old), by):
             break
-        try:
+        with attempt:
             forge.comment(old, text)
-            break
-        except ForgeUnavailable:
-            if not left:
-                raise
     forge.close(old)
     effect("older proposal superseded")
 

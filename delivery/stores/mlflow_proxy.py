@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from delivery.addresses import shown
 from delivery.registry.rest import CONNECT_S, READ_S, rest_session
 from delivery.registry.versions import registry_down
+from delivery.retry import RetryPolicy, is_transient, retrying
 from training.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def _get(
 
     url = f"{tracking_uri.rstrip('/')}/api/2.0/mlflow-artifacts/artifacts{path}"
     try:
-        answer = session.get(url, params=parameters, timeout=(CONNECT_S, READ_S), stream=bool(path))
+        answer = retrying(RetryPolicy(), is_transient)(
+            session.get, url, params=parameters, timeout=(CONNECT_S, READ_S), stream=bool(path)
+        )
     except requests.exceptions.RequestException as error:
         raise registry_down(tracking_uri, error) from error
     if not answer.ok:

@@ -195,7 +195,7 @@ def test_a_wrong_id_is_one_error_and_nothing_is_pushed(
     [(401, "this machine's clock"), (403, "suspended"), (422, "add the repository"), (500, "refused")],
 )
 def test_what_github_says_no_with_is_explained_in_its_own_words_too(app: App, status: int, words: str) -> None:
-    app.github.failures = [(status, "so it said")]
+    app.github.failures = [(status, "so it said")] * 3
     with pytest.raises(OstinatoError, match=rf"{words}.*HTTP {status} so it said$") as caught:
         forge_token(app.url)
     assert "eyJ" not in str(caught.value)

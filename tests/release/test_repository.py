@@ -14,6 +14,7 @@ from delivery.addresses import redact
 from delivery.git.errors import LostRace, explain
 from delivery.git.repository import LIVE_BRANCH, ensure_local_repository, open_repository, transact
 from delivery.git.run import check_remote
+from delivery.retry import RetryPolicy
 from training.errors import InputError, OstinatoError
 
 FORK = multiprocessing.get_context("fork")
@@ -129,8 +130,8 @@ def test_a_push_on_an_old_state_is_a_lost_race_and_changes_nothing(manifests: Pa
     assert bare_git(manifests, "rev-parse", LIVE_BRANCH) == now
 
 
-def test_a_race_that_is_always_lost_ends_with_an_error(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delivery.git.repository.RACES", 2)
+def test_a_race_that_is_always_lost_ends_with_an_error(manifests: Path) -> None:
+    pauses: list[float] = []
     with open_repository(str(manifests)) as repository:
         first = repository.snapshot().commit
         put(str(manifests), "b", b"2")
@@ -139,8 +140,8 @@ def test_a_race_that_is_always_lost_ends_with_an_error(manifests: Path, monkeypa
             return repository.commit({"a": b"1"}, "stubborn\n", first), LIVE_BRANCH, first
 
         with pytest.raises(OstinatoError, match="moved 3 times in a row; run again"):
-            transact(repository, attempt)
-    assert commits(manifests) == 2
+            transact(repository, attempt, RetryPolicy(attempts=3, sleep=pauses.append))
+    assert commits(manifests) == 2 and len(pauses) == 2
 
 
 def test_a_hook_that_refuses_is_reported_with_its_words_and_not_tried_again(manifests: Path, tmp_path: Path) -> None:
