@@ -11,7 +11,7 @@ from pathlib import Path
 from frameworks import ROOT
 from measure import timed
 
-from delivery.kserve.manifest import parse
+from delivery.kserve.parse import parse
 
 EARLIER = "2012-06-01"
 """The earlier run's rows end here."""
@@ -51,7 +51,7 @@ class Workspace:
 
         Of the whole model folder the bytes differ: MLflow notes which setuptools is installed.
         """
-        live = parse(self._git("show", MANIFEST).encode(), MODEL, "")
+        live = parse(self._git("show", MANIFEST).encode(), MODEL, "").served
         folder = live.storage_uri.removeprefix("file://")
         weights = hashlib.sha256(Path(folder, "model.skops").read_bytes()).hexdigest()
         self._weights = self._weights or weights
@@ -60,7 +60,7 @@ class Workspace:
 
     def check_version(self, version: str) -> None:
         """Raises RuntimeError unless this version is live."""
-        found = parse(self._git("show", MANIFEST).encode(), MODEL, "").version
+        found = parse(self._git("show", MANIFEST).encode(), MODEL, "").served.version
         if found != version:
             raise RuntimeError(f"version {found} is live, not {version}")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from delivery.releases.release import Release
     from delivery.serving.clients.compare import ClassComparison, NumberComparison
     from delivery.trust.audit import Audit
-    from delivery.trust.change import Looked
+    from delivery.trust.change import FileFinding
     from pipelines.estimate.estimate import Estimate
     from pipelines.run import Finished
     from pipelines.serve.verify import Verified
@@ -200,7 +200,7 @@ def audit_table(found: "Audit") -> str:
     return f"{found.model} version {found.version or 'none'}\n" + rendered(table).rstrip("\n")
 
 
-def change_table(files: "Sequence[Looked]") -> str:
+def change_table(files: "Sequence[FileFinding]") -> str:
     """One line a file of the change."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for one in files:

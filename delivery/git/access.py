@@ -10,7 +10,7 @@ from delivery.git.ssh import ssh_environment
 
 
 @dataclass(frozen=True)
-class Access:
+class GitAccess:
     """What git is given for one remote."""
 
     options: tuple[str, ...] = ()
@@ -18,18 +18,18 @@ class Access:
     """May hold a token."""
 
 
-NOTHING = Access()
+NOTHING = GitAccess()
 
 
-def access(remote: str, git_dir: Path) -> Access:
+def access(remote: str, git_dir: Path) -> GitAccess:
     """What git needs to reach the remote. Raises InputError or OstinatoError for credentials that can't be used."""
     if local_path(remote) is not None:
         return NOTHING
     if remote.lower().startswith(("http://", "https://")):
         options, environment = https_access(remote)
-        return Access(tuple(options), environment)
+        return GitAccess(tuple(options), environment)
 
     def configured() -> str:
         return git(git_dir, "config", "--default", "", "--get", "core.sshCommand", remote=remote).decode().strip()
 
-    return Access(environment=ssh_environment(configured))
+    return GitAccess(environment=ssh_environment(configured))

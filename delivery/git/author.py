@@ -19,10 +19,10 @@ def check_author(text: str) -> str:
 
 def identity(environment: Mapping[str, str]) -> dict[str, str]:
     """git's four variables for author and committer. Raises InputError for an author of another form."""
-    found = _FORM.fullmatch(check_author(environment.get(AUTHOR, "")) or DEFAULT)
-    assert found
-    who = {}
-    for name, value in (("NAME", found[1]), ("EMAIL", found[2])):
-        author = who[f"GIT_AUTHOR_{name}"] = environment.get(f"GIT_AUTHOR_{name}") or value
-        who[f"GIT_COMMITTER_{name}"] = environment.get(f"GIT_COMMITTER_{name}") or author
-    return who
+    match = _FORM.fullmatch(check_author(environment.get(AUTHOR, "")) or DEFAULT)
+    assert match
+    variables = {}
+    for name, value in (("NAME", match[1]), ("EMAIL", match[2])):
+        author = variables[f"GIT_AUTHOR_{name}"] = environment.get(f"GIT_AUTHOR_{name}") or value
+        variables[f"GIT_COMMITTER_{name}"] = environment.get(f"GIT_COMMITTER_{name}") or author
+    return variables

@@ -1,4 +1,4 @@
-"""git's credential helper for the manifests remote: `python -I -S git_helper.py get` answers with user and token.
+"""git's credential helper for the manifests remote: `python -I -S credential_helper.py get` gives user and token.
 
 git starts it, as a process of its own, when a server wants credentials. The token comes from the environment or from
 the file that the environment names, and goes to git's pipe. It imports nothing of the project, so it is there at once.
@@ -24,13 +24,13 @@ def token_of(environment: Mapping[str, str]) -> str:
     return Path(name).read_text(encoding="utf-8").strip() if name else ""
 
 
-def answer(asked: str, environment: Mapping[str, str]) -> str:
+def answer(question: str, environment: Mapping[str, str]) -> str:
     """What to tell git, which asks with lines such as ``host=git.example.org``; "" about any other server."""
-    wanted = dict(line.split("=", 1) for line in asked.splitlines() if "=" in line)
-    server = f"{wanted.get('protocol')}://{wanted.get('host')}".lower()
+    attributes = dict(line.split("=", 1) for line in question.splitlines() if "=" in line)
+    server = f"{attributes.get('protocol')}://{attributes.get('host')}".lower()
     if server != environment.get(SERVER):
         return ""
-    user = environment.get(USER) or wanted.get("username") or DEFAULT_USER
+    user = environment.get(USER) or attributes.get("username") or DEFAULT_USER
     return f"username={user}\npassword={token_of(environment)}\n"
 
 

@@ -10,7 +10,7 @@ import sys
 from urllib.parse import urlsplit
 
 from delivery.addresses import redact
-from delivery.git import credential_helper as git_helper
+from delivery.git import credential_helper
 from delivery.git.credential_helper import SERVER, TOKEN, TOKEN_FILE, USER, token_of
 from training.errors import InputError
 
@@ -55,7 +55,7 @@ def https_access(remote: str) -> tuple[list[str], dict[str, str]]:
             f"give its https:// URL, or unset {TOKEN}, {TOKEN_FILE} and the GitHub App's variables"
         )
     server = f"{parts.scheme.lower()}://{host}"
-    command = " ".join(shlex.quote(part) for part in (sys.executable, "-I", "-S", git_helper.__file__))
+    command = " ".join(shlex.quote(part) for part in (sys.executable, "-I", "-S", credential_helper.__file__))
     options = [f"credential.{server}.helper=", f"credential.{server}.helper=!{command}"]
     environment = {SERVER: server, "GIT_ASKPASS": ""}
     if os.environ.get(USER):

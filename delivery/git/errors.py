@@ -91,18 +91,18 @@ _AWAY += r"|error: (429|5\d\d)"
 _AWAY += r"|unexpected disconnect|Could not read from remote|[Nn]etwork is unreachable|No route to host|Broken pipe"
 
 
-def explain(remote: str, arguments: Sequence[str], said: str) -> Exception:
+def explain(remote: str, arguments: Sequence[str], output: str) -> Exception:
     """The error for what git said: which remote, what is wrong with it, the fix, and git's own last words."""
     where = redact(remote)
-    lines = [line.strip() for line in redact(said).splitlines() if line.strip()]
+    lines = [line.strip() for line in redact(output).splitlines() if line.strip()]
     telling = [line for line in lines if re.match(_TELLING, line) and "hint:" not in line]
     words = " | ".join(dict.fromkeys(telling or lines[-3:]))[:600] or "nothing"
     for pattern, kind, reason in _REASONS:
-        if re.search(pattern, said):
+        if re.search(pattern, output):
             return kind(f"manifests remote {where} {reason}. git said: {words}")
-    if re.search(_LOST, said):
+    if re.search(_LOST, output):
         return LostRace(words)
-    if re.search(_AWAY, said):
+    if re.search(_AWAY, output):
         return RemoteUnavailable(
             f"manifests remote {where} can't be reached; check the URL and the network. git said: {words}"
         )

@@ -57,18 +57,18 @@ def app_token(remote: str) -> str:
             f"{INSTALLATION_ID} is {installation!r}; it is the number at the end of the URL of the App's installation"
         )
     host, owner, name = _repository(remote)
-    wanted = (_api(host), app, installation, key_file, owner, name)
-    known = _kept.get(wanted)
-    if known is None or known.ends - time.time() < SPARE_S:
-        known = _kept[wanted] = _ask(*wanted)
-    return known.text
+    request = (_api(host), app, installation, key_file, owner, name)
+    token = _kept.get(request)
+    if token is None or token.ends - time.time() < SPARE_S:
+        token = _kept[request] = _request_token(*request)
+    return token.text
 
 
 def _repository(remote: str) -> tuple[str, str, str]:
-    found = _REMOTE.fullmatch(remote.removesuffix("/").removesuffix(".git"))
-    if not found:
+    match = _REMOTE.fullmatch(remote.removesuffix("/").removesuffix(".git"))
+    if not match:
         raise InputError(f"{APP_ID} is set, but manifests remote {remote} names no OWNER/REPOSITORY on GitHub")
-    return found["host"], found["owner"], found["name"]
+    return match["host"], match["owner"], match["name"]
 
 
 def _api(host: str) -> str:
@@ -84,11 +84,11 @@ def _api(host: str) -> str:
     return f"https://api.{host}" if host.endswith(".ghe.com") else f"https://{host.partition(':')[0]}/api/v3"
 
 
-def _ask(api: str, app: str, installation: str, key_file: str, owner: str, name: str) -> _Token:
+def _request_token(api: str, app: str, installation: str, key_file: str, owner: str, name: str) -> _Token:
     jwt = _jwt(app, check_private(KEY_FILE, key_file))
     if not installation:
-        found = _request("GET", f"{api}/repos/{owner}/{name}/installation", jwt, 200)
-        installation = str(found.get("id"))
+        known = _request("GET", f"{api}/repos/{owner}/{name}/installation", jwt, 200)
+        installation = str(known.get("id"))
     url = f"{api}/app/installations/{installation}/access_tokens"
     answer = _request("POST", url, jwt, 201, {"repositories": [name]})
     try:
@@ -133,13 +133,13 @@ def _request(method: str, url: str, jwt: str, fine: int, body: dict[str, Any] | 
             f"{API_URL}. Nothing was released"
         ) from error
     try:
-        found = answer.json()
+        document = answer.json()
     except ValueError:
-        found = None
-    if answer.status_code == fine and isinstance(found, dict):
-        return found
-    said = str(found.get("message", ""))[:200] if isinstance(found, dict) else ""
+        document = None
+    if answer.status_code == fine and isinstance(document, dict):
+        return document
+    message = str(document.get("message", ""))[:200] if isinstance(document, dict) else ""
     reason = _REFUSALS.get(answer.status_code, "refused it")
     raise OstinatoError(
-        f"no token of the GitHub App from {url}: GitHub {reason}. It said: HTTP {answer.status_code} {said}".rstrip()
+        f"no token of the GitHub App from {url}: GitHub {reason}. It said: HTTP {answer.status_code} {message}".rstrip()
     )

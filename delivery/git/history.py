@@ -43,12 +43,12 @@ def release_commits(repository: Repository, tip: str, name: str) -> dict[str, st
     """
     trailers = "%x1f".join(f"%(trailers:key={key},valueonly,separator=%x2C)" for key in (MODEL, VERSION))
     out = repository.git("log", f"--format=%H%x1f{trailers}", tip).decode().splitlines()
-    found: dict[str, str] = {}
+    commits: dict[str, str] = {}
     for line in out:
         commit, model, version = line.split("\x1f")
         if model == name:
-            found.setdefault(version, commit)
-    return found
+            commits.setdefault(version, commit)
+    return commits
 
 
 def is_merged(repository: Repository, main: str, branch: str, path: str) -> bool:
@@ -75,15 +75,15 @@ def first_releases(repository: Repository, tip: str, name: str) -> dict[str, dat
     shape = f"--format=%H%x1f%ct%x1f%P%x1f{trailers}"
     commits = [line.split("\x1f") for line in repository.git("log", shape, tip).decode().splitlines()]
     facts = {commit: (model, version) for commit, _, _, model, version in commits}
-    parents = {commit: said.split() for commit, _, said, _, _ in commits}
-    times = {commit: int(said) for commit, said, _, _, _ in commits}
-    found: dict[str, datetime] = {}
-    here = tip
-    while here:
-        merged = parents[here][1:]
-        for commit in (here, *merged):
+    parents = {commit: names.split() for commit, _, names, _, _ in commits}
+    times = {commit: int(seconds) for commit, seconds, _, _, _ in commits}
+    releases: dict[str, datetime] = {}
+    on_branch = tip
+    while on_branch:
+        merged = parents[on_branch][1:]
+        for commit in (on_branch, *merged):
             model, version = facts[commit]
             if model == name and version:
-                found[version] = datetime.fromtimestamp(times[here], UTC)
-        here = parents[here][0] if parents[here] else ""
-    return found
+                releases[version] = datetime.fromtimestamp(times[on_branch], UTC)
+        on_branch = parents[on_branch][0] if parents[on_branch] else ""
+    return releases

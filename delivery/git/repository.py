@@ -15,7 +15,7 @@ from typing import Literal
 
 from delivery.addresses import redact
 from delivery.effects import effect
-from delivery.git.access import NOTHING, Access, access
+from delivery.git.access import NOTHING, GitAccess, access
 from delivery.git.errors import LostRace, RemoteUnavailable
 from delivery.git.run import check_remote, git, local_path
 from delivery.git.signing import signing
@@ -68,7 +68,7 @@ class Repository:
     remote: str
     git_dir: Path
     partial: bool
-    access: Access = NOTHING
+    access: GitAccess = NOTHING
 
     def git(self, *arguments: str, feed: bytes = b"", options: tuple[str, ...] = ()) -> bytes:
         every, extra = (*self.access.options, *options), self.access.environment
@@ -98,17 +98,17 @@ class Repository:
 
     def blobs(self, names: set[str]) -> dict[str, bytes]:
         """Contents by object name, fetched in one go where they are not here."""
-        wanted = sorted(names)
-        if not wanted:
+        ordered = sorted(names)
+        if not ordered:
             return {}
         if self.partial:
-            feed = "\n".join(wanted).encode() + b"\n"
+            feed = "\n".join(ordered).encode() + b"\n"
             lean = ("-c", "fetch.negotiationAlgorithm=noop")
             tail = ("--no-write-fetch-head", "--recurse-submodules=no", "--filter=blob:none", "--stdin")
             self.git("fetch", "--quiet", "--no-tags", "origin", *tail, feed=feed, options=lean)
-        out = self.git("cat-file", "--batch", feed="".join(f"{name}\n" for name in wanted).encode())
+        out = self.git("cat-file", "--batch", feed="".join(f"{name}\n" for name in ordered).encode())
         contents, start = {}, 0
-        for name in wanted:
+        for name in ordered:
             header, _, _ = out[start:].partition(b"\n")
             size = int(header.split()[2])
             start += len(header) + 1
@@ -123,18 +123,18 @@ class Repository:
         """
         tree = self._tree(files, parent)
         parents = ["-p", parent] if parent else []
-        how = signing()
-        arguments = ("commit-tree", *(["-S"] if how else []), tree, *parents)
+        signature = signing()
+        arguments = ("commit-tree", *(["-S"] if signature else []), tree, *parents)
         try:
-            extra, options = how.environment, how.options
-            said = git(
+            extra, options = signature.environment, signature.options
+            name = git(
                 self.git_dir, *arguments, remote=self.remote, feed=message.encode(), extra=extra, options=options
             )
         except OstinatoError as error:
-            if how:
-                raise how.failed(error) from error
+            if signature:
+                raise signature.failed(error) from error
             raise
-        return said.decode().strip()
+        return name.decode().strip()
 
     def _tree(self, files: dict[str, bytes], parent: str | None) -> str:
         """Write the files and the folders on their paths over the parent's, in one process without an index.

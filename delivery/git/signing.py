@@ -26,10 +26,10 @@ class Signing:
 
     def failed(self, error: OstinatoError) -> OstinatoError:
         """The error for a commit that git could not sign."""
-        said = str(error).partition("git said: ")[2] or str(error)
+        message = str(error).partition("git said: ")[2] or str(error)
         return OstinatoError(
             f"the commit can't be signed with {KEY} {self.key!r}, so nothing was pushed; it must be there, without "
-            f"a passphrase that somebody would have to type. git said: {said}"
+            f"a passphrase that somebody would have to type. git said: {message}"
         )
 
 

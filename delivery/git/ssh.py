@@ -39,7 +39,7 @@ def ssh_environment(configured: Callable[[], str]) -> dict[str, str]:
 
 
 def _options(settings: list[str] | tuple[str, ...]) -> str:
-    return " ".join(f"-o {shlex.quote(one)}" for one in settings)
+    return " ".join(f"-o {shlex.quote(setting)}" for setting in settings)
 
 
 def _escaped(variable: str, path: Path) -> str:

@@ -55,8 +55,8 @@ def vllm_options(spec: ModelSpec, length: str = "--max-model-len") -> list[str]:
 def _rank(spec: ModelSpec) -> list[str]:
     """vLLM refuses an adapter of a higher rank than 16 unless it is told (MaxLoRARanks in vllm/config/lora.py)."""
     rank = spec.training.lora_rank
-    room = next(one for one in VLLM_RANKS if one >= rank)
-    return [f"--max-lora-rank={room}"] if room > VLLM_RANKS[0] else []
+    highest = next(allowed for allowed in VLLM_RANKS if allowed >= rank)
+    return [f"--max-lora-rank={highest}"] if highest > VLLM_RANKS[0] else []
 
 
 def environment(spec: ModelSpec) -> dict[str, str]:
@@ -85,5 +85,5 @@ def ports_and_probes(spec: ModelSpec) -> Document:
 
 
 def _ready(spec: ModelSpec, failures: int) -> Document:
-    asked = {"path": f"/v2/models/{served_name(spec)}/ready", "port": 8080}
-    return {"httpGet": asked, "periodSeconds": PROBED_EVERY_S, "timeoutSeconds": 5, "failureThreshold": failures}
+    request = {"path": f"/v2/models/{served_name(spec)}/ready", "port": 8080}
+    return {"httpGet": request, "periodSeconds": PROBED_EVERY_S, "timeoutSeconds": 5, "failureThreshold": failures}

@@ -28,8 +28,8 @@ def llm_inference_service(spec: ModelSpec, storage_uri: str, annotations: dict[s
     if serving.engine.tensor_parallel > 1:
         fields["parallelism"] = {"tensor": serving.engine.tensor_parallel}
     gateway = serving.gateway
-    named = {"refs": [{"name": gateway.name, "namespace": gateway.namespace}]} if gateway else {}
-    fields["router"] = {"gateway": named, "route": {}}
+    refs = {"refs": [{"name": gateway.name, "namespace": gateway.namespace}]} if gateway else {}
+    fields["router"] = {"gateway": refs, "route": {}}
     fields["template"] = _template(spec)
     return {
         "apiVersion": "serving.kserve.io/v1alpha2",

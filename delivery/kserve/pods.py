@@ -14,7 +14,9 @@ def placement(serving: ServingSpec) -> Document:
     if serving.node_selector:
         fields["nodeSelector"] = dict(sorted(serving.node_selector.items()))
     if serving.tolerations:
-        fields["tolerations"] = [_toleration(one.key, one.value, one.effect) for one in serving.tolerations]
+        fields["tolerations"] = [
+            _toleration(tolerated.key, tolerated.value, tolerated.effect) for tolerated in serving.tolerations
+        ]
     return fields
 
 
@@ -29,5 +31,5 @@ def environment_entries(serving: ServingSpec, ours: Mapping[str, str]) -> list[D
 
 
 def _toleration(key: str, value: str, effect: str) -> Document:
-    how = {"operator": "Equal", "value": value} if value else {"operator": "Exists"}
-    return {"key": key, **how, "effect": effect}
+    match = {"operator": "Equal", "value": value} if value else {"operator": "Exists"}
+    return {"key": key, **match, "effect": effect}

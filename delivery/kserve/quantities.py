@@ -37,10 +37,10 @@ def _parsed(text: str) -> tuple[Decimal, str]:
 
 def quantities(resources: Resources) -> dict[str, str]:
     """What a container requests, and is limited to, by Kubernetes' resource name."""
-    found = {"cpu": canonical_quantity(resources.cpu), "memory": canonical_quantity(resources.memory)}
+    amounts = {"cpu": canonical_quantity(resources.cpu), "memory": canonical_quantity(resources.memory)}
     if resources.accelerator:
-        found[resources.accelerator.type] = str(resources.accelerator.count)
-    return found
+        amounts[resources.accelerator.type] = str(resources.accelerator.count)
+    return amounts
 
 
 def _largest_suffix(number: int, base: int, suffixes: tuple[str, ...]) -> str:

@@ -4,10 +4,11 @@ Each function gives plain mappings in the order in which they are written. Names
 (`serving.kserve.io/v1beta1`); a comment says where one is not told by the CRD alone.
 """
 
-from delivery.kserve.documents import Document, to_bytes
+from delivery.kserve.documents import Document
 from delivery.kserve.language_server import LOADING_S, PROGRESS_DEADLINE, arguments, environment, ports_and_probes
 from delivery.kserve.llm_service import llm_inference_service
-from delivery.kserve.manifest import DEPLOYMENT_MODE, Evidence, check_storage_uri, fact_annotations
+from delivery.kserve.manifest import DEPLOYMENT_MODE, Manifest, ServedVersion, check_storage_uri, fact_annotations
+from delivery.kserve.parse import manifest_of
 from delivery.kserve.pods import environment_entries, placement
 from delivery.kserve.quantities import canonical_quantity, quantities
 from training.spec.model import ModelSpec
@@ -24,31 +25,30 @@ RUN_AS_ROOT = (VLLMSERVER,)
 TMP_SIZE = "64Mi"
 
 
-def render(spec: ModelSpec, version: str, storage_uri: str, previous_version: str, evidence: Evidence) -> bytes:
-    """The manifest of a model version as YAML bytes; equal arguments give equal bytes.
+def render(spec: ModelSpec, served: ServedVersion, previous_version: str, commit: str = "") -> Manifest:
+    """The manifest of a version that gets all requests, made from what is live at ``commit``.
 
     ``previous_version`` is "" for a first release. Raises InputError for a storage URI that can move or can't be
     fetched by KServe.
     """
     if spec.serving.resource == "LLMInferenceService":
-        facts = annotated_facts(spec, version, previous_version, evidence)
-        service = llm_inference_service(spec, storage_uri, facts)
+        service = llm_inference_service(spec, served.storage_uri, annotated_facts(spec, served, previous_version))
     else:
-        service = inference_service(spec, spec.name, version, storage_uri, previous_version, evidence)
-    return to_bytes([service_account(spec), service])
+        service = inference_service(spec, spec.name, served, previous_version)
+    return manifest_of([service_account(spec), service], spec.name, commit)
 
 
-def annotated_facts(spec: ModelSpec, version: str, previous_version: str, evidence: Evidence) -> dict[str, str]:
+def annotated_facts(spec: ModelSpec, served: ServedVersion, previous_version: str) -> dict[str, str]:
     """What leads from the running service back to what it was made from, as annotations."""
     facts = {
         "registered-model": spec.registered_name,
-        "model-version": version,
+        "model-version": served.version,
         "previous-version": previous_version,
-        "model-digest": evidence.digest,
-        "data-fingerprint": evidence.data_fingerprint,
-        "verdict-digest": evidence.verdict_digest,
-        "code-version": evidence.code_version,
-        "spec-digest": evidence.spec_digest,
+        "model-digest": served.digest,
+        "data-fingerprint": served.data_fingerprint,
+        "verdict-digest": served.verdict_digest,
+        "code-version": served.code_version,
+        "spec-digest": served.spec_digest,
         "protocol": "openai" if spec.serving.protocol == "openai" else "",  # KServe has no word for it
     }
     return fact_annotations(facts)
@@ -67,18 +67,16 @@ def service_account(spec: ModelSpec) -> Document:
     return account
 
 
-def inference_service(
-    spec: ModelSpec, name: str, version: str, storage_uri: str, previous_version: str, evidence: Evidence
-) -> Document:
+def inference_service(spec: ModelSpec, name: str, served: ServedVersion, previous_version: str) -> Document:
     """The InferenceService ``name`` that runs a version as the spec says."""
     serving = spec.serving
-    model = container(spec, storage_uri, evidence.digest)
+    model = container(spec, served.storage_uri, served.digest)
     annotations = {DEPLOYMENT_MODE: serving.deployment_mode}
     if serving.scaling.autoscaler == "keda":
         annotations[AUTOSCALER] = "keda"
     if serving.deployment_mode == "Knative" and serving.protocol == "openai":
         annotations[PROGRESS_DEADLINE] = f"{LOADING_S}s"
-    annotations |= annotated_facts(spec, version, previous_version, evidence)
+    annotations |= annotated_facts(spec, served, previous_version)
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -89,12 +87,12 @@ def inference_service(
 
 def scaling(serving: ServingSpec) -> Document:
     """How many replicas, what decides, and how a new version takes over."""
-    wanted = serving.scaling
-    fields: Document = {"minReplicas": wanted.min_replicas, "maxReplicas": wanted.max_replicas}
-    if wanted.autoscaler == "keda":
-        fields["autoScaling"] = {"metrics": _keda_metrics(wanted)}
-    elif wanted.metric:
-        fields |= {"scaleMetric": wanted.metric, "scaleTarget": wanted.target}
+    limits = serving.scaling
+    fields: Document = {"minReplicas": limits.min_replicas, "maxReplicas": limits.max_replicas}
+    if limits.autoscaler == "keda":
+        fields["autoScaling"] = {"metrics": _keda_metrics(limits)}
+    elif limits.metric:
+        fields |= {"scaleMetric": limits.metric, "scaleTarget": limits.target}
     if serving.deployment_mode == "Standard":  # KServe refuses a strategy in Knative, which always surges
         fields["deploymentStrategy"] = _strategy(serving)
     return fields
@@ -106,13 +104,13 @@ def _strategy(serving: ServingSpec) -> Document:
     return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 
-def _keda_metrics(wanted: Scaling) -> list[Document]:
+def _keda_metrics(limits: Scaling) -> list[Document]:
     metrics: list[Document] = []
-    if wanted.metric:
-        target = {"type": "Utilization", "averageUtilization": wanted.target}
-        metrics.append({"type": "Resource", "resource": {"name": wanted.metric, "target": target}})
-    if wanted.prometheus:
-        trigger = wanted.prometheus
+    if limits.metric:
+        target = {"type": "Utilization", "averageUtilization": limits.target}
+        metrics.append({"type": "Resource", "resource": {"name": limits.metric, "target": target}})
+    if limits.prometheus:
+        trigger = limits.prometheus
         metric = {"backend": "prometheus", "serverAddress": trigger.address, "query": trigger.query}
         # KServe's keda_reconciler.go reads target.value whatever the type says.
         target = {"type": "Value", "value": canonical_quantity(str(trigger.target))}
@@ -151,21 +149,21 @@ def container(spec: ModelSpec, storage_uri: str, digest: str) -> Document:
     """The model: which runtime loads which files, with what, and what it may do."""
     serving = spec.serving
     ours, knative = serving.runtime in OUR_RUNTIMES, serving.deployment_mode == "Knative"
-    talks = serving.protocol == "openai"
+    speaks_openai = serving.protocol == "openai"
     resources = quantities(serving.resources)
     fields: Document = {
         "modelFormat": {"name": serving.model_format},
         "runtime": serving.runtime,
         # KServe refuses a word that the runtime does not list; those that speak OpenAI's protocol list v2.
-        "protocolVersion": "v2" if talks else serving.protocol,
+        "protocolVersion": "v2" if speaks_openai else serving.protocol,
         "storageUri": check_storage_uri(storage_uri),
         "resources": {"requests": resources, "limits": dict(resources)},
     }
-    if talks:
+    if speaks_openai:
         fields |= ports_and_probes(spec)
-        if told := arguments(spec):
-            fields["args"] = told
-    variables = {MODEL_DIGEST_ENV: digest} if ours else environment(spec) if talks else {}
+        if options := arguments(spec):
+            fields["args"] = options
+    variables = {MODEL_DIGEST_ENV: digest} if ours else environment(spec) if speaks_openai else {}
     if env := environment_entries(serving, variables):
         fields["env"] = env
     fields["securityContext"] = {

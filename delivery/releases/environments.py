@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from delivery.git.history import is_proposed
 from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Snapshot, open_repository, transact
-from delivery.kserve.documents import from_bytes
-from delivery.kserve.manifest import LiveModel, manifest_path, parse, service_of
+from delivery.kserve.manifest import LiveModel, Manifest, manifest_path, service_of
+from delivery.kserve.parse import parse
 from training.errors import InputError, OstinatoError
 from training.folder import check_name
 
@@ -93,7 +93,7 @@ def in_production(manifests_remote: str, name: str) -> str:
     with open_repository(manifests_remote) as repository:
         snapshot = repository.snapshot()
         content = snapshot.read(path).get(path)
-    return parse(content, name, snapshot.commit).version if content is not None else ""
+    return parse(content, name, snapshot.commit).served.version if content is not None else ""
 
 
 def promote_to_production(manifests_remote: str, name: str, mode: ReleaseMode = "direct") -> Promotion:
@@ -116,10 +116,11 @@ def promote_to_production(manifests_remote: str, name: str, mode: ReleaseMode = 
                 raise InputError(f"{name} is not live, so there is nothing to promote; see `ostinato status`")
             if seen.setdefault("content", content) != content:
                 raise OstinatoError(f"another release of {name} landed while promoting; see `ostinato status {name}`")
-            model = _decided(parse(content, name, snapshot.commit))
+            manifest = parse(content, name, snapshot.commit)
+            model = _decided(manifest.served)
             branch = LIVE_BRANCH if mode == "direct" else f"promote/{name}/{PRODUCTION}-v{model.version}"
             at.update(version=model.version, branch=LIVE_BRANCH, commit=snapshot.commit)
-            wanted = _missing_in_production(snapshot, name, content)
+            wanted = _missing_in_production(snapshot, manifest)
             if not wanted:
                 return None
             at["branch"] = branch
@@ -143,15 +144,16 @@ def _decided(model: LiveModel) -> LiveModel:
     return model
 
 
-def _missing_in_production(snapshot: Snapshot, name: str, content: bytes) -> dict[str, bytes]:
-    """What has to be committed so that production has the content, by path; nothing if it has."""
+def _missing_in_production(snapshot: Snapshot, manifest: Manifest) -> dict[str, bytes]:
+    """What has to be committed so that production has the manifest, by path; nothing if it has."""
+    name = manifest.served.name
     target = production_path(name)
     kustomization = target.replace("inferenceservice.yaml", "kustomization.yaml")
     files = snapshot.read(target, kustomization)
-    wanted = {target: content}
+    wanted = {target: manifest.content}
     if kustomization not in files:
-        service = service_of(from_bytes(content), name)
-        assert service, "the content was parsed"
+        service = service_of(manifest.documents, name)
+        assert service, "the manifest was parsed"
         wanted[kustomization] = _kustomization(service["metadata"].get("namespace", ""))
     return {} if all(files.get(path) == one for path, one in wanted.items()) else wanted
 

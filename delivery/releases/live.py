@@ -3,7 +3,8 @@ from dataclasses import dataclass
 
 from delivery.git.history import is_merged
 from delivery.git.repository import LIVE_BRANCH, open_repository
-from delivery.kserve.manifest import LiveModel, manifest_path, parse
+from delivery.kserve.manifest import LiveModel, manifest_path
+from delivery.kserve.parse import parse
 
 _MANIFEST = re.compile(r"models/([^/]+)/inferenceservice\.yaml")
 
@@ -32,7 +33,7 @@ def live(remote: str, name: str) -> LiveModel | None:
     with open_repository(remote) as repository:
         snapshot = repository.snapshot()
         content = snapshot.read(path).get(path)
-    return parse(content, name, snapshot.commit) if content is not None else None
+    return parse(content, name, snapshot.commit).served if content is not None else None
 
 
 def live_manifests(remote: str) -> dict[str, tuple[bytes, str]]:

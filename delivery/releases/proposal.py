@@ -16,7 +16,8 @@ from delivery.forges.forge import (
     same_text,
 )
 from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
-from delivery.kserve.manifest import LiveModel, manifest_path, parse
+from delivery.kserve.manifest import LiveModel, manifest_path
+from delivery.kserve.parse import parse
 from delivery.releases.release import Release
 from delivery.retry import RetryPolicy, raised, retrying
 from training.errors import GateRefused, InputError
@@ -90,7 +91,9 @@ def read_change(manifests_remote: str, name: str, branch: str, path: str) -> Cha
         raise InputError(
             f"branch {branch} of the manifests repository holds no {path}; delete the branch and run again"
         )
-    return Change(parse(now, name, tips[LIVE_BRANCH]) if now is not None else None, parse(then, name, tips[branch]))
+    return Change(
+        parse(now, name, tips[LIVE_BRANCH]).served if now is not None else None, parse(then, name, tips[branch]).served
+    )
 
 
 def title(released: Release, change: Change) -> str:

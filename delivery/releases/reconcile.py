@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from delivery.connections import Connections
 from delivery.effects import effect
 from delivery.git.repository import open_repository
-from delivery.kserve.manifest import LiveModel, parse
+from delivery.kserve.manifest import LiveModel
+from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
 from delivery.registry.prompts import alias_moves
 from delivery.registry.versions import CHAMPION, PREVIOUS, PROMPTS_TAG, Registry
@@ -43,8 +44,8 @@ def reconcile(connections: Connections, name: str | None = None) -> list[AliasCh
         if name not in (None, model):
             continue
         try:
-            live = parse(content, model, commit)
-            there = parse(promoted[model], model, commit) if model in promoted else None
+            live = parse(content, model, commit).served
+            there = parse(promoted[model], model, commit).served if model in promoted else None
         except InputError as error:
             problems.append(str(error))
             continue

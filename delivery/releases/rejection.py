@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from delivery.connections import Connections
 from delivery.effects import effect
 from delivery.forges.forge import Forge, PullRequest
-from delivery.kserve.manifest import parse
+from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
 from delivery.registry.versions import OVERRULED_TAG, REJECTED_TAG, ModelVersion
 from delivery.releases.live import live_manifests
@@ -84,7 +84,7 @@ def _live_versions(manifests_remote: str) -> dict[str, str]:
     found = {}
     for name, (content, commit) in live_manifests(manifests_remote).items():
         with contextlib.suppress(InputError):
-            found[name] = parse(content, name, commit).version
+            found[name] = parse(content, name, commit).served.version
     return found
 
 

@@ -7,9 +7,9 @@ from functools import partial
 from delivery.connections import Connections
 from delivery.git.history import MODEL, VERSION, is_proposed, release_commits
 from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Repository, Snapshot, open_repository, transact
-from delivery.kserve.canary_and_shadow import keep_shadow, settled, with_canary
-from delivery.kserve.manifest import Evidence, LiveModel, manifest_path, parse
-from delivery.kserve.render import render
+from delivery.kserve.changes import with_canary, with_release
+from delivery.kserve.manifest import LiveModel, Manifest, ServedVersion, manifest_path
+from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
 from delivery.registry.versions import (
     CANDIDATE,
@@ -165,13 +165,14 @@ def propose_or_commit(
             )
             snapshot = Snapshot(repository, tips[LIVE_BRANCH])
             files = snapshot.read(path, POLICY_FILE)
-            now = files.get(path)
-            running = parse(now, spec.name, snapshot.commit) if now is not None else None
+            now = parse(files[path], spec.name, snapshot.commit) if path in files else None
+            running = now.served if now else None
             _check_rival(running, wanted, spec.name)
             _check_order(repository, snapshot.commit, running, wanted, spec.name)
-            content = _render_on(spec, wanted, now, running)
-            made[:] = [parse(content, spec.name, snapshot.commit)]
-            if content == now:
+            manifest = _changed(spec, wanted, now)
+            content = manifest.content
+            made[:] = [manifest.served]
+            if now is not None and content == now.content:
                 at.update(branch=LIVE_BRANCH, commit=snapshot.commit)
                 return None
             proposed = tips.get(target, "")
@@ -179,7 +180,7 @@ def propose_or_commit(
                 at.update(branch=target, commit=proposed)
                 return None
             rules, waits = files.get(POLICY_FILE), mode != "direct"
-            if rules is not None and version not in _serving(running):
+            if rules is not None and not (running and version in running.answering):
                 from delivery.trust.enforce import enforce
 
                 uri = connections.tracking_uri
@@ -228,7 +229,7 @@ def _check_order(repository: Repository, tip: str, running: LiveModel | None, wa
     brings it back, by name.
     """
     version = wanted.version.version
-    if wanted.judged_against is None or version in _serving(running):
+    if wanted.judged_against is None or (running and version in running.answering):
         return
     repository.fetch_commits()
     gone = release_commits(repository, tip, name).get(version)
@@ -239,48 +240,29 @@ def _check_order(repository: Repository, tip: str, running: LiveModel | None, wa
         )
 
 
-def _serving(running: LiveModel | None) -> set[str]:
-    """The versions that get requests."""
-    return {running.version, running.canary.version if running.canary else ""} if running else set()
-
-
 def _called(version: str) -> str:
     return f"version {version}" if version else "no champion"
 
 
-def _render_on(spec: ModelSpec, wanted: Wanted, now: bytes | None, running: LiveModel | None) -> bytes:
-    """The manifest for the version, given the bytes that are live now: as the live one, or as a canary beside it."""
-    version, uri, evidence = wanted.version.version, wanted.storage_uri, evidence_of(wanted.version)
-    if now is None or running is None:
-        return render(spec, version, uri, "", evidence)
-    if running.version == version:
-        return _render_again(spec, wanted, now, running)
-    canary = running.canary
-    percent = wanted.percent
+def _changed(spec: ModelSpec, wanted: Wanted, now: Manifest | None) -> Manifest:
+    """The manifest with the version on what is live now: as the live one, or as a canary beside it."""
+    served = served_version(wanted.version, wanted.storage_uri)
+    if now is None or now.served.version == served.version:
+        return with_release(spec, now, served)
+    canary, percent = now.served.canary, wanted.percent
     if percent is None:
         percent = spec.serving.canary.percent if spec.serving.canary else 0
-        if percent and canary and canary.version == version:
+        if percent and canary and canary.version == served.version:
             percent = canary.percent  # it may have been widened since; running a pipeline again narrows nothing
-    if percent:
-        return with_canary(spec, now, version, uri, evidence, percent)
-    return keep_shadow(render(spec, version, uri, running.version, evidence), now, spec.name)
+    return with_canary(spec, now, served, percent) if percent else with_release(spec, now, served)
 
 
-def _render_again(spec: ModelSpec, wanted: Wanted, now: bytes, running: LiveModel) -> bytes:
-    """The manifest of the version that is live: as it is, unless the spec has changed how it is served."""
-    if running.canary is not None:
-        return now  # what the spec says now comes when the canary ends
-    evidence = evidence_of(wanted.version)
-    content = render(spec, running.version, wanted.storage_uri, running.previous_version, evidence)
-    if settled(now, spec.name) == content:
-        return now
-    return keep_shadow(content, now, spec.name)
-
-
-def evidence_of(version: ModelVersion) -> Evidence:
-    """What the registry says of a version, for its manifest."""
+def served_version(version: ModelVersion, storage_uri: str) -> ServedVersion:
+    """A version as its manifest has it, by what the registry says of it."""
     tags = version.tags
-    return Evidence(
+    return ServedVersion(
+        version=version.version,
+        storage_uri=storage_uri,
         digest=version.digest,
         data_fingerprint=tags.get(FINGERPRINT_TAG, ""),
         verdict_digest=tags.get(VERDICT_DIGEST_TAG, ""),

@@ -3,11 +3,13 @@ reviewer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from delivery.git.history import file_history, is_proposed
 from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Repository, Snapshot, open_repository, transact
-from delivery.kserve.canary_and_shadow import ended_canary, settled
-from delivery.kserve.manifest import LiveModel, manifest_path, parse
+from delivery.kserve.changes import settle, without_canary
+from delivery.kserve.manifest import LiveModel, Manifest, manifest_path
+from delivery.kserve.parse import parse
 from delivery.releases.environments import PRODUCTION, production_path
 from delivery.releases.live import live
 from delivery.releases.release import Release
@@ -15,17 +17,50 @@ from training.errors import InputError, OstinatoError
 
 
 @dataclass(frozen=True)
-class _State:
-    """A manifest that was committed, without the trials that came and went beside it."""
+class _File:
+    """A model's manifest file as it was committed."""
 
-    commit: str
-    """That first brought it in."""
+    name: str
     content: bytes
     """b"" where there was none."""
+    commit: str
+
+    @cached_property
+    def manifest(self) -> Manifest | None:
+        """None for a file that was not there, or that is broken, such as one edited by hand."""
+        try:
+            return parse(self.content, self.name, self.commit) if self.content else None
+        except InputError:
+            return None
+
+    @cached_property
+    def settled(self) -> bytes | None:
+        """The file without what canary and shadow left in it, None while a canary runs. A broken one stands for
+        itself."""
+        if self.manifest is None:
+            return self.content
+        plain = settle(self.manifest)
+        return plain.content if plain else None
+
+    def served(self) -> LiveModel:
+        """What it says. Raises InputError for a broken one."""
+        return (self.manifest or parse(self.content, self.name, self.commit)).served
 
 
-_Target = Callable[[Repository, Snapshot, bytes], tuple[bytes, str]]
-"""From what is live to the bytes to commit, and the commit's message."""
+@dataclass(frozen=True)
+class _Restored:
+    """What a rollback brings back."""
+
+    content: bytes
+    version: str
+    message: str
+    """Of its commit."""
+
+
+_State = tuple[str, _File]
+"""What was live, and the commit that brought it in."""
+_Target = Callable[[Repository, Snapshot, _File], _Restored]
+"""From what is live to what comes back."""
 
 
 @dataclass(frozen=True)
@@ -51,29 +86,31 @@ def rollback(
 ) -> Release:
     """End the canary if one runs; else revert the commit that first brought in what is live for the model.
 
-    The old bytes of its manifest come back, without any trial, so the registry's aliases can follow. to: a version
-    that was live before, however many releases ago. environment: production takes back what was promoted there, and
-    leaves the release as it is. mode: a commit, or a branch for a reviewer. Raises InputError if nothing is live,
-    nothing was live before it, or ``to`` never was; OstinatoError if another release of the model lands meanwhile.
+    The old bytes of its manifest come back, without canary and shadow, so the registry's aliases can follow. to: a
+    version that was live before, however many releases ago. environment: production takes back what was promoted
+    there, and leaves the release as it is. mode: a commit, or a branch for a reviewer. Raises InputError if nothing is
+    live, nothing was live before it, or ``to`` never was; OstinatoError if another release of the model lands
+    meanwhile.
     """
     place = _place(name, environment)
 
-    def target(repository: Repository, snapshot: Snapshot, now: bytes) -> tuple[bytes, str]:
+    def target(repository: Repository, snapshot: Snapshot, now: _File) -> _Restored:
+        states = _states(repository, snapshot, place, now)
         if to is not None:
-            return _back_to(repository, snapshot, now, place, to)
-        if _canary_of(now, name):
-            return _before_canary(repository, snapshot, place), _abort_message(parse(now, name, snapshot.commit))
-        states = _states(repository, snapshot, place)
-        here = next(at for at, one in enumerate(states) if one.content == _settled_or_raw(now, name))
-        before = states[here - 1].content if here else b""
-        culprit = states[here].commit
-        if not before:
+            return _back_to(states, now, place, to)
+        if now.settled is None:
+            return _without_canary(states, now)
+        live_since = next(at for at, (_, file) in enumerate(states) if file.settled == now.settled)
+        culprit = states[live_since][0]
+        before = states[live_since - 1][1] if live_since else None
+        if before is None or not before.settled:
             first = "promotion" if environment else "release"
             raise InputError(
                 f"{place.called} can't be rolled back: what is live came with its first {first} "
                 f"(commit {culprit[:12]}) and nothing was live before it"
             )
-        return before, _revert_message(repository, culprit, parse(before, name, culprit), place)
+        old = before.served()
+        return _Restored(before.settled, old.version, _revert_message(repository, culprit, old, place))
 
     return _go_back(manifests_remote, place, target, mode)
 
@@ -86,28 +123,18 @@ def _place(name: str, environment: str | None) -> _Place:
     return _Place(name, production_path(name), environment)
 
 
-def _back_to(repository: Repository, snapshot: Snapshot, now: bytes, place: _Place, to: str) -> tuple[bytes, str]:
-    """The bytes of the last time that a version was live, and a message with the trailers."""
-    name = place.name
-    states = [(one, found) for one in _states(repository, snapshot, place) if (found := _version_of(one, name))]
-    past = [one for one, found in states if found == to]
-    if not past:
-        known = ", ".join(dict.fromkeys(found for _, found in states))
+def _back_to(states: list[_State], now: _File, place: _Place, to: str) -> _Restored:
+    """The last time that a version was live, and a message with the trailers."""
+    past = [(commit, file, file.manifest.served) for commit, file in states if file.manifest]
+    matching = [state for state in past if state[2].version == to]
+    if not matching:
+        known = ", ".join(dict.fromkeys(served.version for _, _, served in past))
         raise InputError(f"--to {to}: version {to} of {place.called} was never live; these were: {known}")
-    content = past[-1].content
-    if content == _settled_or_raw(now, name):
-        return now, ""
-    old = parse(content, name, past[-1].commit)
-    subject = f"Roll back {place.called} to v{to}"
-    return content, f"{subject}\n\nAs committed by {past[-1].commit}.\n\n{_trailers(old, place)}"
-
-
-def _version_of(state: _State, name: str) -> str:
-    """ "" for a file that was not there, or that is broken."""
-    try:
-        return parse(state.content, name, state.commit).version if state.content else ""
-    except InputError:
-        return ""
+    commit, file, served = matching[-1]
+    if file.settled is None or file.settled == now.settled:
+        return _Restored(now.content, to, "")
+    message = f"Roll back {place.called} to v{to}\n\nAs committed by {commit}.\n\n{_trailers(served, place)}"
+    return _Restored(file.settled, to, message)
 
 
 def end_canary(manifests_remote: str, name: str) -> Release:
@@ -120,93 +147,84 @@ def end_canary(manifests_remote: str, name: str) -> Release:
         note = f"no canary runs; version {running.version} is live"
         return Release(name, running.version, LIVE_BRANCH, running.commit, changed=False, note=note)
 
-    def target(repository: Repository, snapshot: Snapshot, now: bytes) -> tuple[bytes, str]:
-        found = parse(now, name, snapshot.commit)
-        if found.canary is None:
-            return now, ""
-        return _before_canary(repository, snapshot, place), _abort_message(found)
+    def target(repository: Repository, snapshot: Snapshot, now: _File) -> _Restored:
+        served = now.served()
+        if served.canary is None:
+            return _Restored(now.content, served.version, "")
+        return _without_canary(_states(repository, snapshot, place, now), now)
 
     return _go_back(manifests_remote, place, target, "direct")
 
 
 def _go_back(manifests_remote: str, place: _Place, target: _Target, mode: ReleaseMode) -> Release:
-    """Commit the bytes that ``target`` gives for what is live, with its message; again if another writer was faster."""
+    """Commit what ``target`` gives for what is live, with its message; again if another writer was faster."""
     name, path = place.name, place.path
-    seen: dict[str, bytes] = {}
-    restored: dict[str, bytes] = {}
+    seen: list[bytes] = []
+    restored: list[_Restored] = []
     at = {"branch": LIVE_BRANCH, "commit": ""}
     with open_repository(manifests_remote) as repository:
 
         def attempt() -> tuple[str, str, str] | None:
             tips = repository.fetch(LIVE_BRANCH, *([] if mode == "direct" else [f"rollback/{name}/*"]), history=True)
             snapshot = Snapshot(repository, tips[LIVE_BRANCH])
-            now = snapshot.read(path).get(path, b"")
+            now = _File(name, snapshot.read(path).get(path, b""), snapshot.commit)
             at.update(branch=LIVE_BRANCH, commit=snapshot.commit)
-            if restored and now == restored["content"]:
+            if restored and now.content == restored[-1].content:
                 return None
-            if seen.setdefault("content", now) != now:
+            if seen and seen[0] != now.content:
                 raise OstinatoError(
                     f"another release of {name} landed while rolling back; see `ostinato status {name}`"
                 )
-            if not now:
+            seen.append(now.content)
+            if not now.content:
                 raise InputError(f"{place.called} is not live, so there is nothing to roll back; see `ostinato status`")
-            content, message = target(repository, snapshot, now)
-            restored["content"] = content
-            if content == now:
+            back = target(repository, snapshot, now)
+            restored.append(back)
+            if back.content == now.content:
                 return None
             if mode == "direct":
-                return repository.commit({path: content}, message, snapshot.commit), LIVE_BRANCH, snapshot.commit
-            at["branch"] = branch = _branch(place, parse(content, name, snapshot.commit).version)
-            if is_proposed(repository, tips, branch, path, content):
+                commit = repository.commit({path: back.content}, back.message, snapshot.commit)
+                return commit, LIVE_BRANCH, snapshot.commit
+            at["branch"] = branch = f"rollback/{name}/{place.environment or 'release'}-v{back.version}"
+            if is_proposed(repository, tips, branch, path, back.content):
                 at["commit"] = tips[branch]
                 return None
-            return repository.commit({path: content}, message, snapshot.commit), branch, tips.get(branch, "")
+            commit = repository.commit({path: back.content}, back.message, snapshot.commit)
+            return commit, branch, tips.get(branch, "")
 
         pushed = transact(repository, attempt)
     commit = pushed or at["commit"]
-    version = parse(restored["content"], name, commit).version
-    return Release(name, version, at["branch"], commit, changed=pushed is not None)
+    return Release(name, restored[-1].version, at["branch"], commit, changed=pushed is not None)
 
 
-def _branch(place: _Place, version: str) -> str:
-    return f"rollback/{place.name}/{place.environment or 'release'}-v{version}"
-
-
-def _states(repository: Repository, snapshot: Snapshot, place: _Place) -> list[_State]:
-    """What was live, oldest first, each since the commit that brought it in."""
+def _states(repository: Repository, snapshot: Snapshot, place: _Place, now: _File) -> list[_State]:
+    """What was live, oldest first, each since the commit that brought it in; what had a canary beside it is left
+    out."""
     changes = file_history(repository, snapshot.commit, place.path)
     contents = repository.blobs({new for _, _, new in changes if new.strip("0")})
+    files = {now.content: now}
     states: list[_State] = []
     for commit, _, new in changes:
         content = contents.get(new, b"")
-        plain = _settled_or_raw(content, place.name) if content else b""
-        if plain is not None and not (states and states[-1].content == plain):
-            states.append(_State(commit, plain))
+        file = files.setdefault(content, _File(place.name, content, commit))
+        if file.settled is not None and not (states and states[-1][1].settled == file.settled):
+            states.append((commit, file))
     return states
 
 
-def _before_canary(repository: Repository, snapshot: Snapshot, place: _Place) -> bytes:
+def _without_canary(states: list[_State], now: _File) -> _Restored:
     """What is committed to end the canary: from what was live just before it."""
-    return ended_canary(_states(repository, snapshot, place)[-1].content, place.name)
+    running, before = now.served(), states[-1][1]
+    plain = settle(before.manifest) if before.manifest else None
+    content = without_canary(plain).content if plain else before.content
+    return _Restored(content, running.version, _abort_message(running))
 
 
-def _settled_or_raw(content: bytes, name: str) -> bytes | None:
-    """A broken file, such as one edited by hand, stands for itself."""
-    try:
-        return settled(content, name)
-    except InputError:
-        return content
-
-
-def _canary_of(content: bytes, name: str) -> bool:
-    return _settled_or_raw(content, name) is None
-
-
-def _abort_message(found: LiveModel) -> str:
-    assert found.canary is not None
-    subject = f"Abort the canary of {found.name} v{found.canary.version}"
-    trailers = f"Ostinato-Model: {found.name}\nOstinato-Version: {found.version}\n"
-    return f"{subject}\n\nVersion {found.version} gets all requests again.\n\n{trailers}"
+def _abort_message(running: LiveModel) -> str:
+    assert running.canary is not None
+    subject = f"Abort the canary of {running.name} v{running.canary.version}"
+    trailers = f"Ostinato-Model: {running.name}\nOstinato-Version: {running.version}\n"
+    return f"{subject}\n\nVersion {running.version} gets all requests again.\n\n{trailers}"
 
 
 def _revert_message(repository: Repository, culprit: str, old: LiveModel, place: _Place) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from delivery.connections import Connections
 from delivery.git.repository import LIVE_BRANCH, open_repository, transact
-from delivery.kserve.canary_and_shadow import with_shadow, without_shadow
-from delivery.kserve.manifest import LiveModel, manifest_path, parse
-from delivery.releases.release import Release, evidence_of, releasable
+from delivery.kserve.changes import with_shadow, without_shadow
+from delivery.kserve.manifest import Manifest, manifest_path
+from delivery.kserve.parse import parse
+from delivery.releases.release import Release, releasable, served_version
 from training.errors import InputError
 from training.spec.model import ModelSpec
 
@@ -19,7 +20,8 @@ def start_shadow(spec: ModelSpec, connections: Connections, version: str) -> Rel
     """
     found, storage_uri = releasable(spec, connections, version)
 
-    def shadowed(now: bytes, running: LiveModel) -> bytes:
+    def shadowed(now: Manifest) -> Manifest:
+        running = now.served
         if running.canary:
             raise InputError(
                 f"{spec.name} has a canary, version {running.canary.version}, whose share a mirror would take away; "
@@ -27,22 +29,18 @@ def start_shadow(spec: ModelSpec, connections: Connections, version: str) -> Rel
             )
         if running.version == version:
             raise InputError(f"version {version} of {spec.name} is live already; a shadow is another version")
-        return with_shadow(spec, now, version, storage_uri, evidence_of(found))
+        return with_shadow(spec, now, served_version(found, storage_uri))
 
     return _change(connections.manifests_remote, spec.name, version, f"Shadow of {spec.name} v{version}", shadowed)
 
 
 def end_shadow(manifests_remote: str, name: str) -> Release:
     """Take the shadow and its route out. Nothing changes if there is none; raises InputError if nothing is live."""
-
-    def plain(now: bytes, running: LiveModel) -> bytes:
-        return without_shadow(now, name)
-
-    return _change(manifests_remote, name, "", f"End the shadow of {name}", plain)
+    return _change(manifests_remote, name, "", f"End the shadow of {name}", without_shadow)
 
 
 def _change(
-    manifests_remote: str, name: str, version: str, subject: str, change: Callable[[bytes, LiveModel], bytes]
+    manifests_remote: str, name: str, version: str, subject: str, change: Callable[[Manifest], Manifest]
 ) -> Release:
     """Commit what ``change`` makes of the manifest that is live."""
     path = manifest_path(name)
@@ -51,15 +49,15 @@ def _change(
 
         def attempt() -> tuple[str, str, str] | None:
             snapshot = repository.snapshot()
-            now = snapshot.read(path).get(path)
-            if now is None:
+            raw = snapshot.read(path).get(path)
+            if raw is None:
                 raise InputError(f"{name} is not live, so it has no requests to mirror; see `ostinato status`")
-            running = parse(now, name, snapshot.commit)
-            content = change(now, running)
-            at.update(commit=snapshot.commit, live=running.version)
-            if content == now:
+            now = parse(raw, name, snapshot.commit)
+            content = change(now).content
+            at.update(commit=snapshot.commit, live=now.served.version)
+            if content == raw:
                 return None
-            trailers = f"Ostinato-Model: {name}\nOstinato-Version: {running.version}\n"
+            trailers = f"Ostinato-Model: {name}\nOstinato-Version: {now.served.version}\n"
             message = f"{subject}\n\n{trailers}" + (f"Ostinato-Shadow: {version}\n" if version else "")
             return repository.commit({path: content}, message, snapshot.commit), LIVE_BRANCH, snapshot.commit
 

@@ -19,7 +19,7 @@ from delivery.registry.versions import (
     VERDICT_DIGEST_TAG,
     ModelVersion,
 )
-from delivery.trust.keys import SIGNING_KEY, Identity, PrivateKey, configured_signer, verifier_of
+from delivery.trust.keys import SIGNING_KEY, PrivateKey, SigstoreIdentity, configured_signer, verifier_of
 from delivery.trust.signing import SIGNATURE_FILE, BrokenSignature, check_folder, sign_folder
 from delivery.trust.statement import (
     STATEMENT_FILE,
@@ -96,7 +96,7 @@ def sign_version(client: "MlflowClient", version: ModelVersion, payload: bytes, 
     return _ensure_signature(client, version.run_id, folder, signer) or not stated
 
 
-def _ensure_signature(client: "MlflowClient", run_id: str, folder: Path, signer: PrivateKey | Identity) -> bool:
+def _ensure_signature(client: "MlflowClient", run_id: str, folder: Path, signer: PrivateKey | SigstoreIdentity) -> bool:
     """Store the folder's signature unless a valid one is there; whether it was written."""
     stored = stored_file(client, run_id, SIGNATURE_FILE)
     if stored is not None and _holds(lambda: check_folder(folder, stored, verifier_of(signer))):
@@ -106,7 +106,9 @@ def _ensure_signature(client: "MlflowClient", run_id: str, folder: Path, signer:
     return True
 
 
-def _is_stated(client: "MlflowClient", run_id: str, payload: bytes, signer: PrivateKey | Identity | None) -> bool:
+def _is_stated(
+    client: "MlflowClient", run_id: str, payload: bytes, signer: PrivateKey | SigstoreIdentity | None
+) -> bool:
     """Whether the stored envelope says the same, signed by the signer if there is one."""
     stored = stored_file(client, run_id, STATEMENT_FILE)
 
@@ -119,7 +121,9 @@ def _is_stated(client: "MlflowClient", run_id: str, payload: bytes, signer: Priv
     return _holds(check)
 
 
-def _write_statement(client: "MlflowClient", run_id: str, payload: bytes, signer: PrivateKey | Identity | None) -> None:
+def _write_statement(
+    client: "MlflowClient", run_id: str, payload: bytes, signer: PrivateKey | SigstoreIdentity | None
+) -> None:
     _log_bytes(client, run_id, STATEMENT_FILE, write_envelope(payload, signer))
     effect("statement written")
 

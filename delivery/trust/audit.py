@@ -9,13 +9,14 @@ from delivery.connections import Connections
 from delivery.documents.data_card import DATA_CARD_FILE, DataCard
 from delivery.documents.sample import SAMPLE_FILE, Sample
 from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
-from delivery.kserve.manifest import LiveModel, manifest_path, parse
+from delivery.kserve.manifest import LiveModel, manifest_path
+from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
 from delivery.registry.versions import CHAMPION, CODE_TAG, FINGERPRINT_TAG, SPEC_TAG, ModelVersion, Registry
-from delivery.trust.hand_edits import handmade_problem
-from delivery.trust.keys import Identity, PublicKey, configured_verifier
-from delivery.trust.link import Link, holds, judged, not_checked
-from delivery.trust.origin import code_link, data_link, spec_link
+from delivery.trust.audit_step import AuditStep, checked, holds, not_checked
+from delivery.trust.keys import PublicKey, SigstoreIdentity, configured_verifier
+from delivery.trust.manual_edits import manual_edit_problem
+from delivery.trust.origin import code_step, data_step, spec_step
 from delivery.trust.release_check import (
     UNSIGNED,
     RunFiles,
@@ -37,15 +38,16 @@ NO_KEY = "there is no key to verify it with; set OSTINATO_VERIFY_KEY_FILE"
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found."""
+    """What an audit came to."""
 
     model: str
     version: str
-    links: tuple[Link, ...]
+    links: tuple[AuditStep, ...]
+    """The steps, called so in `--json`."""
 
     @property
-    def broken(self) -> tuple[Link, ...]:
-        return tuple(link for link in self.links if link.state == "broken")
+    def broken(self) -> tuple[AuditStep, ...]:
+        return tuple(step for step in self.links if step.state == "broken")
 
 
 def audit(spec: ModelSpec, root: Path, connections: Connections, version: str | None = None) -> Audit:
@@ -56,28 +58,31 @@ def audit(spec: ModelSpec, root: Path, connections: Connections, version: str | 
     """
     tracking_uri = connections.tracking_uri
     reader = registry(tracking_uri)
-    live, manifest = _manifest_link(spec, connections.manifests_remote, version)
+    live, manifest = _manifest_step(spec, connections.manifests_remote, version)
     chosen = version or (live.version if live else reader.aliases(spec.registered_name).get(CHAMPION, ""))
-    found = reader.version(spec.registered_name, chosen) if chosen else None
-    if version is not None and found is None:
-        known = ", ".join(one.version for one in reader.versions(spec.registered_name)) or "none"
+    registered = reader.version(spec.registered_name, chosen) if chosen else None
+    if version is not None and registered is None:
+        known = ", ".join(other.version for other in reader.versions(spec.registered_name)) or "none"
         raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
-    if found is None:
-        missing = Link("registry", "broken", f"version {chosen or 'none'} of {spec.registered_name} is not there")
+    if registered is None:
+        missing = AuditStep("registry", "broken", f"version {chosen or 'none'} of {spec.registered_name} is not there")
         return Audit(spec.name, chosen, (manifest, missing))
-    verifier, files = configured_verifier(), RunFiles(tracking_uri, found)
-    links = [manifest, _registry_link(live, found, reader)]
-    links += _model_links(tracking_uri, live, found, reader, files, verifier)
-    links += [_statement_link(found, files, verifier), judged("verdict", verdict_problems(found, files), "a pass")]
-    links.append(_sample_link(found, files))
-    card, card_link = _card_link(found, files)
-    code = found.tags.get(CODE_TAG, "")
-    links += [card_link, data_link(card, spec, root), code_link(code, root)]
-    links.append(spec_link(found.tags.get(SPEC_TAG, ""), code, spec, root))
-    return Audit(spec.name, found.version, tuple(links))
+    verifier, files = configured_verifier(), RunFiles(tracking_uri, registered)
+    links = [manifest, _registry_step(live, registered, reader)]
+    links += _model_steps(tracking_uri, live, registered, reader, files, verifier)
+    links += [
+        _statement_step(registered, files, verifier),
+        checked("verdict", verdict_problems(registered, files), "a pass"),
+    ]
+    links.append(_sample_step(registered, files))
+    card, card_step = _card_step(registered, files)
+    code = registered.tags.get(CODE_TAG, "")
+    links += [card_step, data_step(card, spec, root), code_step(code, root)]
+    links.append(spec_step(registered.tags.get(SPEC_TAG, ""), code, spec, root))
+    return Audit(spec.name, registered.version, tuple(links))
 
 
-def _manifest_link(spec: ModelSpec, remote: str, version: str | None) -> tuple[LiveModel | None, Link]:
+def _manifest_step(spec: ModelSpec, remote: str, version: str | None) -> tuple[LiveModel | None, AuditStep]:
     """What is live, unless the manifest is broken or names another version than the one that was asked for."""
     path = manifest_path(spec.name)
     with open_repository(remote) as repository:
@@ -89,79 +94,83 @@ def _manifest_link(spec: ModelSpec, remote: str, version: str | None) -> tuple[L
         if content is None:
             return None, not_checked("manifest", "the model is not live")
         try:
-            live = parse(content, spec.name, snapshot.commit)
+            live = parse(content, spec.name, snapshot.commit).served
         except InputError as error:
-            return None, Link("manifest", "broken", str(error))
+            return None, AuditStep("manifest", "broken", str(error))
         if version is not None and live.version != version:
             return None, not_checked("manifest", f"version {live.version} is live")
-        problem = handmade_problem(repository, snapshot.commit, spec.name)
+        problem = manual_edit_problem(repository, snapshot.commit, spec.name)
     detail = f"as released, in commit {snapshot.commit[:12]}"
-    return live, judged("manifest", [problem] if problem else [], detail)
+    return live, checked("manifest", [problem] if problem else [], detail)
 
 
-def _registry_link(live: LiveModel | None, found: ModelVersion, reader: Registry) -> Link:
+def _registry_step(live: LiveModel | None, registered: ModelVersion, reader: Registry) -> AuditStep:
     """Whether the registry's version says what the manifest says."""
     if live is None:
-        return holds("registry", f"version {found.version} of {found.name}, by the registry alone")
-    tags = found.tags
+        return holds("registry", f"version {registered.version} of {registered.name}, by the registry alone")
+    tags = registered.tags
     compared = {
-        "registered model": (live.registered_model, found.name),
-        "model digest": (live.digest, found.digest),
+        "registered model": (live.registered_model, registered.name),
+        "model digest": (live.digest, registered.digest),
         "data fingerprint": (live.data_fingerprint, tags.get(FINGERPRINT_TAG, "")),
         "verdict digest": (live.verdict_digest, tags.get("ostinato.verdict_digest", "")),
         "code version": (live.code_version, tags.get(CODE_TAG, "")),
         "spec digest": (live.spec_digest, tags.get(SPEC_TAG, "")),
     }
     problems = [
-        f"the manifest's {what} is {one or 'none'}, the registry has {other or 'none'}"
-        for what, (one, other) in compared.items()
-        if one != other
+        f"the manifest's {what} is {served or 'none'}, the registry has {known or 'none'}"
+        for what, (served, known) in compared.items()
+        if served != known
     ]
     if tags.get("ostinato.verdict") != "pass":
         problems.append(f"the registry's verdict is {tags.get('ostinato.verdict', 'none')}, not pass")
     previous = live.previous_version
-    if previous and reader.version(found.name, previous) is None:
+    if previous and reader.version(registered.name, previous) is None:
         problems.append(f"the previous version {previous} is not there")
-    return judged("registry", problems, f"version {found.version} of {found.name} says what the manifest says")
+    return checked(
+        "registry", problems, f"version {registered.version} of {registered.name} says what the manifest says"
+    )
 
 
-def _model_links(
+def _model_steps(
     tracking_uri: str,
     live: LiveModel | None,
-    found: ModelVersion,
+    registered: ModelVersion,
     reader: Registry,
     files: RunFiles,
-    verifier: PublicKey | Identity | None,
-) -> list[Link]:
+    verifier: PublicKey | SigstoreIdentity | None,
+) -> list[AuditStep]:
     """The bytes of the model folder, and their signature."""
-    uri = live.storage_uri if live else reader.storage_uri(found.name, found.version)
-    digest = live.digest if live else found.digest
+    uri = live.storage_uri if live else reader.storage_uri(registered.name, registered.version)
+    digest = live.digest if live else registered.digest
     with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
         folder = Path(scratch)
-        bytes_link = judged("model folder", fetch_problems(uri, folder, digest, tracking_uri), f"{digest} at {uri}")
+        bytes_step = checked("model folder", fetch_problems(uri, folder, digest, tracking_uri), f"{digest} at {uri}")
         signature = files.get(SIGNATURE_FILE)
         if signature is None and verifier is None:
-            return [bytes_link, Link("signature", UNSIGNED, f"the run has no {SIGNATURE_FILE}")]
+            return [bytes_step, AuditStep("signature", UNSIGNED, f"the run has no {SIGNATURE_FILE}")]
         if verifier is None:
-            return [bytes_link, not_checked("signature", NO_KEY)]
+            return [bytes_step, not_checked("signature", NO_KEY)]
         problems = signature_problems(folder, signature, verifier)
-    return [bytes_link, judged("signature", problems, "by the configured key, over every file")]
+    return [bytes_step, checked("signature", problems, "by the configured key, over every file")]
 
 
-def _statement_link(found: ModelVersion, files: RunFiles, verifier: PublicKey | Identity | None) -> Link:
+def _statement_step(
+    registered: ModelVersion, files: RunFiles, verifier: PublicKey | SigstoreIdentity | None
+) -> AuditStep:
     raw = files.get(STATEMENT_FILE)
-    if raw is None and STATEMENT_TAG not in found.tags and verifier is None:
-        return Link("statement", UNSIGNED, "the version is from before there were statements")
-    problems = statement_problems(found, raw, verifier)
+    if raw is None and STATEMENT_TAG not in registered.tags and verifier is None:
+        return AuditStep("statement", UNSIGNED, "the version is from before there were statements")
+    problems = statement_problems(registered, raw, verifier)
     if raw is None or problems or verifier is not None:
-        return judged("statement", problems, "signed, and says what the registry says")
+        return checked("statement", problems, "signed, and says what the registry says")
     signed = read_envelope(raw)[1]
     if signed:
         return not_checked("statement", f"it says what the registry says, but {NO_KEY}")
-    return Link("statement", UNSIGNED, "it says what the registry says")
+    return AuditStep("statement", UNSIGNED, "it says what the registry says")
 
 
-def _sample_link(found: ModelVersion, files: RunFiles) -> Link:
+def _sample_step(registered: ModelVersion, files: RunFiles) -> AuditStep:
     """Whether the rows and answers are those that the verdict was made with."""
     raw = files.get(SAMPLE_FILE)
     problems = bytes_problems(SAMPLE_FILE, raw, files)
@@ -170,27 +179,27 @@ def _sample_link(found: ModelVersion, files: RunFiles) -> Link:
             sample = _read(Sample, raw)
             verdict = read_verdict(files.get("verdict.json") or b"")
         except InputError as error:
-            return judged("sample", [*problems, str(error)], "")
-        wanted = verdict.served.sample_digest if verdict.served else sample.digest()
-        if sample.digest() != wanted:
-            problems.append(f"{SAMPLE_FILE} has digest {sample.digest()}, the verdict names {wanted}")
-        if sample.model_digest != found.digest:
-            problems.append(f"{SAMPLE_FILE} is of the model {sample.model_digest}, registered is {found.digest}")
-    return judged("sample", problems, "the one of the verdict")
+            return checked("sample", [*problems, str(error)], "")
+        judged = verdict.served.sample_digest if verdict.served else sample.digest()
+        if sample.digest() != judged:
+            problems.append(f"{SAMPLE_FILE} has digest {sample.digest()}, the verdict names {judged}")
+        if sample.model_digest != registered.digest:
+            problems.append(f"{SAMPLE_FILE} is of the model {sample.model_digest}, registered is {registered.digest}")
+    return checked("sample", problems, "the one of the verdict")
 
 
-def _card_link(found: ModelVersion, files: RunFiles) -> tuple[DataCard | None, Link]:
+def _card_step(registered: ModelVersion, files: RunFiles) -> tuple[DataCard | None, AuditStep]:
     raw = files.get(DATA_CARD_FILE)
     problems, card = bytes_problems(DATA_CARD_FILE, raw, files), None
     if raw is not None:
         try:
             card = _read(DataCard, raw)
         except InputError as error:
-            return None, judged("data card", [*problems, str(error)], "")
-        registered = found.tags.get(FINGERPRINT_TAG, "none")
-        if card.fingerprint != registered:
-            problems.append(f"its fingerprint is {card.fingerprint}, the registry has {registered}")
-    return card, judged("data card", problems, f"fingerprint {card.fingerprint}" if card else "")
+            return None, checked("data card", [*problems, str(error)], "")
+        fingerprint = registered.tags.get(FINGERPRINT_TAG, "none")
+        if card.fingerprint != fingerprint:
+            problems.append(f"its fingerprint is {card.fingerprint}, the registry has {fingerprint}")
+    return card, checked("data card", problems, f"fingerprint {card.fingerprint}" if card else "")
 
 
 def _read(kind: type[_Kind], raw: bytes) -> _Kind:

@@ -12,12 +12,13 @@ from delivery.connections import Connections
 from delivery.git.history import blob_of, file_history, first_releases
 from delivery.git.repository import Repository, Snapshot, open_repository
 from delivery.git.run import git, local_path
-from delivery.kserve.manifest import LiveModel, manifest_path, parse
+from delivery.kserve.manifest import Manifest, ServedVersion, manifest_path
+from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
-from delivery.trust.other_files import beside_problem
+from delivery.trust.other_files import other_file_problem
 from delivery.trust.policy import POLICY_FILE, Policy, parse_policy
 from delivery.trust.rules import SKIP, Request, broken_rules
-from delivery.trust.served import Served, check_verifier, foreign_parts, served_problems, served_versions
+from delivery.trust.served import check_verifier, contents, foreign_parts, served_problems
 from training.errors import InputError, OstinatoError
 
 _MANIFEST = re.compile(r"models/([^/]+)/inferenceservice\.yaml")
@@ -25,8 +26,8 @@ _PRODUCTION = re.compile(r"environments/production/([^/]+)/inferenceservice\.yam
 
 
 @dataclass(frozen=True)
-class Looked:
-    """One file of the change, and what was found."""
+class FileFinding:
+    """One file of the change, and what is wrong with it."""
 
     path: str
     problems: tuple[str, ...]
@@ -35,7 +36,7 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class Change:
+class ManifestsDiff:
     """Two commits of a manifests repository, with its history."""
 
     repository: Repository
@@ -59,7 +60,7 @@ class Change:
         return sorted(out.decode(errors="surrogateescape").split("\0")[:-1])
 
 
-def verify_change(where: str, commits: str, connections: Connections) -> list[Looked]:
+def verify_change(where: str, commits: str, connections: Connections) -> list[FileFinding]:
     """Look at every file between two commits, ``BASE..HEAD``, of a checkout or a remote.
 
     The policy is that of BASE, so that a change can't widen its own rules. Raises InputError for commits that are not
@@ -70,7 +71,7 @@ def verify_change(where: str, commits: str, connections: Connections) -> list[Lo
         rules = change.content(change.base, POLICY_FILE)
         policy = parse_policy(rules, f"{POLICY_FILE} of {change.base[:12]}")
         check_verifier(policy)
-        return [_looked(change, path, policy, connections) for path in change.paths()]
+        return [_check_file(change, path, policy, connections) for path in change.paths()]
 
 
 @contextmanager
@@ -91,17 +92,16 @@ def _opened(where: str) -> Iterator[Repository]:
 
 
 def _git_dir(path: Path) -> Path:
-    found = git(path / ".git", "rev-parse", "--absolute-git-dir", remote=str(path)).decode().strip()
-    return Path(found)
+    return Path(git(path / ".git", "rev-parse", "--absolute-git-dir", remote=str(path)).decode().strip())
 
 
-def _change(repository: Repository, commits: str) -> Change:
+def _change(repository: Repository, commits: str) -> ManifestsDiff:
     match = re.fullmatch(r"([^.\s-][^\s]*?)\.\.([^.\s-][^\s]*)", commits)
     if not match:
         raise InputError(f"{commits!r} is no change; write BASE..HEAD, such as origin/main..HEAD")
-    base, head = (_commit(repository, one) for one in match.groups())
+    base, head = (_commit(repository, name) for name in match.groups())
     common = repository.git("merge-base", base, head).decode().strip()
-    return Change(repository, common, head)
+    return ManifestsDiff(repository, common, head)
 
 
 def _commit(repository: Repository, name: str) -> str:
@@ -115,12 +115,12 @@ def _commit(repository: Repository, name: str) -> str:
         raise InputError(f"{name!r} is no commit of {repository.remote}") from error
 
 
-def _looked(change: Change, path: str, policy: Policy, connections: Connections) -> Looked:
+def _check_file(change: ManifestsDiff, path: str, policy: Policy, connections: Connections) -> FileFinding:
     mode, content = change.mode(path), change.content(change.head, path)
     if not mode:
-        return Looked(path, (), "taken away")
+        return FileFinding(path, (), "taken away")
     if content is None:
-        return Looked(path, ("it is a submodule, so what it says is elsewhere",), "")
+        return FileFinding(path, ("it is a submodule, so what it says is elsewhere",), "")
     if match := _MANIFEST.fullmatch(path):
         return _manifest(change, path, match[1], content, policy, connections)
     if match := _PRODUCTION.fullmatch(path):
@@ -129,76 +129,85 @@ def _looked(change: Change, path: str, policy: Policy, connections: Connections)
         try:
             parse_policy(content)
         except InputError as error:
-            return Looked(path, tuple(str(error).splitlines()), "")
-        return Looked(path, (), "a policy; it counts from the next change on")
-    problem = beside_problem(path, mode, content)
+            return FileFinding(path, tuple(str(error).splitlines()), "")
+        return FileFinding(path, (), "a policy; it counts from the next change on")
+    problem = other_file_problem(path, mode, content)
     if problem:
-        return Looked(path, (problem,), "")
-    return Looked(path, (), "serves no model")
+        return FileFinding(path, (problem,), "")
+    return FileFinding(path, (), "serves no model")
 
 
-def _manifest(change: Change, path: str, name: str, content: bytes, policy: Policy, connections: Connections) -> Looked:
+def _manifest(
+    change: ManifestsDiff, path: str, name: str, content: bytes, policy: Policy, connections: Connections
+) -> FileFinding:
     if blob_of(change.repository, change.head, path) in change.blobs(path):
-        return Looked(path, (), "a way back: it was live before, byte for byte")
+        return FileFinding(path, (), "a way back: it was live before, byte for byte")
     try:
-        now = parse(content, name, change.head)
+        manifest = parse(content, name, change.head)
     except InputError as error:
-        return Looked(path, (str(error),), "")
-    before = _parsed(change.content(change.base, path), name, change.base)
-    known = {one.version for one in served_versions(before)} if before else set()
-    problems, serves = foreign_parts(content, now), served_versions(now)
-    if before and served_versions(before) == serves:
+        return FileFinding(path, (str(error),), "")
+    now, before = manifest.served, _parsed(change.content(change.base, path), name, change.base)
+    known = {version.version for version in before.served.versions} if before else set()
+    problems = foreign_parts(manifest)
+    if before and contents(before.served) == contents(now):
         same = f"version {now.version}, as before; what is around it was edited"
-        return Looked(path, tuple(problems), "" if problems else same)
-    for one in serves:
-        problems += served_problems(one, policy.of(name), connections)
-        if one.version not in known and not problems:
-            problems += _policy_problems(change, name, one, policy, connections)
-    versions = ", ".join(one.version for one in serves)
-    return Looked(path, tuple(problems), "" if problems else f"version {versions}, as judged and registered")
+        return FileFinding(path, tuple(problems), "" if problems else same)
+    for served in now.versions:
+        problems += served_problems(served, now.registered_model, policy.of(name), connections)
+        if served.version not in known and not problems:
+            problems += _policy_problems(change, name, served, now.registered_model, policy, connections)
+    versions = ", ".join(served.version for served in now.versions)
+    return FileFinding(path, tuple(problems), "" if problems else f"version {versions}, as judged and registered")
 
 
-def _policy_problems(change: Change, name: str, served: Served, policy: Policy, connections: Connections) -> list[str]:
+def _policy_problems(
+    change: ManifestsDiff,
+    name: str,
+    served: ServedVersion,
+    registered_model: str,
+    policy: Policy,
+    connections: Connections,
+) -> list[str]:
     """What the policy says to a version that the change makes live."""
-    found = registry(connections.tracking_uri).version(served.registered_model, served.version)
-    assert found, "served_problems has found it"
+    registered = registry(connections.tracking_uri).version(registered_model, served.version)
+    assert registered, "served_problems has looked it up"
 
     def released() -> dict[str, datetime]:
         return first_releases(change.repository, change.base, name)
 
     author, skips = _skips(change, manifest_path(name))
-    return broken_rules(policy.of(name), Request(found, author, skips, released), connections.tracking_uri)
+    return broken_rules(policy.of(name), Request(registered, author, skips, released), connections.tracking_uri)
 
 
-def _skips(change: Change, path: str) -> tuple[str, tuple[str, ...]]:
+def _skips(change: ManifestsDiff, path: str) -> tuple[str, tuple[str, ...]]:
     """Author of the change's last commit to the file, and the checks that it asks to go without."""
     shape = f"--format=%ae%x1f%(trailers:key={SKIP},valueonly,separator=%x1f)"
     between = f"{change.base}..{change.head}"
     out = change.repository.git("log", "--max-count=1", shape, between, "--", path).decode().strip("\n")
     author, *skips = out.split("\x1f")
-    return author, tuple(one for one in skips if one)
+    return author, tuple(skip for skip in skips if skip)
 
 
-def _production(change: Change, path: str, name: str, content: bytes) -> Looked:
+def _production(change: ManifestsDiff, path: str, name: str, content: bytes) -> FileFinding:
     """A copy of what was released, or of what production had."""
     released = manifest_path(name)
     blob = blob_of(change.repository, change.head, path)
     if blob in change.blobs(path):
-        return Looked(path, (), "a way back: it was in production before, byte for byte")
+        return FileFinding(path, (), "a way back: it was in production before, byte for byte")
     if blob not in change.blobs(released) | {blob_of(change.repository, change.head, released)}:
         why = f"{released} was never this, byte for byte; `ostinato promote {name} --to production` copies it"
-        return Looked(path, (why,), "")
+        return FileFinding(path, (why,), "")
     try:
-        found = parse(content, name, change.head)
+        promoted = parse(content, name, change.head).served
     except InputError as error:
-        return Looked(path, (str(error),), "")
-    if found.canary:
-        return Looked(path, (f"version {found.canary.version} is a canary; finish or abort it first",), "")
-    return Looked(path, (), f"version {found.version}, as released")
+        return FileFinding(path, (str(error),), "")
+    if promoted.canary:
+        return FileFinding(path, (f"version {promoted.canary.version} is a canary; finish or abort it first",), "")
+    return FileFinding(path, (), f"version {promoted.version}, as released")
 
 
-def _parsed(content: bytes | None, name: str, commit: str) -> LiveModel | None:
-    """What a file says; None for one that is not there or is broken."""
+def _parsed(content: bytes | None, name: str, commit: str) -> Manifest | None:
+    """The manifest of a file; None for one that is not there or is broken."""
     try:
         return parse(content, name, commit) if content is not None else None
     except InputError:

@@ -34,12 +34,12 @@ def enforce(
         repository.fetch_commits()
         return first_releases(repository, tip, name)
 
-    ident = repository.git("var", "GIT_AUTHOR_IDENT").decode()
-    author = ident.partition("<")[2].partition(">")[0]
+    identity = repository.git("var", "GIT_AUTHOR_IDENT").decode()
+    author = identity.partition("<")[2].partition(">")[0]
     skips = (trailers[SKIP],) if trailers.get(SKIP) else ()
     problems = broken_rules(rules, Request(version, author, skips, released, proposal), tracking_uri)
     if problems:
         raise GateRefused(
             f"the policy of the manifests repository says no to version {version.version} of {name}; nothing was "
-            "committed:" + "".join(f"\n  {one}" for one in problems)
+            "committed:" + "".join(f"\n  {problem}" for problem in problems)
         )

@@ -37,14 +37,14 @@ class PublicKey:
 
 
 @dataclass(frozen=True)
-class Identity:
+class SigstoreIdentity:
     """Who signs without a key: whom sigstore's certificate must name, and who vouches for the name."""
 
     identity: str
     issuer: str
 
 
-def configured_signer() -> PrivateKey | Identity | None:
+def configured_signer() -> PrivateKey | SigstoreIdentity | None:
     """What the environment says to sign with, None for nothing. Raises InputError for half a configuration."""
     path, keyless = os.environ.get(SIGNING_KEY, ""), os.environ.get(KEYLESS, "")
     if path and keyless:
@@ -52,10 +52,10 @@ def configured_signer() -> PrivateKey | Identity | None:
     if keyless not in ("", "0", "1"):
         raise InputError(f"{KEYLESS} is {keyless!r}; give 1, or unset it")
     if keyless == "1":
-        found = _identity()
-        if found is None:
+        identity = _identity()
+        if identity is None:
             raise InputError(f"{KEYLESS} is 1, but {IDENTITY} and {ISSUER} are not set; they say who is to have signed")
-        return found
+        return identity
     if not path:
         return None
     key = PrivateKey(Path(path), _password())
@@ -63,7 +63,7 @@ def configured_signer() -> PrivateKey | Identity | None:
     return key
 
 
-def configured_verifier() -> PublicKey | Identity | None:
+def configured_verifier() -> PublicKey | SigstoreIdentity | None:
     """What signatures must be of, None where nobody has said it. Raises InputError for a key that can't be used."""
     path = os.environ.get(VERIFY_KEY, "")
     if not path:
@@ -73,7 +73,7 @@ def configured_verifier() -> PublicKey | Identity | None:
     return key
 
 
-def verifier_of(signer: PrivateKey | Identity) -> PublicKey | Identity:
+def verifier_of(signer: PrivateKey | SigstoreIdentity) -> PublicKey | SigstoreIdentity:
     """What this signer's own signatures are held against."""
     return public_key_of(signer) if isinstance(signer, PrivateKey) else signer
 
@@ -87,7 +87,7 @@ def public_key_of(key: PrivateKey) -> PublicKey:
     return PublicKey(loaded.public_key().public_bytes(serialization.Encoding.PEM, shape))
 
 
-def statement_signer(signer: PrivateKey | Identity) -> "Signer":
+def statement_signer(signer: PrivateKey | SigstoreIdentity) -> "Signer":
     """What securesystemslib signs a statement with. Raises InputError where the identity has no token here."""
     if isinstance(signer, PrivateKey):
         from securesystemslib.signer import CryptoSigner  # pyright: ignore[reportPrivateImportUsage]
@@ -102,7 +102,7 @@ def statement_signer(signer: PrivateKey | Identity) -> "Signer":
         raise InputError(f"{KEYLESS} is 1, but there is no identity token in the environment: {error}") from error
 
 
-def statement_key(verifier: PublicKey | Identity) -> "Key":
+def statement_key(verifier: PublicKey | SigstoreIdentity) -> "Key":
     """What securesystemslib holds a statement's signature against."""
     signing_package()
     from securesystemslib.signer import SigstoreSigner, SSlibKey  # pyright: ignore[reportPrivateImportUsage]
@@ -125,12 +125,12 @@ def signing_package() -> ModuleType:
     return model_signing
 
 
-def _identity() -> Identity | None:
+def _identity() -> SigstoreIdentity | None:
     who, issuer = os.environ.get(IDENTITY, ""), os.environ.get(ISSUER, "")
     if bool(who) != bool(issuer):
         given, missing = (IDENTITY, ISSUER) if who else (ISSUER, IDENTITY)
         raise InputError(f"{given} is set without {missing}; a name counts only with who vouches for it")
-    return Identity(who, issuer) if who else None
+    return SigstoreIdentity(who, issuer) if who else None
 
 
 def _password() -> bytes | None:

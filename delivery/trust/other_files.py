@@ -1,4 +1,4 @@
-"""Files beside the manifests: whether one of them would serve another model than the manifests name.
+"""Other files of a change than manifests: whether one of them would serve another model than the manifests name.
 
 Kustomize reads them, so they are read as YAML, and texts in them that are YAML themselves as well: an escape hides no
 word.
@@ -18,7 +18,7 @@ _RESOURCES = ("resources", "components", "bases", "patchesStrategicMerge", "crds
 """Keys of a kustomization that name other files."""
 
 
-def beside_problem(path: str, mode: str, content: bytes) -> str:
+def other_file_problem(path: str, mode: str, content: bytes) -> str:
     """Why the file may not be there, "" if it may; mode: of git, such as 100644."""
     if mode == "120000":
         return "it is a link, so what it says is elsewhere"
@@ -32,16 +32,16 @@ def beside_problem(path: str, mode: str, content: bytes) -> str:
     for text in _texts(documents):
         if _ANYWHERE.search(text) or (of_models and _OF_MODELS.search(text)):
             return f"it says {text[:80]!r}, so another model might be served than the manifests name"
-    return _far_resource(documents) if of_models else ""
+    return _outside_resource(documents) if of_models else ""
 
 
-def _far_resource(documents: list[Any]) -> str:
+def _outside_resource(documents: list[Any]) -> str:
     """A kustomization takes files of its own folder, of the model's, and nothing from elsewhere."""
     for document in documents:
         for key in _RESOURCES if isinstance(document, dict) else ():
-            for one in document.get(key) or ():
-                if not re.fullmatch(r"[\w.-]+\.ya?ml|\.\./\.\./\.\./models/[a-z0-9-]+", str(one)):
-                    return f"{key} names {one!r}, which is elsewhere"
+            for resource in document.get(key) or ():
+                if not re.fullmatch(r"[\w.-]+\.ya?ml|\.\./\.\./\.\./models/[a-z0-9-]+", str(resource)):
+                    return f"{key} names {resource!r}, which is elsewhere"
     return ""
 
 
@@ -52,8 +52,8 @@ def _texts(part: Any, depth: int = 0) -> Iterator[str]:
             yield str(key)
             yield from _texts(value, depth)
     elif isinstance(part, list):
-        for one in part:
-            yield from _texts(one, depth)
+        for item in part:
+            yield from _texts(item, depth)
     elif isinstance(part, str):
         yield part
         if depth < 3 and re.search(r"[:{\[]", part):

@@ -40,7 +40,7 @@ class Rules(Frozen):
 
     def allows_skip(self, check: str, author: str, now: datetime) -> bool:
         return any(
-            one.check == check and author in one.by and (one.until is None or now < one.until) for one in self.skip
+            skip.check == check and author in skip.by and (skip.until is None or now < skip.until) for skip in self.skip
         )
 
 

@@ -10,7 +10,7 @@ from delivery.registry.mlflow import mlflow_client, registry_errors
 from delivery.registry.versions import VERDICT_DIGEST_TAG, VERDICT_TAG, ModelVersion
 from delivery.stores.fetch import download_folder
 from delivery.trust.attest import facts_of_tags, stored_file
-from delivery.trust.keys import Identity, PublicKey
+from delivery.trust.keys import PublicKey, SigstoreIdentity
 from delivery.trust.signing import SIGNATURE_FILE, BrokenSignature, check_folder
 from delivery.trust.statement import (
     STATEMENT_FILE,
@@ -44,7 +44,9 @@ class RunFiles:
         return self._read[name]
 
 
-def check_release(tracking_uri: str, version: ModelVersion, storage_uri: str, verifier: PublicKey | Identity) -> None:
+def check_release(
+    tracking_uri: str, version: ModelVersion, storage_uri: str, verifier: PublicKey | SigstoreIdentity
+) -> None:
     """Raises GateRefused that lists every difference unless what is at ``storage_uri`` was signed by the verifier, and
     the statement, the registry's tags and the verdict say the same of it."""
     files = RunFiles(tracking_uri, version)
@@ -57,7 +59,7 @@ def check_release(tracking_uri: str, version: ModelVersion, storage_uri: str, ve
     if problems:
         raise GateRefused(
             f"version {version.version} of {version.name} may not go live, and nothing was committed:"
-            + "".join(f"\n  {one}" for one in problems)
+            + "".join(f"\n  {problem}" for problem in problems)
             + "\n`ostinato sign` signs what is only not signed; `ostinato audit` shows the whole chain"
         )
 
@@ -70,11 +72,11 @@ def fetch_problems(storage_uri: str, folder: Path, digest: str, tracking_uri: st
         return [f"the model folder {storage_uri} is gone"]
     except (ImportError, OSError, ValueError, OstinatoError) as error:
         return [f"the model folder {storage_uri} can't be read: {error}"]
-    found = model_digest(folder)
-    return [] if found == digest else [f"the model folder {storage_uri} has digest {found}, not {digest}"]
+    actual = model_digest(folder)
+    return [] if actual == digest else [f"the model folder {storage_uri} has digest {actual}, not {digest}"]
 
 
-def signature_problems(folder: Path, signature: bytes | None, verifier: PublicKey | Identity) -> list[str]:
+def signature_problems(folder: Path, signature: bytes | None, verifier: PublicKey | SigstoreIdentity) -> list[str]:
     if signature is None:
         return [f"the model folder is {UNSIGNED}: the run has no {SIGNATURE_FILE}"]
     try:
@@ -84,7 +86,9 @@ def signature_problems(folder: Path, signature: bytes | None, verifier: PublicKe
     return []
 
 
-def statement_problems(version: ModelVersion, raw: bytes | None, verifier: PublicKey | Identity | None) -> list[str]:
+def statement_problems(
+    version: ModelVersion, raw: bytes | None, verifier: PublicKey | SigstoreIdentity | None
+) -> list[str]:
     """What is wrong with a version's statement; its signature counts only where a verifier is given."""
     if raw is None:
         return [f"the run has no {STATEMENT_FILE}"]
@@ -109,12 +113,12 @@ def statement_problems(version: ModelVersion, raw: bytes | None, verifier: Publi
 
 
 def fact_problems(version: ModelVersion, facts: Facts) -> list[str]:
-    """Each fact that the registry's tags tell otherwise than the statement."""
-    told = facts_of_tags(version.name, version.tags, facts.evidence)
+    """Each fact in which the registry's tags differ from the statement."""
+    registered = facts_of_tags(version.name, version.tags, facts.evidence)
     return [
-        f"the statement's {name.replace('_', ' ')} is {stated or 'none'}, the registry has {found or 'none'}"
+        f"the statement's {name.replace('_', ' ')} is {stated or 'none'}, the registry has {known or 'none'}"
         for name in Facts.__dataclass_fields__
-        if (stated := getattr(facts, name)) != (found := getattr(told, name))
+        if (stated := getattr(facts, name)) != (known := getattr(registered, name))
     ]
 
 
@@ -137,9 +141,9 @@ def verdict_problems(version: ModelVersion, files: RunFiles) -> list[str]:
         "spec digest": (verdict.spec_digest, version.tags.get("ostinato.spec_digest")),
     }
     problems += [
-        f"the {what} of {VERDICT_FILE} is {found}, the registry has {registered or 'none'}"
-        for what, (found, registered) in compared.items()
-        if found != registered
+        f"the {what} of {VERDICT_FILE} is {actual}, the registry has {registered or 'none'}"
+        for what, (actual, registered) in compared.items()
+        if actual != registered
     ]
     if verdict.decision != "pass":
         problems.append(f"{VERDICT_FILE} says {verdict.decision}")
@@ -151,8 +155,8 @@ def bytes_problems(name: str, raw: bytes | None, files: RunFiles) -> list[str]:
     if raw is None:
         return [f"the run has no {name}"]
     stated = _evidence(files).get(name)
-    found = payload_digest(raw)
-    return [f"{name} has digest {found}, stated is {stated}"] if stated and stated != found else []
+    actual = payload_digest(raw)
+    return [f"{name} has digest {actual}, stated is {stated}"] if stated and stated != actual else []
 
 
 def _evidence(files: RunFiles) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Whether a version may go live by the policy: which rule says no, to what, and from when on it would say yes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -52,24 +52,23 @@ def broken_rules(rules: Rules, request: Request, tracking_uri: str) -> list[str]
 
 def _unmet_checks(rules: Rules, request: Request, verdict: Verdict, now: datetime) -> list[str]:
     problems = []
-    for wanted in rules.required_checks:
-        why = _unmet(wanted, [one for one in verdict.checks if wanted in (one.name, one.kind)])
+    for required in rules.required_checks:
+        why = _unmet([check for check in verdict.checks if required in (check.name, check.kind)])
         if not why:
             continue
-        if wanted in request.skips:
-            if rules.allows_skip(wanted, request.author, now):
+        if required in request.skips:
+            if rules.allows_skip(required, request.author, now):
                 continue
             why += f"; {request.author} may not skip it, by the policy's skip"
-        problems.append(f"required_checks: {wanted}: {why}")
+        problems.append(f"required_checks: {required}: {why}")
     return problems
 
 
-def _unmet(wanted: str, found: Iterable[CheckResult]) -> str:
+def _unmet(checks: list[CheckResult]) -> str:
     """Why the check is not met, "" if it is. Against a champion that does not exist there is nothing to meet."""
-    checks = list(found)
     if not checks:
         return "the verdict has no check of that name or kind; add one to quality.checks of spec.yaml"
-    return "; ".join(one.reason for one in checks if one.status not in ("passed", "not applicable"))
+    return "; ".join(check.reason for check in checks if check.status not in ("passed", "not applicable"))
 
 
 def _too_old(rules: Rules, version: ModelVersion, now: datetime) -> list[str]:
@@ -80,7 +79,7 @@ def _too_old(rules: Rules, version: ModelVersion, now: datetime) -> list[str]:
         return []
     return [
         f"max_verdict_age: {rules.max_verdict_age}, but version {version.version} was judged and registered at "
-        f"{_told(made)}; train again, on newer data"
+        f"{_utc(made)}; train again, on newer data"
     ]
 
 
@@ -96,18 +95,18 @@ def _too_soon(rules: Rules, request: Request, now: datetime) -> list[str]:
         allowed = moments[-1] + parse_duration(rules.cool_down)
         if now < allowed:
             problems.append(
-                f"cool_down: {rules.cool_down}, but the last release was at {_told(moments[-1])}; allowed from "
-                f"{_told(allowed)} on"
+                f"cool_down: {rules.cool_down}, but the last release was at {_utc(moments[-1])}; allowed from "
+                f"{_utc(allowed)} on"
             )
-    recent = [one for one in moments if now - one < WEEK]
+    recent = [moment for moment in moments if now - moment < WEEK]
     if rules.releases_per_week is not None and len(recent) >= rules.releases_per_week:
         allowed = recent[-rules.releases_per_week] + WEEK
         problems.append(
             f"releases_per_week: {rules.releases_per_week}, and there were {len(recent)} in the last seven days; "
-            f"allowed from {_told(allowed)} on"
+            f"allowed from {_utc(allowed)} on"
         )
     return problems
 
 
-def _told(moment: datetime) -> str:
+def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -2,18 +2,16 @@
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from delivery.connections import Connections
-from delivery.kserve.documents import from_bytes
-from delivery.kserve.manifest import LiveModel
+from delivery.kserve.manifest import LiveModel, Manifest, ServedVersion
 from delivery.registry.lookup import registry
 from delivery.registry.versions import CODE_TAG, FINGERPRINT_TAG, SPEC_TAG, VERDICT_DIGEST_TAG, ModelVersion, Registry
 from delivery.stores.fetch import OCI, PROXIED
 from delivery.stores.storage_uri import map_proxied
-from delivery.trust.keys import VERIFY_KEY, Identity, PublicKey, configured_verifier
+from delivery.trust.keys import VERIFY_KEY, PublicKey, SigstoreIdentity, configured_verifier
 from delivery.trust.policy import Policy, Rules
 from delivery.trust.release_check import (
     RunFiles,
@@ -34,44 +32,32 @@ FOREIGN = ("storage", "storageUris", "initContainers", "image", "command", "tran
 
 def check_verifier(policy: Policy) -> None:
     """Raises InputError if the policy asks for signatures, and nothing says whose."""
-    asked = [policy, *(policy.of(name) for name in policy.models)]
-    if configured_verifier() is None and any(rules.require_signature for rules in asked):
+    every = [policy, *(policy.of(name) for name in policy.models)]
+    if configured_verifier() is None and any(rules.require_signature for rules in every):
         raise InputError(f"the policy has require_signature, but nothing says whose; set {VERIFY_KEY}")
 
 
-@dataclass(frozen=True)
-class Served:
-    """One version that a manifest serves, with what the manifest says of it."""
-
-    registered_model: str
-    version: str
-    storage_uri: str
-    digest: str
-    facts: dict[str, str]
-    """By the registry's tag."""
+def contents(live: LiveModel) -> list[object]:
+    """What a manifest serves, to compare two of them by; not which share of the requests each version gets."""
+    versions = [(version.version, version.storage_uri, version.digest, _facts(version)) for version in live.versions]
+    return [live.registered_model, *versions]
 
 
-def served_versions(live: LiveModel) -> list[Served]:
-    """The live version, then those that are tried beside it."""
-    facts = {
-        FINGERPRINT_TAG: live.data_fingerprint,
-        VERDICT_DIGEST_TAG: live.verdict_digest,
-        CODE_TAG: live.code_version,
-        SPEC_TAG: live.spec_digest,
+def _facts(version: ServedVersion) -> dict[str, str]:
+    """What a manifest says of a version, by the registry's tag."""
+    return {
+        FINGERPRINT_TAG: version.data_fingerprint,
+        VERDICT_DIGEST_TAG: version.verdict_digest,
+        CODE_TAG: version.code_version,
+        SPEC_TAG: version.spec_digest,
     }
-    found = [Served(live.registered_model, live.version, live.storage_uri, live.digest, facts)]
-    for trial in (live.canary, live.shadow):
-        if trial is not None:
-            told = {FINGERPRINT_TAG: trial.data_fingerprint, VERDICT_DIGEST_TAG: trial.verdict_digest}
-            found.append(Served(live.registered_model, trial.version, trial.storage_uri, trial.digest, told))
-    return found
 
 
-def foreign_parts(content: bytes, live: LiveModel) -> list[str]:
+def foreign_parts(manifest: Manifest) -> list[str]:
     """What is in the file beside the versions that it names, and would be served or run as well."""
-    known = {one.storage_uri for one in served_versions(live)}
+    known = {version.storage_uri for version in manifest.served.versions}
     problems = []
-    for key, value in (found for document in from_bytes(content) for found in _parts(document)):
+    for key, value in (part for document in manifest.documents for part in _parts(document)):
         if key in FOREIGN:
             problems.append(f"it has {key}, which no release writes")
         elif key in URIS and value not in known:
@@ -86,34 +72,36 @@ def _parts(part: Any) -> Iterator[tuple[str, Any]]:
             yield str(key), value
             yield from _parts(value)
     elif isinstance(part, list):
-        for one in part:
-            yield from _parts(one)
+        for item in part:
+            yield from _parts(item)
 
 
-def served_problems(served: Served, rules: Rules, connections: Connections) -> list[str]:
-    """What keeps a version from being served as the manifest says."""
-    called = f"version {served.version} of {served.registered_model}"
+def served_problems(served: ServedVersion, name: str, rules: Rules, connections: Connections) -> list[str]:
+    """What keeps a version of the registered model ``name`` from being served as the manifest says."""
+    label = f"version {served.version} of {name}"
     reader, verifier = registry(connections.tracking_uri), configured_verifier()
-    found = reader.version(served.registered_model, served.version)
-    if found is None:
-        return [f"the registry has no {called}"]
-    told = {"model digest": (served.digest, found.digest)}
-    told |= {tag.removeprefix("ostinato."): (said, found.tags.get(tag, "")) for tag, said in served.facts.items()}
+    registered = reader.version(name, served.version)
+    if registered is None:
+        return [f"the registry has no {label}"]
+    facts = {"model digest": (served.digest, registered.digest)}
+    facts |= {
+        tag.removeprefix("ostinato."): (value, registered.tags.get(tag, "")) for tag, value in _facts(served).items()
+    }
     problems = [
-        f"{called}: its {what} is {said or 'none'} in the manifest, and {known or 'none'} in the registry"
-        for what, (said, known) in told.items()
-        if said != known
+        f"{label}: its {what} is {value or 'none'} in the manifest, and {known or 'none'} in the registry"
+        for what, (value, known) in facts.items()
+        if value != known
     ]
-    files = RunFiles(connections.tracking_uri, found)
-    more = verdict_problems(found, files)
+    files = RunFiles(connections.tracking_uri, registered)
+    others = verdict_problems(registered, files)
     is_image = served.storage_uri.startswith(OCI)
-    expected = served.storage_uri if is_image else _storage_uri(reader, found, connections)
+    expected = served.storage_uri if is_image else _storage_uri(reader, registered, connections)
     if served.storage_uri != expected:
-        more.append(f"its storage URI is {served.storage_uri} in the manifest, and {expected} in the registry")
-    wants_signature = rules.require_signature or verifier is not None
-    if (is_image or wants_signature) and not problems and not more:
-        more += _bytes_problems(served, found, files, verifier)
-    return problems + [f"{called}: {one}" for one in more]
+        others.append(f"its storage URI is {served.storage_uri} in the manifest, and {expected} in the registry")
+    needs_signature = rules.require_signature or verifier is not None
+    if (is_image or needs_signature) and not problems and not others:
+        others += _bytes_problems(served, registered, files, verifier)
+    return problems + [f"{label}: {problem}" for problem in others]
 
 
 def _storage_uri(reader: Registry, version: ModelVersion, connections: Connections) -> str:
@@ -125,13 +113,13 @@ def _storage_uri(reader: Registry, version: ModelVersion, connections: Connectio
 
 
 def _bytes_problems(
-    served: Served, found: ModelVersion, files: RunFiles, verifier: PublicKey | Identity | None
+    served: ServedVersion, registered: ModelVersion, files: RunFiles, verifier: PublicKey | SigstoreIdentity | None
 ) -> list[str]:
     """What is wrong with the files themselves, and with who signed them."""
     with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
         folder = Path(scratch)
-        problems = fetch_problems(served.storage_uri, folder, found.digest, files.tracking_uri)
+        problems = fetch_problems(served.storage_uri, folder, registered.digest, files.tracking_uri)
         if verifier is not None:
             problems += signature_problems(folder, files.get(SIGNATURE_FILE), verifier)
-            problems += statement_problems(found, files.get(STATEMENT_FILE), verifier)
+            problems += statement_problems(registered, files.get(STATEMENT_FILE), verifier)
     return problems

@@ -10,7 +10,14 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from delivery.trust.keys import Identity, PrivateKey, PublicKey, signing_package, statement_key, statement_signer
+from delivery.trust.keys import (
+    PrivateKey,
+    PublicKey,
+    SigstoreIdentity,
+    signing_package,
+    statement_key,
+    statement_signer,
+)
 from training.errors import OstinatoError
 
 STATEMENT_FILE = "release.intoto.json"
@@ -61,7 +68,7 @@ def payload_digest(payload: bytes) -> str:
     return _SHA256 + hashlib.sha256(payload).hexdigest()
 
 
-def write_envelope(payload: bytes, signer: PrivateKey | Identity | None) -> bytes:
+def write_envelope(payload: bytes, signer: PrivateKey | SigstoreIdentity | None) -> bytes:
     """The envelope's file: with the signer's signature, or with none."""
     if signer is None:
         return _to_bytes({"payload": _encode(payload), "payloadType": PAYLOAD_TYPE, "signatures": []})
@@ -83,7 +90,7 @@ def read_envelope(raw: bytes) -> tuple[bytes, bool]:
     try:
         envelope = json.loads(raw)
         payload = base64.b64decode(envelope["payload"], validate=True)
-        signatures = [{**one, "sig": _encode(base64.b64decode(one["sig"]))} for one in envelope["signatures"]]
+        signatures = [{**entry, "sig": _encode(base64.b64decode(entry["sig"]))} for entry in envelope["signatures"]]
     except (ValueError, KeyError, TypeError) as error:
         raise BrokenStatement(f"{STATEMENT_FILE} is no DSSE envelope: {error!r}") from error
     again = {"payload": _encode(payload), "payloadType": PAYLOAD_TYPE, "signatures": signatures}
@@ -105,7 +112,7 @@ def read_facts(payload: bytes) -> Facts:
     return facts
 
 
-def check_signature(raw: bytes, verifier: PublicKey | Identity) -> None:
+def check_signature(raw: bytes, verifier: PublicKey | SigstoreIdentity) -> None:
     """Raises BrokenStatement unless the envelope's signature is the verifier's."""
     read_envelope(raw)
     signing_package()

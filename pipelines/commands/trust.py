@@ -26,7 +26,7 @@ def audit(
     found = audit(model_spec(workspace.root, model), workspace.root, workspace.connect(), version)
     print(json.dumps(asdict(found), indent=2) if as_json else audit_table(found))
     if found.broken:
-        names = ", ".join(link.name for link in found.broken)
+        names = ", ".join(step.name for step in found.broken)
         raise OstinatoError(f"the chain of {model} version {found.version} is broken at: {names}")
 
 
@@ -36,7 +36,7 @@ def sign(
     version: Annotated[str, typer.Option(help="Of the registry.")],
 ) -> None:
     """Sign a version that was registered without a signature, if its files are still the registered ones."""
-    from delivery.trust.sign_later import sign_registered
+    from delivery.trust.sign_existing_version import sign_registered
 
     workspace = open_workspace()
     spec = model_spec(workspace.root, model)

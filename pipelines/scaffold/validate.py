@@ -1,12 +1,13 @@
 """`ostinato validate`: what can be checked of a model without running anything."""
 
+from dataclasses import replace
+
 from components.evaluate.language.judge import read_labels
 from components.preprocess.language.step import glance
 from components.preprocess.table.scan import scan
 from components.train.steps import check_hyperparameters
-from delivery.kserve.canary_and_shadow import with_canary
-from delivery.kserve.manifest import Evidence, parse
-from delivery.kserve.render import render
+from delivery.kserve.changes import with_canary, with_release
+from delivery.kserve.manifest import ServedVersion
 from delivery.serving.runtimes import check_runtime_here
 from delivery.stores.sources import resolve
 from pipelines.settings.settings import Workspace
@@ -58,12 +59,12 @@ def check_data(workspace: Workspace, spec: ModelSpec) -> str:
 
 
 def check_manifest(spec: ModelSpec) -> str:
-    nothing = Evidence(NO_DIGEST, NO_DIGEST, NO_DIGEST, "unknown", spec.digest())
-    manifest = render(spec, "1", "s3://models/m-0/artifacts", "", nothing)
-    parse(manifest, spec.name, "")
+    uri, digests = "s3://models/m-0/artifacts", (NO_DIGEST, NO_DIGEST, NO_DIGEST)
+    first = ServedVersion("1", uri, *digests, code_version="unknown", spec_digest=spec.digest())
+    manifest = with_release(spec, None, first)
     if spec.serving.canary:
-        with_canary(spec, manifest, "2", "s3://models/m-1/artifacts", nothing, spec.serving.canary.percent)
-    return f"its {spec.serving.resource} renders ({len(manifest)} bytes, runtime {spec.serving.runtime})"
+        with_canary(spec, manifest, replace(first, version="2"), spec.serving.canary.percent)
+    return f"its {spec.serving.resource} renders ({len(manifest.content)} bytes, runtime {spec.serving.runtime})"
 
 
 def check_judge(workspace: Workspace, spec: ModelSpec) -> list[str]:

@@ -13,7 +13,8 @@ from release.candidates import bare_git
 
 from delivery.documents.data_card import DATA_CARD_FILE
 from delivery.documents.sample import SAMPLE_FILE
-from delivery.kserve.manifest import LiveModel, parse
+from delivery.kserve.manifest import LiveModel
+from delivery.kserve.parse import parse
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
@@ -142,7 +143,7 @@ def _experiment(world: World, name: str):
 
 def _live(world: World) -> dict[str, LiveModel]:
     found = live_manifests(str(world.manifests))
-    return {name: parse(content, name, commit) for name, (content, commit) in found.items()}
+    return {name: parse(content, name, commit).served for name, (content, commit) in found.items()}
 
 
 def _folder(storage_uri: str) -> Path:

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from release.candidates import model_spec
 
 from delivery.documents.verdict import SliceResult
-from delivery.kserve.manifest import Trial
+from delivery.kserve.manifest import ServedVersion
 from delivery.registry.mlflow import mlflow_client
 from delivery.releases.proposal import Change
 from delivery.releases.propose import registry_pages
@@ -63,7 +63,7 @@ def test_a_first_release_and_a_canary_say_what_merging_does() -> None:
     first = body(story(change=Change(None, live_model("4", "a")), verdict=verdict(contenders=())))
     assert "4 were looked at; there is no champion to be worse than." in first
     assert "Nothing is live yet." in first and "nothing to go back to" in first and "- version" not in first
-    trial = Trial("4", "gs://acme-models/m-4", "sha256:" + "a" * 64, 10, "", "")
+    trial = ServedVersion("4", "gs://acme-models/m-4", "sha256:" + "a" * 64, "", "", "", "", percent=10)
     beside = Change(live_model("3", "b"), live_model("3", "b", canary=trial))
     canary = body(story(change=beside, canary_percent=10))
     assert "as a canary with 10 % of the requests, beside version 3" in canary

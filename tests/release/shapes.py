@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from conftest import ROOT
 
-from delivery.kserve.canary_and_shadow import with_canary, with_shadow
+from delivery.kserve.changes import with_canary, with_shadow
 from delivery.kserve.documents import Document, from_bytes, of_kind
-from delivery.kserve.manifest import Evidence
+from delivery.kserve.manifest import Manifest, ServedVersion
 from delivery.kserve.render import render
 from training.spec.model import ModelSpec, load_spec
 
@@ -40,15 +40,18 @@ class Shape:
             raw[section] = {**raw[section], **fields} if isinstance(fields, dict) else fields
         return ModelSpec.model_validate(raw)
 
+    def manifest(self, **overrides: Any) -> Manifest:
+        spec = self.spec(**overrides)
+        stable = render(spec, served("3"), "2")
+        if self.kind == "canary":
+            return with_canary(spec, stable, served("4"), 10)
+        if self.kind == "shadow":
+            return with_shadow(spec, stable, served("4"))
+        return stable
+
     def rendered(self, **overrides: Any) -> bytes:
         """The whole file."""
-        spec = self.spec(**overrides)
-        stable = render(spec, "3", f"{STORE}/m-3/artifacts", "2", evidence("3"))
-        if self.kind == "canary":
-            return with_canary(spec, stable, "4", f"{STORE}/m-4/artifacts", evidence("4"), 10)
-        if self.kind == "shadow":
-            return with_shadow(spec, stable, "4", f"{STORE}/m-4/artifacts", evidence("4"))
-        return stable
+        return self.manifest(**overrides).content
 
     @property
     def marker(self) -> str:
@@ -64,10 +67,10 @@ class Shape:
         return "---\n".join(yaml.safe_dump(one, sort_keys=False, width=10_000) for one in parts if one)
 
 
-def evidence(version: str) -> Evidence:
-    """Made-up evidence of a version."""
+def served(version: str) -> ServedVersion:
+    """A version with made-up facts."""
     digest = f"sha256:{version * 64}"
-    return Evidence(digest, digest, digest, "6b3f469", digest)
+    return ServedVersion(version, f"{STORE}/m-{version}/artifacts", digest, digest, digest, "6b3f469", digest)
 
 
 @cache

@@ -1,6 +1,7 @@
 """A language model from the registry to git and back, in both of KServe's shapes, and what each of them is told."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from release.candidates import bare_git, language_candidate, language_spec
 
 from components.register.steps import register
 from delivery.connections import Connections
-from delivery.kserve.canary_and_shadow import with_canary, with_shadow
+from delivery.kserve.changes import with_canary, with_shadow
 from delivery.kserve.documents import from_bytes
-from delivery.kserve.manifest import Evidence, parse, service_of
+from delivery.kserve.manifest import ServedVersion, service_of
+from delivery.kserve.parse import parse
 from delivery.kserve.render import render
 from delivery.registry.lookup import registry
 from delivery.releases.canary import start_canary
@@ -31,7 +33,16 @@ from training.spec.model import ModelSpec
 
 NAME = "llm-qa"
 URI = "s3://models/1/models/m-1/artifacts"
-EVIDENCE = Evidence("sha256:" + "a" * 64, "sha256:" + "b" * 64, "sha256:" + "c" * 64, "0123abc", "sha256:" + "d" * 64)
+SERVED = ServedVersion(
+    version="3",
+    storage_uri=URI,
+    digest="sha256:" + "a" * 64,
+    data_fingerprint="sha256:" + "b" * 64,
+    verdict_digest="sha256:" + "c" * 64,
+    code_version="0123abc",
+    spec_digest="sha256:" + "d" * 64,
+)
+NEXT = replace(SERVED, version="4", storage_uri=URI.replace("m-1", "m-2"))
 GPU = {"resources": {"cpu": "4", "memory": "16Gi", "accelerator": {"type": "nvidia.com/gpu", "count": 1}}}
 VLLM = {"runtime": "kserve-vllmserver", "model_format": "vllm"}
 LLM = {**VLLM, "resource": "LLMInferenceService"}
@@ -40,7 +51,7 @@ SEPARATE = {"adapter": "separate", "hyperparameters": {"method": "lora", "lora_r
 
 
 def service(spec: ModelSpec, uri: str = URI) -> dict[str, Any]:
-    found = service_of(from_bytes(render(spec, "3", uri, "2", EVIDENCE)), NAME)
+    found = service_of(render(spec, replace(SERVED, storage_uri=uri), "2").documents, NAME)
     assert found
     return found
 
@@ -69,8 +80,8 @@ def test_the_runtime_answers_to_the_specs_name_whatever_the_runtime() -> None:
 
 def test_kserve_is_given_a_protocol_that_its_runtimes_list_and_we_are_told_the_real_one() -> None:
     for serving in ({}, VLLM, LLM):
-        content = render(language_spec(**serving), "3", URI, "2", EVIDENCE)
-        assert parse(content, NAME, "c").protocol == "openai"
+        content = render(language_spec(**serving), SERVED, "2").content
+        assert parse(content, NAME, "c").served.protocol == "openai"
         assert b"protocolVersion: openai" not in content
     assert model_of(language_spec())["protocolVersion"] == model_of(language_spec(**VLLM))["protocolVersion"] == "v2"
 
@@ -124,7 +135,7 @@ def test_no_server_asks_a_hub_reports_its_use_or_runs_the_models_code(serving: d
     container = main_container(spec) if "resource" in serving else model_of(spec)
     told = variables(container)
     assert (told["HF_HUB_OFFLINE"], told["DO_NOT_TRACK"]) == ("1", "1")
-    assert b"remote" not in render(spec, "3", URI, "2", EVIDENCE)
+    assert b"remote" not in render(spec, SERVED, "2").content
 
 
 def test_a_secret_that_is_named_like_one_of_ours_takes_its_place() -> None:
@@ -224,7 +235,7 @@ def test_the_crd_check_would_notice_an_unknown_field_of_an_llm_inference_service
 
 def test_a_canary_of_a_language_model_gets_its_share_and_its_own_name_for_nothing() -> None:
     spec = language_spec(scaling={"min_replicas": 2, "max_replicas": 2}, canary={"percent": 10})
-    content = with_canary(spec, render(spec, "3", URI, "2", EVIDENCE), "4", URI.replace("m-1", "m-2"), EVIDENCE, 10)
+    content = with_canary(spec, render(spec, SERVED, "2"), NEXT, 10).content
     found = service_of(from_bytes(content), NAME)
     assert found and [error.message for error in validator(found).iter_errors(found)] == []
     (canary,) = found["spec"]["canary"]
@@ -234,7 +245,7 @@ def test_a_canary_of_a_language_model_gets_its_share_and_its_own_name_for_nothin
 @pytest.mark.parametrize(("serving", "root"), [({}, "/openai/v1"), (VLLM, "/v1")])
 def test_a_shadow_gets_a_copy_of_chats_and_completions(serving: dict[str, Any], root: str) -> None:
     spec = language_spec(**serving, **GATEWAY)
-    content = with_shadow(spec, render(spec, "3", URI, "2", EVIDENCE), "4", URI.replace("m-1", "m-2"), EVIDENCE)
+    content = with_shadow(spec, render(spec, SERVED, "2"), NEXT).content
     *_, shadow, route = from_bytes(content)
     paths = [one["path"]["value"] for one in route["spec"]["rules"][0]["matches"]]
     assert paths == [f"{root}/chat/completions", f"{root}/completions"]

@@ -11,19 +11,28 @@ from jsonschema import Draft202012Validator
 from release.candidates import model_spec
 
 from delivery.kserve.documents import from_bytes, of_kind
-from delivery.kserve.manifest import Evidence, check_storage_uri, manifest_path, parse
+from delivery.kserve.manifest import ServedVersion, check_storage_uri, manifest_path
+from delivery.kserve.parse import parse
 from delivery.kserve.quantities import canonical_quantity
 from delivery.kserve.render import render
 from training.errors import InputError
 
-EVIDENCE = Evidence("sha256:" + "a" * 64, "sha256:" + "b" * 64, "sha256:" + "c" * 64, "0123abc", "sha256:" + "d" * 64)
 URI = "file:///srv/artifacts/models/m-1/artifacts"
+SERVED = ServedVersion(
+    version="3",
+    storage_uri=URI,
+    digest="sha256:" + "a" * 64,
+    data_fingerprint="sha256:" + "b" * 64,
+    verdict_digest="sha256:" + "c" * 64,
+    code_version="0123abc",
+    spec_digest="sha256:" + "d" * 64,
+)
 GOLDEN = Path(__file__).with_name("inferenceservice.golden.yaml")
 GPU = {"resources": {"cpu": "1.5", "memory": "1024Mi", "accelerator": {"type": "nvidia.com/gpu"}}}
 
 
 def rendered(previous: str = "2", **spec: Any) -> bytes:
-    return render(model_spec(**spec), "3", URI, previous, EVIDENCE)
+    return render(model_spec(**spec), SERVED, previous).content
 
 
 def service_of(content: bytes) -> dict[str, Any]:
@@ -54,15 +63,14 @@ def test_runtime_protocol_and_deployment_mode_are_written_although_they_are_defa
 
 def test_a_first_release_has_no_previous_version() -> None:
     assert b"previous-version" not in rendered(previous="")
-    assert parse(rendered(previous=""), "bike-demand", "c").previous_version == ""
+    assert parse(rendered(previous=""), "bike-demand", "c").served.previous_version == ""
 
 
 def test_a_manifest_says_what_it_was_rendered_from() -> None:
-    live = parse(rendered(), "bike-demand", "c0ffee")
-    assert (live.version, live.previous_version, live.storage_uri, live.commit) == ("3", "2", URI, "c0ffee")
+    live = parse(rendered(), "bike-demand", "c0ffee").served
+    assert (live.previous_version, live.commit) == ("2", "c0ffee")
     assert live.registered_model == live.name == "bike-demand"
-    facts = Evidence(live.digest, live.data_fingerprint, live.verdict_digest, live.code_version, live.spec_digest)
-    assert facts == EVIDENCE
+    assert {field: getattr(live, field) for field in vars(SERVED)} == vars(SERVED)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +124,7 @@ def test_storage_uris_that_can_not_move_are_accepted(uri: str) -> None:
 )
 def test_storage_uris_that_move_or_can_not_be_fetched_are_refused_with_the_fix(uri: str, fix: str) -> None:
     with pytest.raises(InputError, match=fix):
-        render(model_spec(), "3", uri, "", EVIDENCE)
+        render(model_spec(), replace(SERVED, storage_uri=uri), "")
 
 
 def _edited(**annotations: Any) -> bytes:
@@ -155,7 +163,7 @@ def test_a_broken_or_hand_edited_manifest_is_refused_with_the_field_and_the_way_
 
 def test_a_file_of_one_document_as_older_versions_wrote_it_is_still_read() -> None:
     alone = rendered().partition(b"---\n")[2]
-    assert parse(alone, "bike-demand", "c0ffee") == parse(rendered(), "bike-demand", "c0ffee")
+    assert parse(alone, "bike-demand", "c0ffee").served == parse(rendered(), "bike-demand", "c0ffee").served
 
 
 def test_the_pods_may_do_no_more_than_they_must() -> None:
@@ -182,7 +190,7 @@ def test_a_stock_runtime_keeps_a_root_file_system_that_it_can_write_and_is_told_
 
 def test_our_runtime_is_told_the_digest_that_it_is_to_load() -> None:
     (first, *_) = service_of(rendered())["spec"]["predictor"]["model"]["env"]
-    assert first == {"name": "OSTINATO_MODEL_DIGEST", "value": EVIDENCE.digest}
+    assert first == {"name": "OSTINATO_MODEL_DIGEST", "value": SERVED.digest}
 
 
 @pytest.mark.parametrize(
@@ -238,7 +246,7 @@ def test_the_crd_check_would_notice_an_unknown_field(crd: Draft202012Validator) 
     assert any("storageURI" in error.message for error in crd.iter_errors(document))
 
 
-def test_every_part_of_the_evidence_changes_the_bytes() -> None:
+def test_every_fact_of_a_version_changes_the_bytes() -> None:
     for field in ("digest", "data_fingerprint", "verdict_digest", "code_version", "spec_digest"):
-        other = replace(EVIDENCE, **{field: "other"})
-        assert render(model_spec(), "3", URI, "2", other) != rendered()
+        other = replace(SERVED, **{field: "other"})
+        assert render(model_spec(), other, "2").content != rendered()

@@ -15,7 +15,7 @@ from release.kubernetes_schemas import HTTP_ROUTE, SERVICE_ACCOUNT
 from release.shapes import LLM, NAME, Shape, shapes, write_page
 
 from delivery.kserve.documents import from_bytes, to_bytes
-from delivery.kserve.manifest import parse
+from delivery.kserve.parse import parse
 
 SHAPES = shapes()
 WRITTEN_HERE = {
@@ -77,7 +77,7 @@ def test_a_file_that_is_read_and_written_again_keeps_its_bytes(shape: Shape) -> 
 
 @each_shape
 def test_whatever_runs_beside_it_the_file_says_what_is_live(shape: Shape) -> None:
-    found = parse(shape.rendered(), shape.model, "c0ffee")
+    found = parse(shape.rendered(), shape.model, "c0ffee").served
     assert (found.version, found.storage_uri) == ("3", "s3://models/1/models/m-3/artifacts")
     trial = found.canary or found.shadow
     assert (trial is not None) == (shape.kind in ("canary", "shadow"))

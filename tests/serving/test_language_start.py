@@ -9,8 +9,8 @@ import pytest
 from release.candidates import language_spec
 from serving.talkers import ANSWERS, NAME, QUESTIONS, asks
 
-from delivery.kserve.canary_and_shadow import OPENAI_ROUTES
 from delivery.kserve.language_server import arguments
+from delivery.kserve.mirror import OPENAI_ROUTES
 from delivery.serving.clients.chat import ChatModel, Wanted
 from delivery.serving.process.language_arguments import language_places
 from delivery.serving.process.process import serving

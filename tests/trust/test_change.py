@@ -17,9 +17,9 @@ from delivery.git.repository import ensure_local_repository
 from delivery.registry.lookup import registry
 from delivery.releases.environments import promote_to_production
 from delivery.releases.release import release
-from delivery.trust.change import Looked, verify_change
+from delivery.trust.change import FileFinding, verify_change
 from delivery.trust.keys import VERIFY_KEY
-from delivery.trust.other_files import beside_problem
+from delivery.trust.other_files import other_file_problem
 from training.errors import InputError
 
 __all__ = ["git_server"]
@@ -74,7 +74,7 @@ class Copy:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
 
-    def verify(self, commits: str = "origin/main..HEAD") -> dict[str, Looked]:
+    def verify(self, commits: str = "origin/main..HEAD") -> dict[str, FileFinding]:
         found = verify_change(str(self.folder), commits, self.chain.place.connections)
         return {one.path: one for one in found}
 
@@ -211,7 +211,7 @@ def test_every_file_of_the_seed_may_be_there(copy: Copy) -> None:
     everything = copy.git("ls-files").splitlines()
     for path in everything:
         content = (copy.folder / path).read_bytes()
-        assert beside_problem(path, "100644", content) == "", path
+        assert other_file_problem(path, "100644", content) == "", path
 
 
 def test_the_policy_of_the_base_counts_and_a_wrong_one_is_refused(

@@ -23,11 +23,11 @@ from delivery.trust.keys import (
     PASSWORD_FILE,
     SIGNING_KEY,
     VERIFY_KEY,
-    Identity,
+    SigstoreIdentity,
     configured_signer,
     configured_verifier,
 )
-from delivery.trust.sign_later import sign_registered
+from delivery.trust.sign_existing_version import sign_registered
 from delivery.trust.signing import check_folder, sign_folder
 from delivery.trust.statement import Facts, check_signature, read_envelope, write_envelope
 from training.errors import GateRefused, InputError, OstinatoError
@@ -210,7 +210,7 @@ def test_keyless_without_a_token_says_so(own_environment: None, monkeypatch: pyt
     for name, value in ((KEYLESS, "1"), (IDENTITY, "ci@example.org"), (ISSUER, "https://issuer.example.org")):
         monkeypatch.setenv(name, value)
     signer = configured_signer()
-    assert signer == Identity("ci@example.org", "https://issuer.example.org") == configured_verifier()
+    assert signer == SigstoreIdentity("ci@example.org", "https://issuer.example.org") == configured_verifier()
     with pytest.raises(InputError, match=f"{KEYLESS} is 1, but there is no identity token in the environment"):
         write_envelope(FACTS.payload(), signer)
 

@@ -18,24 +18,24 @@ def sign_registered(tracking_uri: str, name: str, version: str) -> bool:
     files, its statement or its verdict are not the registered ones: they are then not signed.
     """
     reader = registry(tracking_uri)
-    found = reader.version(name, version)
-    if found is None:
-        known = ", ".join(one.version for one in reader.versions(name)) or "none"
+    registered = reader.version(name, version)
+    if registered is None:
+        known = ", ".join(other.version for other in reader.versions(name)) or "none"
         raise InputError(f"--version {version}: {name} has versions {known}")
-    if STATEMENT_TAG not in found.tags:
+    if STATEMENT_TAG not in registered.tags:
         raise InputError(
             f"version {version} of {name} is from before there were statements, so there is nothing to sign"
         )
-    files = RunFiles(tracking_uri, found)
-    stated = files.get(STATEMENT_FILE)
+    files = RunFiles(tracking_uri, registered)
+    statement = files.get(STATEMENT_FILE)
     with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
         folder = Path(scratch)
-        problems = fetch_problems(reader.storage_uri(name, version), folder, found.digest, tracking_uri)
-        problems += statement_problems(found, stated, None) + verdict_problems(found, files)
-        if problems or stated is None:
+        problems = fetch_problems(reader.storage_uri(name, version), folder, registered.digest, tracking_uri)
+        problems += statement_problems(registered, statement, None) + verdict_problems(registered, files)
+        if problems or statement is None:
             raise OstinatoError(
                 f"version {version} of {name} is not what was registered, so it is not signed:"
-                + "".join(f"\n  {one}" for one in problems)
+                + "".join(f"\n  {problem}" for problem in problems)
             )
         with registry_errors(tracking_uri):
-            return sign_version(mlflow_client(tracking_uri), found, read_envelope(stated)[0], folder)
+            return sign_version(mlflow_client(tracking_uri), registered, read_envelope(statement)[0], folder)
