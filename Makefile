@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Where pip is told to look for wheels, uv looks too.
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 
-.PHONY: run run-llm test coverage setup llm tools check fix lock golden docs bench clean
+.PHONY: run run-llm test coverage setup llm tools check fix lock golden docs site bench clean
 
 run: setup
 	$(BIN)/ostinato run demand-forecaster
@@ -66,7 +66,7 @@ fix: setup
 
 # The lock holds names, versions and hashes only: no address of a registry.
 lock: setup
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --group docs -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra llm --group models --overrides requirements-llm.overrides --no-emit-package torch --no-emit-package llm --no-emit-package llama-cpp-python --no-emit-package sentence-transformers -c requirements.lock -o requirements-llm.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra bigquery --extra gcs --extra s3 --extra signing --extra triton --extra vertex -c requirements.lock -o requirements-image.lock pyproject.toml
 	echo torch==$(TORCH) | env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile --quiet --no-config --python-platform x86_64-manylinux_2_28 --python-version 3.11 --generate-hashes -c requirements.lock -c requirements-llm.lock -o requirements-cuda.lock -
@@ -78,6 +78,10 @@ golden: setup
 docs: setup
 	$(BIN)/ostinato schema > docs/reference/spec.schema.json
 	$(BIN)/ostinato schema --markdown > docs/reference/spec.md
+
+# docs/ as a site with search, in build/site. The variable silences a note on mkdocs 2, which is not used.
+site: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # All figures of docs/reference/benchmarks.md, in an hour; the machine should have nothing else to do.
 bench: setup

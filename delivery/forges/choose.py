@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,35 +12,70 @@ from delivery.forges.rest import Place
 from delivery.git.run import local_path, redact
 from training.errors import InputError
 
-KINDS = ("github", "gitlab", "gitea", "none")
 TOKEN, TOKEN_FILE = "OSTINATO_FORGE_TOKEN", "OSTINATO_FORGE_TOKEN_FILE"
-HOSTS = {
-    "github.com": "github",
-    "ssh.github.com": "github",
-    "gitlab.com": "gitlab",
-    "altssh.gitlab.com": "gitlab",
-    "gitea.com": "gitea",
-    "codeberg.org": "gitea",
-}
-"""Hosts that are known without a setting; `….ghe.com` is GitHub too."""
-_ROOTS = {"github": "/api/v3", "gitlab": "/api/v4", "gitea": "/api/v1"}
-"""Of the API on a host of one's own."""
 
 
-_ABOUT = {
-    "github": (
-        "GitHub",
-        "Bearer ",
-        "read and write access to pull requests and contents of the repository (classic: scope repo)",
+@dataclass(frozen=True)
+class Kind:
+    """A kind of forge: what must be known before it is asked anything."""
+
+    title: str
+    client: Callable[[Place], Forge]
+    root: str
+    """Of the API on a host of one's own."""
+    scheme: str
+    """What is before the token."""
+    scopes: str
+    """What the token must be allowed to do."""
+    hosts: tuple[str, ...] = ()
+    """Hosts that are known without a setting; `….ghe.com` is GitHub too."""
+
+
+def _github(place: Place) -> Forge:
+    from delivery.forges.github import GitHub
+
+    return GitHub(place)
+
+
+def _gitlab(place: Place) -> Forge:
+    from delivery.forges.gitlab import GitLab
+
+    return GitLab(place)
+
+
+def _gitea(place: Place) -> Forge:
+    from delivery.forges.gitea import Gitea
+
+    return Gitea(place)
+
+
+FORGES = {
+    "github": Kind(
+        title="GitHub",
+        client=_github,
+        root="/api/v3",
+        scheme="Bearer ",
+        scopes="read and write access to pull requests and contents of the repository (classic: scope repo)",
+        hosts=("github.com", "ssh.github.com"),
     ),
-    "gitlab": ("GitLab", "Bearer ", "the scope api, and the role Developer or above in the project"),
-    "gitea": (
-        "Gitea",
-        "token ",
-        "the scopes write:repository and write:issue, and write access to the repository",
+    "gitlab": Kind(
+        title="GitLab",
+        client=_gitlab,
+        root="/api/v4",
+        scheme="Bearer ",
+        scopes="the scope api, and the role Developer or above in the project",
+        hosts=("gitlab.com", "altssh.gitlab.com"),
+    ),
+    "gitea": Kind(
+        title="Gitea",
+        client=_gitea,
+        root="/api/v1",
+        scheme="token ",
+        scopes="the scopes write:repository and write:issue, and write access to the repository",
+        hosts=("gitea.com", "codeberg.org"),
     ),
 }
-"""Name of each kind, what is before its token, and what the token must be allowed to do."""
+KINDS = (*FORGES, "none")
 
 
 def forge_of(remote: str, setting: str = "") -> Forge | None:
@@ -60,17 +97,7 @@ def forge_of(remote: str, setting: str = "") -> Forge | None:
         return None
     api = api or _api(kind, scheme, host)
     place = _place(kind, api, _repository(kind, api, path, remote), remote)
-    if kind == "github":
-        from delivery.forges.github import GitHub
-
-        return GitHub(place)
-    if kind == "gitlab":
-        from delivery.forges.gitlab import GitLab
-
-        return GitLab(place)
-    from delivery.forges.gitea import Gitea
-
-    return Gitea(place)
+    return FORGES[kind].client(place)
 
 
 def check_forge(setting: str) -> tuple[str, str]:
@@ -92,7 +119,7 @@ def check_forge(setting: str) -> tuple[str, str]:
     if parts.username or parts.password:
         raise InputError(f"forge is {redact(setting)!r} with a user or token in it; give the token in {TOKEN}")
     url = url.rstrip("/")
-    root = _ROOTS[kind]
+    root = FORGES[kind].root
     bare = kind == "github" and parts.hostname.startswith("api.")
     return kind, url if url.endswith(root) or bare else url + root
 
@@ -112,22 +139,25 @@ def _address(remote: str) -> tuple[str, str, str] | None:
 
 
 def _known(host: str) -> str:
-    return HOSTS.get(host, "github" if host.endswith(".ghe.com") else "")
+    """Kind of a public forge, "" for a host that could be any."""
+    if host.endswith(".ghe.com"):
+        return "github"
+    return next((name for name, kind in FORGES.items() if host in kind.hosts), "")
 
 
 def _api(kind: str, scheme: str, host: str) -> str:
-    if HOSTS.get(host) == "github":
+    if kind == "github" and host in FORGES[kind].hosts:
         return "https://api.github.com"
     if host.endswith(".ghe.com"):
         return f"https://api.{host}"
-    if HOSTS.get(host) == "gitlab":
+    if kind == "gitlab" and host in FORGES[kind].hosts:
         host = "gitlab.com"
-    return f"{scheme}://{host}{_ROOTS[kind]}"
+    return f"{scheme}://{host}{FORGES[kind].root}"
 
 
 def _repository(kind: str, api: str, path: str, remote: str) -> str:
     """`owner/name`; at GitLab the whole path of groups. Raises InputError if the remote does not name one."""
-    prefix = urlsplit(api).path.removesuffix(_ROOTS[kind])
+    prefix = urlsplit(api).path.removesuffix(FORGES[kind].root)
     parts = path.strip("/").removesuffix(".git").removeprefix(prefix.strip("/")).strip("/").split("/")
     if kind != "gitlab":
         parts = parts[-2:]
@@ -140,9 +170,9 @@ def _repository(kind: str, api: str, path: str, remote: str) -> str:
 
 
 def _place(kind: str, api: str, repository: str, remote: str) -> Place:
-    title, scheme, scopes = _ABOUT[kind]
+    about = FORGES[kind]
     token, source = _token(kind, remote)
-    return Place(title, api, repository, scheme, token, source, scopes)
+    return Place(about.title, api, repository, about.scheme, token, source, about.scopes)
 
 
 def _token(kind: str, remote: str) -> tuple[str, str]:

@@ -52,7 +52,33 @@ def test_what_a_fork_wrote_meets_no_token_that_may_write(path: Path) -> None:
         writes = [scope for scope, what in job["permissions"].items() if what == "write"]
         checkouts = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
         assert all(step["with"]["persist-credentials"] is False for step in checkouts), name
-        if writes:
+        if writes and "pull_request" in found["on"]:
             assert set(writes) <= {"pull-requests", "statuses"}
             assert "head.repo.full_name == github.repository" in job["if"]
             assert all(step["with"]["ref"] == "${{ github.event.pull_request.base.sha }}" for step in checkouts)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*")), ids=lambda path: path.name)
+def test_issue_templates_are_what_github_reads(path: Path) -> None:
+    schema = "vendor.github-issue-config" if path.stem == "config" else "vendor.github-issue-forms"
+    done = subprocess.run([str(TOOLS / "check-jsonschema"), "--builtin-schema", schema, str(path)], capture_output=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_hooks_before_a_commit_run_tools_of_the_lock() -> None:
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [repository["repo"] for repository in repositories] == ["local"]
+    for hook in repositories[0]["hooks"]:
+        program, *_ = hook["entry"].split()
+        assert hook["language"] == "system" and (TOOLS / Path(program).name).exists(), hook
+
+
+@pytest.mark.parametrize("folder", [ROOT, ROOT / "manifests"], ids=["project", "manifests"])
+def test_code_owners_are_of_paths_that_are_there(folder: Path) -> None:
+    lines = (folder / ".github" / "CODEOWNERS").read_text().splitlines()
+    paths = [line.split()[0] for line in lines if line and not line.startswith("#")]
+    made_by_releases = ("/models/", "/environments/production/")
+    missing = [
+        path for path in paths if path not in ("*", *made_by_releases) and not (folder / path.strip("/")).exists()
+    ]
+    assert paths[0] == "*" and missing == []

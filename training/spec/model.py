@@ -181,7 +181,7 @@ class ModelSpec(Section):
     steps: StepsSpec = StepsSpec()
     schedule: ScheduleSpec | None = None
     drift_watch: DriftWatchSpec | None = None
-    """Of a table; see [drift](drift.md)."""
+    """Of a table; see [drift](../explanation/drift.md)."""
 
     @property
     def registered_name(self) -> str:
