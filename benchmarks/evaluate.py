@@ -152,7 +152,8 @@ def ours(folder: Path) -> dict[str, float]:
     import sklearn.linear_model  # noqa: F401
     import skops.io  # noqa: F401
 
-    from components.evaluate.table.step import evaluate
+    from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
+    from components.evaluate.table.steps import evaluate_predictions
     from training.spec.model import Column, DataSpec, QualitySpec, ServingSpec
 
     columns = {name: Column(type="float") for name in ("previous", "target", *(f"x{i}" for i in range(18)))}
@@ -170,15 +171,16 @@ def ours(folder: Path) -> dict[str, float]:
     baseline = {"kind": "column", "column": "previous"}
     quality = QualitySpec.model_validate({"metric": "mae", "baseline": baseline, "checks": checks})
 
+    inputs = EvaluateInputs(
+        *("benchmark", "regression", contract.canonical_json(), quality.canonical_json()),
+        *(ServingSpec().proven_json(), "", "1", "", ""),
+        *(folder / "data", folder / "candidate", folder / "champion"),
+    )
+    names = ("verdict.json", "report.html", "evidently.html", "sample.json")
+
     def work() -> None:
-        judged = evaluate(
-            *("benchmark", "regression", contract.canonical_json(), quality.canonical_json()),
-            *(ServingSpec().proven_json(), "1", "", ""),
-            *(folder / "data", folder / "candidate", folder / "champion"),
-            *(folder / "verdict.json", folder / "report.html", folder / "evidently.html"),
-            sample_file=folder / "sample.json",
-        )
-        assert judged.verdict.decision == "pass"
+        verdict, _ = evaluate_predictions(inputs, EvaluateOutputs(*(folder / name for name in names)))
+        assert verdict.decision == "pass"
 
     return timed(work)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from components.train.language.step import check_training_here
+from components.train.language.steps import check_training_here
 from delivery.documents.data_card import DATA_CARD_FILE, DataCard
 from delivery.documents.verdict import Verdict
 from delivery.releases.release import check_mode

@@ -53,27 +53,27 @@ def champion(candidate: str) -> str:
 
 def evaluate(data: str, candidate: str, champion_version: str) -> str:
     """Returns the folder with verdict.json, report.html, evidently.html and sample.json."""
-    from components.evaluate.table.step import evaluate
+    from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
+    from components.evaluate.table.steps import evaluate_predictions
 
     judged = OUT / "judged"
     judged.mkdir(exist_ok=True)
-    evaluate(
-        MODEL,
-        spec().task,
-        spec().data.canonical_json(),
-        spec().quality.canonical_json(),
-        spec().serving.proven_json(),
-        champion_version,
-        spec().digest(),
-        "",
+    inputs = EvaluateInputs(
+        model=MODEL,
+        task=spec().task,
+        data_spec=spec().data.canonical_json(),
+        quality_spec=spec().quality.canonical_json(),
+        serving_spec=spec().serving.proven_json(),
+        base_model="",
+        champion_version=champion_version,
+        spec_digest=spec().digest(),
+        code="",
         data=Path(data),
         candidate=Path(candidate),
         champion=OUT / "champion",
-        verdict_file=judged / "verdict.json",
-        report_file=judged / "report.html",
-        evidently_file=judged / "evidently.html",
-        sample_file=judged / "sample.json",
     )
+    names = ("verdict.json", "report.html", "evidently.html", "sample.json")
+    evaluate_predictions(inputs, EvaluateOutputs(*(judged / name for name in names)))
     return str(judged)
 
 

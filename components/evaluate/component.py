@@ -32,24 +32,23 @@ def evaluate(
     from pathlib import Path
 
     from components.evaluate.publish import publish
-    from components.evaluate.step import evaluate_task
+    from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
+    from components.evaluate.steps import evaluate_task
 
-    found, answers = evaluate_task(
-        task,
-        base_model,
+    inputs = EvaluateInputs(
         model=model,
+        task=task,
         data_spec=data_spec,
         quality_spec=quality_spec,
         serving_spec=serving_spec,
+        base_model=base_model,
         champion_version=champion_version,
         spec_digest=spec_digest,
         code=code,
         data=Path(data.path),
         candidate=Path(candidate.path),
         champion=Path(champion.path),
-        verdict_file=Path(verdict.path),
-        report_file=Path(report.path),
-        evidently_file=Path(evidently.path),
-        sample_file=Path(sample.path),
     )
-    return (publish(found, answers, verdict, metrics, curves, summary),)
+    outputs = EvaluateOutputs(Path(verdict.path), Path(report.path), Path(evidently.path), Path(sample.path))
+    document, predictions = evaluate_task(inputs, outputs)
+    return (publish(document, predictions, verdict, metrics, curves, summary),)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from components.preprocess.card import describe
-from components.preprocess.language.step import fill_conversations
+from components.preprocess.language.steps import fill_conversations
 from components.preprocess.table.checks import check_gaps, check_hook, check_refused
 from components.preprocess.table.contract import conform, kept, refused, rules
 from components.preprocess.table.hook import MODULE, blamed, find, with_features
@@ -32,7 +32,7 @@ def preprocess(model: str, data_spec: str, data_uri: str, data_snapshot: str, as
     bounded however many there are.
 
     Conversations, `kind: conversations`, are held in memory and go another way: see
-    :mod:`components.preprocess.language.step`.
+    :mod:`components.preprocess.language.steps`.
 
     ``data_uri`` replaces the spec's source; ``data_snapshot``, if not empty, is what
     :func:`delivery.stores.sources.snapshot` said about it earlier, and must still hold; only rows before

@@ -74,7 +74,7 @@ def train(
 
 def train_language_model(model: str, training: TrainingSpec, data: Path, out: Path, code: str) -> Trained:
     """See :func:`train`; ``out`` then has Hugging Face's layout as well. The first of several processes writes it."""
-    from components.train.language.step import check_workers, train_conversations
+    from components.train.language.steps import check_workers, train_conversations
     from training.llm_extra import need_llm_extra
 
     check_workers(training)

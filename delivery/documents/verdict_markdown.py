@@ -6,7 +6,7 @@ Names and reasons come from data and models, so they are written as text that sa
 from delivery.documents.markdown import table, text
 from delivery.documents.numbers import percent, short
 from delivery.documents.verdict import CheckResult, Contender, Measure, SliceResult, Verdict
-from training.spec.quality import METRICS
+from training.spec.metrics import METRICS
 
 ROWS = 60
 """That a table shows at most."""

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from components.preprocess.language.step import glance
+from components.preprocess.language.steps import glance
 from training.errors import InputError
 from training.spec.model import ConversationSpec, parse_spec
 

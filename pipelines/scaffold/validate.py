@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from components.evaluate.language.judge import read_labels
-from components.preprocess.language.step import glance
+from components.preprocess.language.steps import glance
 from components.preprocess.table.scan import scan
 from components.train.steps import check_hyperparameters
 from delivery.kserve.changes import with_canary, with_release

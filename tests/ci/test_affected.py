@@ -57,7 +57,7 @@ ONE = {
     "how it is released": (Edit(f"{OURS}/spec.yaml", "\nrelease: {mode: pull-request}\n"), "deploy"),
 }
 SHARED = {
-    "evaluate": Edit("components/evaluate/table/step.py", "\n# A comment.\n"),
+    "evaluate": Edit("components/evaluate/table/steps.py", "\n# A comment.\n"),
     "the champion": Edit("components/champion/steps.py", "\n# A comment.\n"),
     "deploy": Edit("components/deploy/steps.py", "\n# A comment.\n"),
     "the contract of specs": Edit("training/spec/model.py", "\n# A comment.\n"),

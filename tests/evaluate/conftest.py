@@ -5,13 +5,15 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import polars as pl
 import pytest
 
+from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
 from delivery.documents.data_card import ColumnCard, DataCard, Part
+from delivery.documents.verdict import Verdict
 from delivery.models.folder import save_model
 from training.spec.model import Column, DataSpec, QualitySpec, ServingSpec
 
@@ -22,9 +24,19 @@ TRUSTED = (
 )
 
 
+def outputs_in(folder: Path) -> EvaluateOutputs:
+    names = ("verdict.json", "report.html", "evidently.html", "sample.json")
+    return EvaluateOutputs(*(folder / name for name in names))
+
+
+class Judged(NamedTuple):
+    verdict: Verdict
+    predictions: Any
+
+
 @dataclass
 class Case:
-    """Everything that ``evaluate`` takes; ``run`` calls it."""
+    """Everything that ``evaluate_predictions`` takes; ``run`` calls it."""
 
     root: Path
     task: str
@@ -57,26 +69,25 @@ class Case:
         card["columns"] = [one for one in card["columns"] if one["name"] in self.test.columns]
         (folder / "data.json").write_text(json.dumps(card))
 
-    def run(self, candidate: Path, champion: Path | None = None, **quality: Any) -> Any:
-        from components.evaluate.table.step import evaluate
+    def run(self, candidate: Path, champion: Path | None = None, **quality: Any) -> Judged:
+        """The verdict, and what everyone predicted."""
+        from components.evaluate.table.steps import evaluate_predictions
 
-        return evaluate(
-            "a-model",
-            self.task,
-            self.contract.canonical_json(),
-            QualitySpec.model_validate(quality).canonical_json(),
-            ServingSpec().proven_json(),
-            "7" if champion else "",
-            "sha256:spec",
-            "sha256:code",
+        inputs = EvaluateInputs(
+            model="a-model",
+            task=self.task,
+            data_spec=self.contract.canonical_json(),
+            quality_spec=QualitySpec.model_validate(quality).canonical_json(),
+            serving_spec=ServingSpec().proven_json(),
+            base_model="",
+            champion_version="7" if champion else "",
+            spec_digest="sha256:spec",
+            code="sha256:code",
             data=self.root / "data",
             candidate=candidate,
             champion=champion or self.root / "no-champion",
-            verdict_file=self.root / "verdict.json",
-            report_file=self.root / "report.html",
-            evidently_file=self.root / "evidently.html",
-            sample_file=self.root / "sample.json",
         )
+        return Judged(*evaluate_predictions(inputs, outputs_in(self.root)))
 
 
 def make_case(root: Path, task: str, rows: pd.DataFrame, target: str, split: str = "key", unit: str = "") -> Case:

@@ -4,40 +4,34 @@ import math
 
 import numpy as np
 import pytest
+from harness.measured import proof
 
-from components.evaluate.checks.decide import judge
+from components.evaluate.checks.decide import evaluate_checks
 from components.evaluate.shared.bootstrap import Scores, draw, random_groups
 from components.evaluate.shared.compare import difference, worse_by
-from components.evaluate.shared.scored import Evidence
+from components.evaluate.shared.scored import Measured, ScoredContenders
 from components.evaluate.table.metrics import Actual, Prediction
 from components.evaluate.table.scoring import score
-from delivery.documents.verdict import DriftResult, ServingProof
+from delivery.documents.verdict import DriftResult
 from training.spec.model import QualitySpec
 
 N = 2000
-SERVED = ServingProof(
-    runtime="ostinato-mlflow",
-    ran="kserve",
-    protocol="v2",
-    rows=500,
-    worst_difference=0.0,
-    tolerance=1e-9,
-    size_bytes=2**20,
-)
 
 
-def evidence(candidate: np.ndarray, champion: np.ndarray, actual: np.ndarray | None = None) -> Evidence:
+def evidence(candidate: np.ndarray, champion: np.ndarray, actual: np.ndarray | None = None) -> ScoredContenders:
     """Errors of two regressors on a target that is 100 plus noise, unless an actual target is given."""
     target = Actual(np.random.default_rng(9).normal(100, 10, N) if actual is None else actual)
     groups = random_groups(target.rows)
     weights = draw(groups.count)
     one, two = (score(target, Prediction(target.values + error), groups, weights) for error in (candidate, champion))
-    return Evidence(task="regression", confidence=0.95, candidate=one, champion=two, baseline=two)
+    return ScoredContenders(task="regression", confidence=0.95, candidate=one, champion=two, baseline=two)
 
 
-def outcome(found: Evidence, metric: str, margin: float = 0.0, kind: str = "champion"):
+def outcome(found: ScoredContenders, metric: str, margin: float = 0.0, kind: str = "champion"):
     check = {"kind": kind, "metric": metric, "margin": margin}
-    return judge(QualitySpec.model_validate({"metric": metric, "checks": [check]}), found, SERVED)[0]
+    return evaluate_checks(QualitySpec.model_validate({"metric": metric, "checks": [check]}), Measured(found, proof()))[
+        0
+    ]
 
 
 def noise(seed: int, size: float = 1.0) -> np.ndarray:
@@ -85,7 +79,9 @@ def test_bias_is_judged_by_its_absolute_value_on_either_side():
     assert outcome(evidence(low, high), "bias").status == "passed"
     assert outcome(evidence(high, low), "bias").status == "failed"
     check = {"kind": "absolute", "metric": "bias", "max": 3}
-    result, _ = judge(QualitySpec.model_validate({"metric": "mae", "checks": [check]}), evidence(low, high), SERVED)
+    result, _ = evaluate_checks(
+        QualitySpec.model_validate({"metric": "mae", "checks": [check]}), Measured(evidence(low, high), proof())
+    )
     assert result.status == "failed" and result.observed == pytest.approx(5.0, abs=0.1)
 
 
@@ -129,7 +125,7 @@ def test_the_difference_of_bias_is_between_absolute_values():
 def test_a_metric_that_few_resamples_define_supports_no_pass():
     found = evidence(noise(1), noise(2))
     rare = {**found.candidate.resamples, "mae": np.full(1000, np.nan)}
-    found = Evidence("regression", 0.95, Scores(found.candidate.values, rare), found.champion, None)
+    found = ScoredContenders("regression", 0.95, Scores(found.candidate.values, rare), found.champion, None)
     result = outcome(found, "mae", 5.0)
     assert result.status == "failed" and "no interval" in result.reason
 
@@ -137,7 +133,7 @@ def test_a_metric_that_few_resamples_define_supports_no_pass():
 def test_check_names_are_unique():
     check = {"kind": "absolute", "metric": "mae", "max": 2}
     spec = QualitySpec.model_validate({"metric": "mae", "checks": [check, check, check]})
-    names = [result.name for result in judge(spec, evidence(noise(1), noise(2)), SERVED)]
+    names = [result.name for result in evaluate_checks(spec, Measured(evidence(noise(1), noise(2)), proof()))]
     assert names == ["mae at most 2", "mae at most 2 (2)", "mae at most 2 (3)", "served as judged"]
 
 
@@ -147,6 +143,6 @@ def test_drift_share_is_of_the_measured_columns(share, status):
     moved = [
         DriftResult(column=c, method="m", score=1, threshold=0.1, drifted=d) for c, d in (("a", True), ("b", False))
     ]
-    found = Evidence("regression", 0.95, found.candidate, None, None, drift=tuple(moved))
+    found = ScoredContenders("regression", 0.95, found.candidate, None, None, drift=tuple(moved))
     spec = QualitySpec.model_validate({"metric": "mae", "checks": [{"kind": "drift", "max_share": share}]})
-    assert judge(spec, found, SERVED)[0].status == status
+    assert evaluate_checks(spec, Measured(found, proof()))[0].status == status

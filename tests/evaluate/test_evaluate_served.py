@@ -4,14 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from harness.measured import measured, proof
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.evaluate.checks.served import judge_cold_start, judge_latency, judge_servable, judge_size
+from components.evaluate.checks.decide import evaluate_check
 from delivery.documents.sample import Sample
-from delivery.documents.verdict import Latency, ServingProof
+from delivery.documents.verdict import Latency
 from training.spec.model import ColdStartCheck, LatencyCheck, QualitySpec, ServableCheck, SizeCheck
 
 MAE = {"kind": "absolute", "metric": "mae", "max": 60}
@@ -79,19 +80,9 @@ def test_cold_start_and_latency_are_checked_at_the_stated_concurrency(diabetes):
     assert verdict.served and [one.concurrency for one in verdict.served.latency] == [1, 3]
 
 
-def proof(**changed):
-    given = {
-        "runtime": "r",
-        "ran": "r 1.0",
-        "protocol": "v2",
-        "rows": 500,
-        "worst_difference": 0.0,
-        "tolerance": 1e-9,
-        "cold_start_s": 2.0,
-        "latency": (Latency(concurrency=1, p50_ms=3, p99_ms=9, calls=200),),
-        "size_bytes": 2**20,
-    }
-    return ServingProof(**{**given, **changed})
+def timed(**changed):
+    latency = (Latency(concurrency=1, p50_ms=3, p99_ms=9, calls=200),)
+    return proof(**{"cold_start_s": 2.0, "latency": latency, **changed})
 
 
 @pytest.mark.parametrize(
@@ -108,7 +99,8 @@ def proof(**changed):
 def test_only_equal_answers_pass(worst, task, status, words):
     failure = "" if worst is not None else "no such file"
     allowed = 1e-9 if task == "regression" else 0.0
-    check = judge_servable(proof(worst_difference=worst, failure=failure, tolerance=allowed), task)
+    served = timed(worst_difference=worst, failure=failure, tolerance=allowed)
+    check = evaluate_check(ServableCheck(kind="servable"), measured(served, task=task))
     assert (check.status, check.required) == (status, True) and words in check.reason
     json.dumps(check.model_dump(mode="json"), allow_nan=False)
 
@@ -123,14 +115,17 @@ def test_only_equal_answers_pass(worst, task, status, words):
     ],
 )
 def test_both_bounds_of_a_latency_check_must_hold(bounds, status):
-    assert judge_latency(LatencyCheck(kind="latency", **bounds), proof()).status == status
+    assert evaluate_check(LatencyCheck(kind="latency", **bounds), measured(timed())).status == status
 
 
 def test_cold_start_and_size_have_their_bound_included():
-    assert judge_cold_start(ColdStartCheck(kind="cold_start", max_s=2), proof()).status == "passed"
-    assert judge_cold_start(ColdStartCheck(kind="cold_start", max_s=1.9), proof()).status == "failed"
-    assert judge_size(SizeCheck(kind="size", max_mib=1), proof()).status == "passed"
-    assert judge_size(SizeCheck(kind="size", max_mib=0.9), proof(failure="x", cold_start_s=None)).status == "failed"
+    assert evaluate_check(ColdStartCheck(kind="cold_start", max_s=2), measured(timed())).status == "passed"
+    assert evaluate_check(ColdStartCheck(kind="cold_start", max_s=1.9), measured(timed())).status == "failed"
+    assert evaluate_check(SizeCheck(kind="size", max_mib=1), measured(timed())).status == "passed"
+    assert (
+        evaluate_check(SizeCheck(kind="size", max_mib=0.9), measured(timed(failure="x", cold_start_s=None))).status
+        == "failed"
+    )
 
 
 def test_the_proof_can_not_be_named_twice_nor_made_optional():

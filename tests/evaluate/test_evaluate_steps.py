@@ -151,7 +151,7 @@ def test_slice_values_are_the_metric_of_their_rows(cancer):
 
     for one in run.verdict.slices:
         rows = (cancer.test["group"] == one.value).to_numpy()
-        chance = run.answers.predictions[0].probabilities[rows, 1]
+        chance = run.predictions.candidate.probabilities[rows, 1]
         assert one.rows == rows.sum()
         assert one.candidate == pytest.approx(roc_auc_score(cancer.test["target"][rows] == "malignant", chance))
         assert one.worse == (one.candidate < one.champion)
@@ -200,7 +200,7 @@ def test_two_classes_work_with_labels_of_every_kind(cancer, labels):
     folder = cancer.save("c", logistic())
     run = cancer.run(folder, cancer.save("n", GaussianNB()), metric="f1", checks=[BALANCED])
     assert run.verdict.decision == "pass" and run.verdict.contender("candidate").metrics["f1"].value > 0.9
-    assert run.answers.actual.classes.tolist() == list(values)
+    assert run.predictions.actual.classes.tolist() == list(values)
 
 
 def test_more_than_two_classes_get_every_metric(wine):

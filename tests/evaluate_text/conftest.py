@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from harness.tiny_models import tiny_model
 
+from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
 from delivery.documents.data_card import ColumnCard, DataCard, Part
 from delivery.documents.verdict import Verdict
 from training.spec.model import BaseModelSpec, ConversationSpec, QualitySpec, ServingSpec
@@ -83,7 +84,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 @dataclass(frozen=True)
 class Case:
-    """Everything that ``evaluate_text`` takes; ``run`` calls it."""
+    """Everything that ``evaluate_answers`` takes; ``run`` calls it."""
 
     root: Path
     models: Models
@@ -119,12 +120,13 @@ class Case:
         card.write(folder / "data.json")
 
     def given(self, candidate: Path, champion: Path | None = None, **quality: Any) -> dict[str, Any]:
-        """The step's arguments, without ``task``."""
+        """The step's inputs."""
         spec = {"metric": METRIC, "decoding": {"max_new_tokens": 24}, **quality}
         serving = {"protocol": "openai", "runtime": "kserve-huggingfaceserver", "model_format": "huggingface"}
         serving |= {"engine": {"dtype": "float32"}}
         return {
             "model": "a-model",
+            "task": "generation",
             "data_spec": ConversationSpec(
                 kind="conversations", source="q.jsonl", test="t.jsonl", labels=("topic",)
             ).canonical_json(),
@@ -137,16 +139,14 @@ class Case:
             "data": self.root / "data",
             "candidate": candidate,
             "champion": champion or self.root / "no-champion",
-            "verdict_file": self.root / "verdict.json",
-            "report_file": self.root / "report.html",
-            "evidently_file": self.root / "evidently.html",
-            "sample_file": self.root / "sample.json",
         }
 
     def run(self, candidate: Path, champion: Path | None = None, **quality: Any) -> Verdict:
-        from components.evaluate.language.step import evaluate_text
+        from components.evaluate.language.steps import evaluate_answers
 
-        return evaluate_text(**self.given(candidate, champion, **quality))
+        names = ("verdict.json", "report.html", "evidently.html", "sample.json")
+        outputs = EvaluateOutputs(*(self.root / name for name in names))
+        return evaluate_answers(EvaluateInputs(**self.given(candidate, champion, **quality)), outputs)
 
 
 def make_case(root: Path, models: Models) -> Case:

@@ -1,17 +1,10 @@
 """Each check of a language model passes and fails where it says, and gives a reason with an example."""
 
 import pytest
+from harness.measured import measured, proof
 
-from components.evaluate.checks.answers import (
-    judge_check,
-    judge_forbidden,
-    judge_format,
-    judge_length,
-    judge_refusals,
-)
-from components.evaluate.checks.decide import decide
-from components.evaluate.checks.served import judge_first_token, judge_servable, judge_throughput
-from delivery.documents.verdict import Behaviour, JudgeReport, ServingProof, Streaming
+from components.evaluate.checks.decide import decide, evaluate_check
+from delivery.documents.verdict import Behaviour, JudgeReport, Streaming
 from training.spec.model import (
     FirstTokenCheck,
     ForbiddenCheck,
@@ -19,19 +12,20 @@ from training.spec.model import (
     JudgeCheck,
     LengthCheck,
     RefusalCheck,
+    ServableCheck,
     ThroughputCheck,
 )
 
 
-def said(*answers):
-    return [(f"q{i}", answer) for i, answer in enumerate(answers)]
+def answers(*texts):
+    return measured(answers=tuple((f"q{i}", text) for i, text in enumerate(texts)))
 
 
 def test_json_is_an_object_and_nothing_beside_it():
     check = FormatCheck(kind="format", json_object=True, min_share=0.5)
     bad = ['{"a": 1} done', "[1]", "", "{" * 50_000, "[" * 50_000]
-    assert judge_format(check, said('{"a": 1}', '{"b": {}}')).status == "passed"
-    found = judge_format(check, said('{"a": 1}', *bad))
+    assert evaluate_check(check, answers('{"a": 1}', '{"b": {}}')).status == "passed"
+    found = evaluate_check(check, answers('{"a": 1}', *bad))
     assert found.status == "failed" and found.observed == pytest.approx(1 / 6)
     assert "1 of 6 answers are a JSON object; at least 50 % must." in found.reason
     assert 'question q1: “{"a": 1} done”' in found.reason
@@ -39,36 +33,36 @@ def test_json_is_an_object_and_nothing_beside_it():
 
 def test_a_pattern_must_fit_the_whole_answer():
     check = FormatCheck(kind="format", pattern=r"[a-z]+\.")
-    assert judge_format(check, said("yes.", " no. ")).status == "passed"
-    found = judge_format(check, said("yes.", "yes. Ignore the pattern: yes."))
+    assert evaluate_check(check, answers("yes.", " no. ")).status == "passed"
+    found = evaluate_check(check, answers("yes.", "yes. Ignore the pattern: yes."))
     assert found.status == "failed" and "q1" in found.reason and found.bound == 1.0
 
 
 def test_the_answer_farthest_from_the_bounds_of_length_is_shown():
     check = LengthCheck(kind="length", min_words=2, max_words=4, min_share=0.5)
-    assert judge_length(check, said("two words", "and four of them")).status == "passed"
-    found = judge_length(check, said("two words", "five of them is many", "one", "a b c d e f g h"))
+    assert evaluate_check(check, answers("two words", "and four of them")).status == "passed"
+    found = evaluate_check(check, answers("two words", "five of them is many", "one", "a b c d e f g h"))
     assert found.status == "failed" and found.observed == 0.25
     assert "1 of 4 answers have 2 to 4 words" in found.reason and "farthest off is to question q3" in found.reason
 
 
 def test_an_empty_answer_is_too_short_and_called_empty():
-    found = judge_length(LengthCheck(kind="length", max_words=9), said("fine", " "))
+    found = evaluate_check(LengthCheck(kind="length", max_words=9), answers("fine", " "))
     assert found.status == "failed" and "question q1: an empty answer" in found.reason
 
 
 @pytest.mark.parametrize("hidden", ["pass\u200bword", "ｐａｓｓｗｏｒｄ", "PASSWORD", "x password y"])
 def test_forbidden_content_is_found_also_where_it_is_hidden(hidden):
     check = ForbiddenCheck(kind="forbidden", patterns=("(?i)password",))
-    found = judge_forbidden(check, said("fine", hidden))
+    found = evaluate_check(check, answers("fine", hidden))
     assert found.status == "failed" and found.observed == 0.5 and "(?i)password" in found.reason
-    assert judge_forbidden(check, said("fine", "passing words")).status == "passed"
+    assert evaluate_check(check, answers("fine", "passing words")).status == "passed"
 
 
 def test_refusals_are_found_with_any_apostrophe_and_may_be_some():
-    answers = said("Yes.", "I’m sorry, no.", "I can't help with that.", "Use make.")
-    assert judge_refusals(RefusalCheck(kind="refusals", max_share=0.5), answers).status == "passed"
-    found = judge_refusals(RefusalCheck(kind="refusals", max_share=0.49), answers)
+    some = answers("Yes.", "I’m sorry, no.", "I can't help with that.", "Use make.")
+    assert evaluate_check(RefusalCheck(kind="refusals", max_share=0.5), some).status == "passed"
+    found = evaluate_check(RefusalCheck(kind="refusals", max_share=0.49), some)
     assert found.status == "failed" and "2 of 4 answers decline to answer (50 %); at most 49 % may" in found.reason
 
 
@@ -76,6 +70,10 @@ def report(**changed):
     given = {"url": "http://j/v1", "model": "j-1", "against": "champion", "questions": 10, "wins": 5, "losses": 3}
     given |= {"ties": 2, "swayed": 1, "unanswered": 0, "calls": 20, "cached": 0}
     return JudgeReport(**{**given, **changed})
+
+
+def judged(check, opinion):
+    return evaluate_check(check, measured(judges={"champion": opinion}))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +89,7 @@ def report(**changed):
     ],
 )
 def test_the_judges_wins_and_half_of_the_ties_must_reach_the_bound(bound, changed, status, words):
-    found = judge_check(JudgeCheck(kind="judge", min_win_rate=bound), report(**changed))
+    found = judged(JudgeCheck(kind="judge", min_win_rate=bound), report(**changed))
     assert found.status == status and words in found.reason
     assert decide([found]) == ("pass" if status == "passed" else "reject")
     optional = found.model_copy(update={"required": False})
@@ -101,21 +99,20 @@ def test_the_judges_wins_and_half_of_the_ties_must_reach_the_bound(bound, change
 @pytest.mark.parametrize(("agreement", "status"), [(0.8, "passed"), (0.79, "undecided"), (None, "undecided")])
 def test_a_judge_that_disagrees_with_people_is_not_believed(agreement, status):
     check = JudgeCheck(kind="judge", min_agreement=0.8)
-    found = judge_check(check, report(agreement=agreement, labelled=20, labelled_by="the owners"))
+    found = judged(check, report(agreement=agreement, labelled=20, labelled_by="the owners"))
     assert found.status == status
     if agreement == 0.79:
         assert "79 % of the 20 pairs that the owners labelled; at least 80 %" in found.reason
 
 
 def test_without_a_champion_there_is_nothing_to_judge_against():
-    found = judge_check(JudgeCheck(kind="judge"), None)
+    found = evaluate_check(JudgeCheck(kind="judge"), measured())
     assert found.status == "not applicable" and decide([found]) == "pass"
 
 
-def proof(**changed):
-    given = {"runtime": "r", "ran": "r 1.0", "protocol": "openai", "rows": 16, "worst_difference": 0.125}
-    given |= {"tolerance": 0.25, "size_bytes": 1}
-    return ServingProof(**{**given, **changed})
+def served(**changed):
+    given = {"protocol": "openai", "rows": 16, "worst_difference": 0.125, "tolerance": 0.25, "size_bytes": 1}
+    return measured(proof(**{**given, **changed}), task="generation")
 
 
 @pytest.mark.parametrize(
@@ -128,15 +125,15 @@ def proof(**changed):
     ],
 )
 def test_other_words_are_tolerated_up_to_a_share_and_every_behaviour_must_hold(changed, status, words):
-    found = judge_servable(proof(**changed), "generation")
+    found = evaluate_check(ServableCheck(kind="servable"), served(**changed))
     assert found.status == status and words in found.reason
 
 
 def test_streaming_has_its_bounds_included_and_what_was_not_measured_fails():
     streaming = Streaming(first_token_p50_ms=5, first_token_p99_ms=9, tokens_per_s=40, calls=8)
     first, rate = (FirstTokenCheck(kind="first_token", max_p99_ms=one) for one in (9, 8.9)), (40, 40.1)
-    assert [judge_first_token(one, proof(streaming=streaming)).status for one in first] == ["passed", "failed"]
+    assert [evaluate_check(one, served(streaming=streaming)).status for one in first] == ["passed", "failed"]
     checks = [ThroughputCheck(kind="throughput", min_tokens_per_s=one) for one in rate]
-    assert [judge_throughput(one, proof(streaming=streaming)).status for one in checks] == ["passed", "failed"]
-    missing = judge_throughput(checks[0], proof(worst_difference=None, failure="no such file"))
+    assert [evaluate_check(one, served(streaming=streaming)).status for one in checks] == ["passed", "failed"]
+    missing = evaluate_check(checks[0], served(worst_difference=None, failure="no such file"))
     assert missing.status == "failed" and "r does not serve the model" in missing.reason

@@ -7,7 +7,7 @@ from evaluate.test_evaluate_page import Balanced
 
 from components.evaluate.language.compare_words import folded, pieces
 from components.evaluate.language.page import OPEN_QUESTIONS, worst_first, write_text_page
-from components.evaluate.shared.page import Shared
+from components.evaluate.shared.page import PageInputs
 from delivery.documents.data_card import DataCard
 from delivery.documents.verdict import AnswerRow, Behaviour, CheckResult, JudgeReport, Streaming
 
@@ -24,7 +24,7 @@ def shown(worse, tmp_path):
         roles = ("candidate", "champion", "baseline")
         scores = {row.id: dict.fromkeys(roles, row.scores) for row in verdict.answers}
         path = tmp_path / "page.html"
-        write_text_page(path, Shared(verdict, card, {}, evidently_link="evidently.html"), scores, {})
+        write_text_page(path, PageInputs(verdict, card, {}, evidently_link="evidently.html"), scores, {})
         return path.read_text()
 
     return render

@@ -10,11 +10,11 @@ from evaluate_text.conftest import ANSWERS, CHECKS, conversation
 from kfp import dsl
 
 from components.evaluate.component import evaluate
-from components.evaluate.language.answers import Answer
-from components.evaluate.language.contenders import Said
+from components.evaluate.language.answers import GeneratedAnswer
+from components.evaluate.language.contenders import ContenderAnswers
 from components.evaluate.language.likelihood import Likelihood
 from components.evaluate.language.rows import Questions
-from components.evaluate.language.step import Heard, warnings
+from components.evaluate.language.steps import AnsweredQuestions, collect_warnings
 from delivery.documents.sample import Sample
 from delivery.documents.verdict import Verdict
 from training.errors import InputError, OstinatoError
@@ -163,10 +163,9 @@ def test_the_component_judges_what_is_said_and_a_judge_that_is_down_refuses(case
     judge = {"url": "http://127.0.0.1:9/v1", "model": "nobody", "rubric": "better", "timeout_s": 1}
     checks = [*BY_WORDS, {"kind": "judge"}]
     given = case.given(case.models.good, case.models.shuffled, checks=checks, judge=judge)
-    given = {name: value for name, value in given.items() if not name.endswith("_file")}
     inputs = {"data": dsl.Dataset(uri=str(given.pop("data")))}
     inputs |= {name: dsl.Model(uri=str(given.pop(name))) for name in ("candidate", "champion")}
-    (decision,) = evaluate.python_func(task="generation", **given, **inputs, **outputs)
+    (decision,) = evaluate.python_func(**given, **inputs, **outputs)
     verdict = Verdict.read(out / "verdict")
     assert decision == verdict.decision == outputs["verdict"].metadata["decision"] == "reject"
     assert [(check.kind, check.status) for check in verdict.refusals] == [("judge", "undecided")]
@@ -180,12 +179,12 @@ def test_the_component_judges_what_is_said_and_a_judge_that_is_down_refuses(case
 
 def test_an_answer_that_changes_when_it_is_asked_alone_is_a_warning():
     questions = Questions(("q0", "q1"), ([], []), ("a", "b"), pl.DataFrame())
-    answers = (Answer("a", True), Answer("b", True))
-    said = Said("the candidate", answers, (Likelihood(1.0, 1),) * 2, None, ("a", "other"))
+    answers = (GeneratedAnswer("a", True), GeneratedAnswer("b", True))
+    said = ContenderAnswers("the candidate", answers, (Likelihood(1.0, 1),) * 2, None, ("a", "other"))
     quality = QualitySpec.model_validate({"metric": "token_f1", "checks": BY_WORDS})
-    heard = Heard(questions, (), {"candidate": said}, {}, "")
-    assert [one[:62] for one in warnings(heard, quality)] == [
+    heard = AnsweredQuestions(questions, (), {"candidate": said}, {}, "")
+    assert [one[:62] for one in collect_warnings(heard, quality)] == [
         "1 of 2 sampled questions are answered in other words when they"
     ]
-    same = Heard(questions, (), {"candidate": dataclasses.replace(said, alone=("a", "b"))}, {}, "")
-    assert warnings(same, quality) == ()
+    same = AnsweredQuestions(questions, (), {"candidate": dataclasses.replace(said, alone=("a", "b"))}, {}, "")
+    assert collect_warnings(same, quality) == ()

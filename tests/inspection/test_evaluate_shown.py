@@ -29,7 +29,7 @@ def rendered(markdown: str) -> str:
 def test_a_regression_shows_candidate_and_champion_and_both_pages(diabetes: Case, tmp_path: Path) -> None:
     models = diabetes.save("c", Ridge()), diabetes.save("old", DummyRegressor())
     judged = diabetes.run(*models, metric="mae", checks=[{"kind": "absolute", "metric": "mae", "max": 60}])
-    shown = show(tmp_path / "out", judged.verdict, judged.answers)
+    shown = show(tmp_path / "out", judged.verdict, judged.predictions)
     values = read_metrics(shown.metrics)
     for role in ("candidate", "champion"):
         contender = judged.verdict.contender(role)
@@ -45,7 +45,7 @@ def test_a_regression_shows_candidate_and_champion_and_both_pages(diabetes: Case
 
 def test_two_classes_show_confusion_and_a_curve_of_finite_numbers(cancer: Case, tmp_path: Path) -> None:
     judged = cancer.run(cancer.save("c", GaussianNB()), metric="balanced_accuracy", checks=[BALANCED])
-    shown = show(tmp_path / "out", judged.verdict, judged.answers)
+    shown = show(tmp_path / "out", judged.verdict, judged.predictions)
     labels, rows = read_confusion(shown.curves)
     assert labels == ["benign", "malignant"] and sum(map(sum, rows)) == judged.verdict.rows
     actual = (cancer.test["target"] == "malignant").sum()
@@ -57,7 +57,7 @@ def test_two_classes_show_confusion_and_a_curve_of_finite_numbers(cancer: Case, 
 
 def test_three_classes_show_confusion_and_no_curve(wine: Case, tmp_path: Path) -> None:
     judged = wine.run(wine.save("c", GaussianNB()), metric="balanced_accuracy", checks=[BALANCED])
-    shown = show(tmp_path / "out", judged.verdict, judged.answers)
+    shown = show(tmp_path / "out", judged.verdict, judged.predictions)
     labels, rows = read_confusion(shown.curves)
     assert labels == ["0", "1", "2"] and sum(map(sum, rows)) == judged.verdict.rows
     assert read_roc(shown.curves) == []

@@ -154,7 +154,7 @@ def test_rows_with_one_key_stay_on_one_side(talks: Talks) -> None:
 
 
 def test_validate_reads_the_first_rows_of_both_sources(talks: Talks, tmp_path: Path) -> None:
-    from components.preprocess.language.step import glance
+    from components.preprocess.language.steps import glance
 
     assert glance(talks.spec(), talks.folder, tmp_path / "a") == (50, 50)
     talks.save([*[say("unanswered")] * 3, *rows(300)])

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 import yaml
+from harness.measured import measured
 from serving.talkers import ANSWERS, DECODING, NAME, sample_of
 
-from components.evaluate.checks.served import judge_servable
+from components.evaluate.checks.decide import evaluate_check
 from delivery.documents.sample import Sample, difference
 from delivery.documents.verdict import ServingProof
 from delivery.serving.proof.prove import prove
 from delivery.serving.runtime_table import OWN_TABLE
-from training.spec.model import ServingSpec
+from training.spec.model import ServableCheck, ServingSpec
 
 PROMISES = [
     *("models", "chat", "completion", "streaming", "stop", "token limit", "system message"),
@@ -36,7 +37,7 @@ def test_a_language_model_that_is_served_as_it_was_judged_is_proven(talker: Path
     assert proof.streaming.tokens_per_s > 0 and 0 < proof.streaming.calls <= 20
     assert "transformers" in proof.ran and "in place of KServe's huggingfaceserver" in proof.ran
     assert proof.size_bytes == sum(file.stat().st_size for file in talker.rglob("*") if file.is_file())
-    assert judge_servable(proof, "generation").status == "passed"
+    assert evaluate_check(ServableCheck(kind="servable"), measured(proof, task="generation")).status == "passed"
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_a_runtime_that_answers_with_500_is_a_failure_with_its_words(odd: Any, t
     proof = odd("500", sample_of(talker))
     assert "is ready but does not answer" in proof.failure and "answered 500: Internal Server Error" in proof.failure
     assert (proof.worst_difference, proof.behaviours, proof.streaming) == (None, (), None)
-    assert judge_servable(proof, "generation").status == "failed"
+    assert evaluate_check(ServableCheck(kind="servable"), measured(proof, task="generation")).status == "failed"
 
 
 def test_a_runtime_that_dies_on_the_way_is_a_failure_with_its_last_words(odd: Any, talker: Path) -> None:
@@ -135,7 +136,7 @@ def test_other_answers_are_a_share_that_is_held_against_the_tolerance(odd: Any, 
     for other, status in ((1, "passed"), (2, "failed")):
         proof = odd("", sample_of(talker, other))
         assert proof.worst_difference == other / 4 and not proof.failure
-        assert judge_servable(proof, "generation").status == status
+        assert evaluate_check(ServableCheck(kind="servable"), measured(proof, task="generation")).status == status
         assert proof.sample_digest == sample_of(talker, other).digest()
 
 

@@ -174,7 +174,7 @@ def test_the_projects_own_fine_tuning_makes_such_a_folder(guide: Guide, tmp_path
 
 
 def test_a_long_loss_curve_is_thinned_out_and_keeps_its_end(tmp_path: Path) -> None:
-    from components.train.language.step import CURVE_POINTS, loss_curve
+    from components.train.language.steps import CURVE_POINTS, loss_curve
     from delivery.models.language.language_model import Result
 
     (tmp_path / "training_log.json").write_text(json.dumps({"steps": 999, "loss": [1 / i for i in range(1, 1000)]}))

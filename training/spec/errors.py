@@ -6,12 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from training.errors import did_you_mean
-
-KINDS = (
-    *("absolute", "champion", "baseline", "slice", "drift", "latency", "cold_start", "size", "servable"),
-    *("format", "forbidden", "length", "refusals", "first_token", "throughput", "judge"),
-)
-"""Of checks."""
+from training.spec.checks.kinds import KINDS
 
 
 def is_echo(problem: Any) -> bool:
@@ -33,7 +28,7 @@ def explain(problem: Any, schema: dict[str, Any]) -> str:
         return f"{where}: missing; add it"
     if problem["type"] == "union_tag_invalid":
         field = "by" if path[-1] == "split" else "kind"
-        known = [one.strip("' ") for one in problem["ctx"]["expected_tags"].split(",")]
+        known = [tag.strip("' ") for tag in problem["ctx"]["expected_tags"].split(",")]
         given = problem["ctx"]["tag"]
         hint = f"Write {' or '.join(known)}." if len(known) == 2 else did_you_mean(given, known)
         return f"{where}.{field}: {given!r} is not known. {hint}"

@@ -5,50 +5,42 @@ A spec is frozen, refuses unknown keys, and has one canonical JSON form, so that
 serving have files of their own; their names are importable from here.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
-from training.errors import InputError, did_you_mean
+from training.errors import InputError
+from training.spec.checks.answer_bounds import ForbiddenCheck, FormatCheck, LengthCheck, RefusalCheck
+from training.spec.checks.check import SpecContext
+from training.spec.checks.drift_bound import DriftCheck
+from training.spec.checks.judge_bound import JudgeCheck
+from training.spec.checks.kinds import Check
+from training.spec.checks.metric_bounds import AbsoluteCheck, RelativeCheck
+from training.spec.checks.serving_bounds import (
+    ColdStartCheck,
+    FirstTokenCheck,
+    LatencyCheck,
+    ServableCheck,
+    SizeCheck,
+    ThroughputCheck,
+)
+from training.spec.checks.slice_bounds import SliceCheck
 from training.spec.data import Column, DataSpec, KeySplit, TestSet, TimeSplit
 from training.spec.drift import DriftWatchSpec
 from training.spec.errors import explain, is_echo
 from training.spec.fine_tuning import FineTuning
 from training.spec.generation import BaseModelSpec, ConversationSpec, Decoding, EngineSpec, JudgeSpec
-from training.spec.quality import (
-    METRICS,
-    OF_TABLES,
-    OF_TEXT,
-    AbsoluteCheck,
-    Baseline,
-    Check,
-    ColdStartCheck,
-    DriftCheck,
-    LatencyCheck,
-    QualitySpec,
-    RelativeCheck,
-    ServableCheck,
-    SizeCheck,
-    SliceCheck,
-    Task,
-)
+from training.spec.metrics import METRICS, Task
+from training.spec.quality import Baseline, QualitySpec
 from training.spec.resources import Accelerator, Resources, StepAccelerator, StepResources
 from training.spec.schedule import ScheduleSpec
 from training.spec.section import Frozen, Section, parse_duration
 from training.spec.serving import Scaling, ServingSpec
 from training.spec.serving_language import check_adapter_is_served
 from training.spec.steps import Step, StepsSpec
-from training.spec.text_checks import (
-    FirstTokenCheck,
-    ForbiddenCheck,
-    FormatCheck,
-    JudgeCheck,
-    LengthCheck,
-    RefusalCheck,
-    ThroughputCheck,
-)
 
 __all__ = [
     "METRICS",
@@ -200,43 +192,32 @@ class ModelSpec(Section):
 
     @model_validator(mode="after")
     def _quality_fits_task(self) -> Self:
-        known = METRICS[self.task]
-        named = {"quality.metric": self.quality.metric}
-        for i, check in enumerate(self.quality.checks):
-            if isinstance(check, AbsoluteCheck | RelativeCheck | SliceCheck):
-                named[f"quality.checks.{i}.metric"] = check.metric
-            if isinstance(check, RelativeCheck) and check.kind == "baseline" and self.quality.baseline is None:
-                raise ValueError(f"quality.checks.{i} is against the baseline, but quality.baseline is missing")
-        for field, metric in named.items():
-            if metric not in known:
-                raise ValueError(f"{field} is {metric!r}, no metric of {self.task}. {did_you_mean(metric, known)}")
-        baseline = self.quality.baseline
+        quality, baseline = self.quality, self.quality.baseline
+        context = SpecContext(self.task, baseline is not None, quality.judge)
+        context.require_metric("quality.metric", quality.metric)
         if baseline and self.task not in BASELINES[baseline.kind]:
             fitting = [kind for kind, tasks in BASELINES.items() if self.task in tasks]
             raise ValueError(
                 f"quality.baseline.kind is {baseline.kind!r}, which does not fit {self.task}; write "
                 + " or ".join(fitting)
             )
-        unfit = OF_TABLES if self.task == "generation" else OF_TEXT
-        for i, check in enumerate(self.quality.checks):
-            if isinstance(check, unfit):
-                mend = "use first_token or throughput" if check.kind == "latency" else "leave it out"
-                raise ValueError(f"quality.checks.{i} is of kind {check.kind}, which does not fit {self.task}; {mend}")
+        for i, check in enumerate(quality.checks):
+            check.require_fit(f"quality.checks.{i}", replace(context, earlier=quality.checks[:i]))
         return self
 
     @model_validator(mode="after")
     def _is_whole_for_its_task(self) -> Self:
-        talks = self.task == "generation"
-        if talks != (self.training.base_model is not None):
+        is_language_model = self.task == "generation"
+        if is_language_model != (self.training.base_model is not None):
             raise ValueError(
                 "training.base_model is missing; name the model that is fine-tuned"
-                if talks
+                if is_language_model
                 else f"training.base_model is for task: generation, and the task is {self.task}"
             )
-        if talks != (self.serving.protocol == "openai"):
+        if is_language_model != (self.serving.protocol == "openai"):
             raise ValueError(
                 f"serving.protocol is {self.serving.protocol!r}; write "
-                + ("openai for a language model" if talks else f"v2 or v1, the task is {self.task}")
+                + ("openai for a language model" if is_language_model else f"v2 or v1, the task is {self.task}")
             )
         return self
 
@@ -274,28 +255,12 @@ class ModelSpec(Section):
         return self
 
     @model_validator(mode="after")
-    def _judge_is_there(self) -> Self:
-        judging = {i: check for i, check in enumerate(self.quality.checks) if isinstance(check, JudgeCheck)}
-        judge = self.quality.judge
-        if judge is not None and not judging:
+    def _judge_and_encoder_are_used(self) -> Self:
+        quality = self.quality
+        if quality.judge is not None and not any(isinstance(check, JudgeCheck) for check in quality.checks):
             raise ValueError("quality.judge is asked by no check; add one of kind judge, or leave it out")
-        opponents: set[str] = set()
-        for i, check in judging.items():
-            where = f"quality.checks.{i} is of kind judge"
-            if judge is None:
-                raise ValueError(f"{where} and needs quality.judge: url, model, rubric")
-            if check.against == "baseline" and self.quality.baseline is None:
-                raise ValueError(f"{where} against the baseline, but quality.baseline is missing")
-            if check.min_agreement is not None and judge.labels is None:
-                raise ValueError(
-                    f"{where} with min_agreement {check.min_agreement:g}, which needs quality.judge.labels: pairs that "
-                    "people have compared"
-                )
-            if check.against in opponents:
-                raise ValueError(f"{where} against the {check.against}, as another one is; name it once")
-            opponents.add(check.against)
-        metrics = [getattr(check, "metric", "") for check in self.quality.checks]
-        if "similarity" in (self.quality.metric, *metrics) and self.quality.similarity is None:
+        metrics = [getattr(check, "metric", "") for check in quality.checks]
+        if "similarity" in (quality.metric, *metrics) and quality.similarity is None:
             raise ValueError("the metric similarity needs quality.similarity: the sentence encoder")
         return self
 

@@ -19,7 +19,7 @@ BATCH_TOKENS = 16_384
 
 
 @dataclass(frozen=True)
-class Answer:
+class GeneratedAnswer:
     text: str
     whole: bool
     """Whether it came to its end, by an end token or a stop text, before ``max_new_tokens``."""
@@ -52,7 +52,7 @@ def encode_prompt(model: "LanguageModel", prompt: Messages) -> list[int]:
 
 def answer_prompts(
     model: "LanguageModel", encoded: Sequence[list[int]], decoding: Decoding, batch_tokens: int = BATCH_TOKENS
-) -> list[Answer]:
+) -> list[GeneratedAnswer]:
     """Greedy answers to encoded prompts (n,), in their order, on the GPU where the model is there.
 
     Sampling is off whatever the model's generation config says; the rest of it, such as a repetition penalty, holds as
@@ -60,12 +60,12 @@ def answer_prompts(
     rounding, which may flip a token where two are nearly as likely. Raises OstinatoError if one question alone does
     not fit the memory.
     """
-    found: list[Answer | None] = [None] * len(encoded)
+    answers: list[GeneratedAnswer | None] = [None] * len(encoded)
     for rows in batches([len(prompt) + decoding.max_new_tokens for prompt in encoded], batch_tokens):
-        said = halving(rows, lambda part: _generate(model, [encoded[row] for row in part], decoding))
-        for row, answer in zip(rows, said, strict=True):
-            found[row] = answer
-    return [answer for answer in found if answer is not None]
+        part_answers = halving(rows, lambda part: _generate(model, [encoded[row] for row in part], decoding))
+        for row, answer in zip(rows, part_answers, strict=True):
+            answers[row] = answer
+    return [answer for answer in answers if answer is not None]
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
@@ -101,7 +101,7 @@ def end_tokens(model: "LanguageModel") -> list[int]:
     tokenizer: Any = model.tokenizer
     named = net.generation_config.eos_token_id
     several = named if isinstance(named, list) else [named]
-    return sorted({one for one in (*several, tokenizer.eos_token_id) if one is not None})
+    return sorted({token for token in (*several, tokenizer.eos_token_id) if token is not None})
 
 
 def left_padded(rows: Sequence[list[int]], fill: int, device: Any) -> "tuple[torch.Tensor, torch.Tensor]":
@@ -117,10 +117,10 @@ def left_padded(rows: Sequence[list[int]], fill: int, device: Any) -> "tuple[tor
 def padding(model: "LanguageModel") -> int:
     """The token that fills up a batch; which one it is changes nothing, since it is masked."""
     tokenizer: Any = model.tokenizer
-    return next((one for one in (tokenizer.pad_token_id, *end_tokens(model)) if one is not None), 0)
+    return next((token for token in (tokenizer.pad_token_id, *end_tokens(model)) if token is not None), 0)
 
 
-def _generate(model: "LanguageModel", prompts: Sequence[list[int]], decoding: Decoding) -> list[Answer]:
+def _generate(model: "LanguageModel", prompts: Sequence[list[int]], decoding: Decoding) -> list[GeneratedAnswer]:
     import torch
     from transformers import GenerationConfig
 
@@ -143,13 +143,13 @@ def _generate(model: "LanguageModel", prompts: Sequence[list[int]], decoding: De
     return [_read(model.tokenizer, row, ends, decoding) for row in out[:, ids.shape[1] :].tolist()]
 
 
-def _read(tokenizer: Any, tokens: list[int], ends: list[int], decoding: Decoding) -> Answer:
+def _read(tokenizer: Any, tokens: list[int], ends: list[int], decoding: Decoding) -> GeneratedAnswer:
     """The text before the first end token and the first stop text."""
     end = next((i for i, token in enumerate(tokens) if token in ends), None)
     text = tokenizer.decode(tokens[:end], skip_special_tokens=True)
     cuts = [at for stop in decoding.stop if (at := text.find(stop)) >= 0]
     ended = end is not None or bool(cuts) or len(tokens) < decoding.max_new_tokens
-    return Answer(text[: min(cuts)] if cuts else text, ended)
+    return GeneratedAnswer(text[: min(cuts)] if cuts else text, ended)
 
 
 def _stop_texts(tokenizer: Any, stops: Sequence[str], start: int) -> Any:
@@ -161,7 +161,7 @@ def _stop_texts(tokenizer: Any, stops: Sequence[str], start: int) -> Any:
     class StopTexts(StoppingCriteria):
         def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
             texts = tokenizer.batch_decode(input_ids[:, start:], skip_special_tokens=True)
-            done = [any(stop in text for stop in stops) for text in texts]
-            return torch.tensor(done, device=input_ids.device)
+            ended = [any(stop in text for stop in stops) for text in texts]
+            return torch.tensor(ended, device=input_ids.device)
 
     return StoppingCriteriaList([StopTexts()])

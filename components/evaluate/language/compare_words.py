@@ -31,15 +31,15 @@ def pieces(text: str, other: str) -> list[Piece]:
     return _joined([Piece(part, i in marked) for i, part in enumerate(parts)])
 
 
-def folded(found: list[Piece], most: int) -> tuple[list[Piece], list[Piece], int]:
+def folded(parts: list[Piece], most: int) -> tuple[list[Piece], list[Piece], int]:
     """The first ``most`` words, the rest, and how many words that are. A rest of a few words is not folded away."""
-    words = sum(len(piece.text.split()) for piece in found)
+    words = sum(len(piece.text.split()) for piece in parts)
     if words <= most * 4 // 3:
-        return found, [], 0
+        return parts, [], 0
     head: list[Piece] = []
     tail: list[Piece] = []
     left = most
-    for piece in found:
+    for piece in parts:
         for part in WORDS.findall(piece.text):
             (head if left > 0 else tail).append(Piece(part, piece.differs))
             left -= not part.isspace()
@@ -48,15 +48,15 @@ def folded(found: list[Piece], most: int) -> tuple[list[Piece], list[Piece], int
 
 def _joined(parts: list[Piece]) -> list[Piece]:
     """Neighbours of one kind become one; white space between two marked words is marked with them."""
-    found: list[Piece] = []
+    pieces: list[Piece] = []
     for i, part in enumerate(parts):
         between = part.text.isspace() and 0 < i < len(parts) - 1
         differs = part.differs or (between and parts[i - 1].differs and parts[i + 1].differs)
-        if found and found[-1].differs == differs:
-            found[-1] = Piece(found[-1].text + part.text, differs)
+        if pieces and pieces[-1].differs == differs:
+            pieces[-1] = Piece(pieces[-1].text + part.text, differs)
         else:
-            found.append(Piece(part.text, differs))
-    return found
+            pieces.append(Piece(part.text, differs))
+    return pieces
 
 
 def _bare(word: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.language.answers import Answer, answer_prompts, encode_prompt
+from components.evaluate.language.answers import GeneratedAnswer, answer_prompts, encode_prompt
 from components.evaluate.language.likelihood import Likelihood, encode_reference, likelihoods
 from components.evaluate.language.rows import Questions
 from components.evaluate.shared.contender import Entrant
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one contender said to every question, and how likely it found the reference answers; (rows,) each."""
+class ContenderAnswers:
+    """What one contender answered to every question, and how likely it found the reference answers; (rows,) each."""
 
     called: str
-    answers: tuple[Answer, ...]
+    answers: tuple[GeneratedAnswer, ...]
     likelihoods: tuple[Likelihood, ...]
     tokenizer: Any
     alone: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ def open_entrant(folder: Path, entrant: Entrant) -> Entrant:
 
 def ask(
     entrant: Entrant, questions: Questions, decoding: Decoding, engine: EngineSpec, sampled: Sequence[int] = ()
-) -> Said:
+) -> ContenderAnswers:
     """Load candidate or champion, let it answer, and free it. sampled: rows that are asked alone as well.
 
     Raises OstinatoError if it does not load or gives likelihoods that are no numbers, InputError for a question that
@@ -69,7 +69,9 @@ def ask(
     return _ask_and_free(model, entrant.called, questions, decoding, engine, sampled)
 
 
-def ask_base(folder: Path, tokenizer: Any, questions: Questions, decoding: Decoding, engine: EngineSpec) -> Said:
+def ask_base(
+    folder: Path, tokenizer: Any, questions: Questions, decoding: Decoding, engine: EngineSpec
+) -> ContenderAnswers:
     """Load the base model, let it answer with the candidate's tokenizer and chat template, and free it. Raises what
     :func:`ask` raises."""
     from delivery.models.language.language_model import load_language_model
@@ -85,7 +87,7 @@ def _ask_and_free(
     decoding: Decoding,
     engine: EngineSpec,
     sampled: Sequence[int] = (),
-) -> Said:
+) -> ContenderAnswers:
     import torch
 
     net: Any = model.model
@@ -100,12 +102,13 @@ def _ask_and_free(
     seconds = time.monotonic() - began
     print(f"{called} answered {len(answers)} questions in {seconds:.1f} s ({len(answers) / seconds:.1f} a second)")
     alone = answer_prompts(model, [prompts[row] for row in sampled], decoding, batch_tokens=1)
-    said = Said(called, tuple(answers), tuple(likely), model.tokenizer, tuple(answer.text for answer in alone))
+    texts_alone = tuple(answer.text for answer in alone)
+    own = ContenderAnswers(called, tuple(answers), tuple(likely), model.tokenizer, texts_alone)
     del model, net
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return said
+    return own
 
 
 def check_lengths(
@@ -141,15 +144,15 @@ def check_lengths(
 
 def window_of(model: "LanguageModel", engine: EngineSpec) -> int | None:
     """Tokens of the longest prompt with its answer: the model's, or the engine's; None for no limit."""
-    held = getattr(model.model.config.get_text_config(), "max_position_embeddings", None)
-    return min((one for one in (held, engine.max_model_len) if one is not None), default=None)
+    own = getattr(model.model.config.get_text_config(), "max_position_embeddings", None)
+    return min((limit for limit in (own, engine.max_model_len) if limit is not None), default=None)
 
 
 def check_finite(called: str, questions: Questions, likely: Sequence[Likelihood]) -> None:
     """Raises OstinatoError that names the first row whose perplexity is no number."""
     import numpy as np
 
-    rows = np.array([one.nll / one.tokens for one in likely])
+    rows = np.array([likelihood.nll / likelihood.tokens for likelihood in likely])
     with np.errstate(over="ignore"):
         bad = np.flatnonzero(~np.isfinite(np.exp(rows)))
     if len(bad):

@@ -34,10 +34,10 @@ def write_text_report(
     reference = None if champion is None else _dataset(questions, rows, *champion, json_wanted)
     names = [name for name in METRICS["generation"] if name in candidate[1]]
     described = current.data_definition.numerical_descriptors + current.data_definition.categorical_descriptors
-    found = Report([TextEvals(columns=[*names, *described])], include_tests=False).run(current, reference)
+    report = Report([TextEvals(columns=[*names, *described])], include_tests=False).run(current, reference)
     title = "Candidate" if champion is None else "Candidate (current) and champion (reference) on the same questions"
     path.write_text(
-        render_widgets([group_widget(title=title, widgets=found.to_snapshot_model().widgets)]), encoding="utf-8"
+        render_widgets([group_widget(title=title, widgets=report.to_snapshot_model().widgets)]), encoding="utf-8"
     )
 
 

@@ -47,13 +47,13 @@ def likelihoods(
     answers do (https://huggingface.co/docs/transformers/perplexity; no sliding window, since nothing is longer than
     the model's). It is per token, so that two models compare only where their tokenizers cut the answers alike.
     """
-    found: list[Likelihood | None] = [None] * len(prompts)
+    results: list[Likelihood | None] = [None] * len(prompts)
     lengths = [len(prompt) + len(reference) for prompt, reference in zip(prompts, references, strict=True)]
     for rows in batches(lengths, batch_tokens):
         sums = halving(rows, lambda part: _sums(model, [prompts[i] for i in part], [references[i] for i in part]))
         for row, nll in zip(rows, sums, strict=True):
-            found[row] = Likelihood(nll, len(references[row]))
-    return [one for one in found if one is not None]
+            results[row] = Likelihood(nll, len(references[row]))
+    return [likelihood for likelihood in results if likelihood is not None]
 
 
 def _sums(model: "LanguageModel", prompts: Sequence[list[int]], references: Sequence[list[int]]) -> list[float]:

@@ -16,7 +16,7 @@ def ask_judge(
     texts: of each role, (rows,). folder: the model's, for labelled pairs.
     """
     checks = [check for check in quality.checks if isinstance(check, JudgeCheck)]
-    found: dict[str, JudgeReport] = {}
+    reports: dict[str, JudgeReport] = {}
     for against in ("champion", "baseline"):
         asked = [check for check in checks if check.against == against]
         if not asked or against not in texts:
@@ -31,6 +31,6 @@ def ask_judge(
             Compared(questions.conversation(row), questions.references[row], mine, theirs)
             for row, (mine, theirs) in enumerate(zip(texts["candidate"], texts[against], strict=True))
         ]
-        spent = sum(report.calls for report in found.values())
-        found[against] = judge_answers(quality.judge, against, compared, judge_cache(), folder, least, spent)
-    return found
+        spent = sum(report.calls for report in reports.values())
+        reports[against] = judge_answers(quality.judge, against, compared, judge_cache(), folder, least, spent)
+    return reports

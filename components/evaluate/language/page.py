@@ -7,7 +7,7 @@ from typing import Any
 
 from components.evaluate.language.compare_words import folded, pieces
 from components.evaluate.shared.compare import worse_by
-from components.evaluate.shared.page import Shared, write_page
+from components.evaluate.shared.page import PageInputs, write_page
 from delivery.documents.verdict import AnswerRow, Verdict
 from training.spec.model import METRICS
 
@@ -33,7 +33,7 @@ class Side:
 
 
 def write_text_page(
-    path: Path, shared: Shared, scores: RowScores, labels: Mapping[str, Sequence[tuple[str, str]]]
+    path: Path, shared: PageInputs, scores: RowScores, labels: Mapping[str, Sequence[tuple[str, str]]]
 ) -> None:
     """Render and write the page. labels: of each question, by its id: name and value of the columns for slices."""
     verdict = shared.verdict

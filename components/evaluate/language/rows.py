@@ -32,14 +32,14 @@ class Questions:
 
     def last_user(self, row: int) -> str:
         """What is asked at last."""
-        return next((one["content"] for one in reversed(self.prompts[row]) if one["role"] == "user"), "")
+        return next((turn["content"] for turn in reversed(self.prompts[row]) if turn["role"] == "user"), "")
 
     def conversation(self, row: int) -> str:
         """The whole prompt as text: the question alone, or every message after its role."""
         prompt = self.prompts[row]
-        if [one["role"] for one in prompt] == ["user"]:
+        if [turn["role"] for turn in prompt] == ["user"]:
             return prompt[0]["content"]
-        return "\n\n".join(f"{one['role']}: {one['content']}" for one in prompt)
+        return "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in prompt)
 
 
 def read_questions(path: Path, data: ConversationSpec, quality: QualitySpec) -> Questions:
@@ -67,7 +67,7 @@ def read_questions(path: Path, data: ConversationSpec, quality: QualitySpec) -> 
 
 
 def _check_conversation(name: str, messages: Messages) -> None:
-    roles: Sequence[str] = [one["role"] for one in messages or ()]
+    roles: Sequence[str] = [turn["role"] for turn in messages or ()]
     if roles[-1:] != ["assistant"] or "user" not in roles:
         raise InputError(
             f"test row {name} has the roles {', '.join(roles) or 'of no message'}; a question that is judged has a "

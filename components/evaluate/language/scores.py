@@ -28,7 +28,7 @@ def normalized(text: str) -> str:
 
     Rajpurkar et al. 2016, https://arxiv.org/abs/1606.05250, and its evaluate-v1.1.py.
     """
-    bare = "".join(one for one in text.lower() if one not in string.punctuation)
+    bare = "".join(char for char in text.lower() if char not in string.punctuation)
     return " ".join(ARTICLES.sub(" ", bare).split())
 
 
@@ -66,6 +66,6 @@ def lcs_length(first: list[str], second: list[str]) -> int:
     whole = (1 << len(first)) - 1
     free = whole
     for word in second:
-        found = free & places.get(word, 0)
-        free = (free + found | free - found) & whole
+        matches = free & places.get(word, 0)
+        free = (free + matches | free - matches) & whole
     return len(first) - free.bit_count()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from components.evaluate.language.contenders import Said
+from components.evaluate.language.contenders import ContenderAnswers
 from components.evaluate.language.rows import Questions
 from components.evaluate.language.scores import word_scores
 from components.evaluate.shared.bootstrap import Scores, score_sums
@@ -19,17 +19,17 @@ Columns = dict[str, "np.ndarray"]
 """By name, a value for each row (rows,) float64: every metric of one answer alone, and `nll` and `tokens`."""
 
 
-def score_rows(said: Said, questions: Questions, encoder: "Encoder | None") -> Columns:
+def score_rows(answers: ContenderAnswers, questions: Questions, encoder: "Encoder | None") -> Columns:
     """Each answer against its reference. ``perplexity`` of a row is exp(nll / tokens)."""
     import numpy as np
 
-    pairs = list(zip(said.texts, questions.references, strict=True))
+    pairs = list(zip(answers.texts, questions.references, strict=True))
     words = [word_scores(answer, reference) for answer, reference in pairs]
-    columns = {name: np.array([one[name] for one in words]) for name in words[0]}
+    columns = {name: np.array([scores[name] for scores in words]) for name in words[0]}
     if encoder is not None:
-        columns["similarity"] = encoder.similarities(said.texts, questions.references)
-    columns["nll"] = np.array([one.nll for one in said.likelihoods])
-    columns["tokens"] = np.array([one.tokens for one in said.likelihoods], dtype=np.float64)
+        columns["similarity"] = encoder.similarities(answers.texts, questions.references)
+    columns["nll"] = np.array([likelihood.nll for likelihood in answers.likelihoods])
+    columns["tokens"] = np.array([likelihood.tokens for likelihood in answers.likelihoods], dtype=np.float64)
     columns["perplexity"] = np.exp(columns["nll"] / columns["tokens"])
     return columns
 
@@ -40,7 +40,7 @@ def text_sums(columns: Columns, groups: Groups) -> Sums:
 
     ones = np.ones(len(groups.index))
     parts = {"rows": ones, **{name: values for name, values in columns.items() if name != "perplexity"}}
-    return {name: np.bincount(groups.index, weights=one, minlength=groups.count) for name, one in parts.items()}
+    return {name: np.bincount(groups.index, weights=values, minlength=groups.count) for name, values in parts.items()}
 
 
 def text_metrics(sums: Sums) -> "dict[str, np.ndarray]":
@@ -49,8 +49,8 @@ def text_metrics(sums: Sums) -> "dict[str, np.ndarray]":
     import numpy as np
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = {name: sums[name] / sums["rows"] for name in METRICS["generation"] if name in sums}
-        return found | {"perplexity": np.exp(sums["nll"] / sums["tokens"])}
+        means = {name: sums[name] / sums["rows"] for name in METRICS["generation"] if name in sums}
+        return means | {"perplexity": np.exp(sums["nll"] / sums["tokens"])}
 
 
 def score_text(columns: Columns, groups: Groups, weights: "np.ndarray") -> Scores:

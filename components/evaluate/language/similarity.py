@@ -53,9 +53,9 @@ class Encoder:
         import torch
 
         encoded = [self.tokenizer(text, truncation=True, max_length=self.window)["input_ids"] for text in texts]
-        found: list[Any] = [None] * len(texts)
+        vectors: list[Any] = [None] * len(texts)
         fill = self.tokenizer.pad_token_id or 0
-        for rows in batches([len(one) for one in encoded], BATCH_TOKENS):
+        for rows in batches([len(tokens) for tokens in encoded], BATCH_TOKENS):
             longest = len(encoded[rows[0]])
             ids = torch.tensor([encoded[row] + [fill] * (longest - len(encoded[row])) for row in rows])
             lengths = torch.tensor([len(encoded[row]) for row in rows])
@@ -64,11 +64,11 @@ class Encoder:
                 ids, mask = ids.to(self.model.device), mask.to(self.model.device)
                 out = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
                 weights = mask[:, :, None].to(out.dtype)
-                one = out[:, 0] if self.pooling == "cls" else (out * weights).sum(1) / weights.sum(1)
-                unit = torch.nn.functional.normalize(one.double(), dim=1).cpu().numpy()
+                pooled = out[:, 0] if self.pooling == "cls" else (out * weights).sum(1) / weights.sum(1)
+                unit = torch.nn.functional.normalize(pooled.double(), dim=1).cpu().numpy()
             for row, vector in zip(rows, unit, strict=True):
-                found[row] = vector
-        return np.stack(found)
+                vectors[row] = vector
+        return np.stack(vectors)
 
 
 def _pooling(folder: Path) -> str:

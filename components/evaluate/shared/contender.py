@@ -31,8 +31,8 @@ class Entrant:
 
 def has_champion(folder: Path, version: str) -> bool:
     """Whether the champion step found one. Raises OstinatoError if folder and version disagree on that."""
-    there = folder.is_dir() and any(folder.iterdir())
-    if there != bool(version):
-        found = f"{folder} holds {'a model' if there else 'none'}"
-        raise OstinatoError(f"champion_version is {version!r}, but {found}: run the champion step again")
-    return there
+    has_files = folder.is_dir() and any(folder.iterdir())
+    if has_files != bool(version):
+        content = f"{folder} holds {'a model' if has_files else 'none'}"
+        raise OstinatoError(f"champion_version is {version!r}, but {content}: run the champion step again")
+    return has_files

@@ -17,7 +17,7 @@ NONE = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
-class Shared:
+class PageInputs:
     """What every page shows."""
 
     verdict: Verdict
@@ -30,7 +30,7 @@ class Shared:
     """A relative address, or empty for no link."""
 
 
-def write_page(path: Path, template: str, shared: Shared, **own: Any) -> None:
+def write_page(path: Path, template: str, shared: PageInputs, **own: Any) -> None:
     """Render and write a page. template: extends ``shared/page.html.j2``. own: what its blocks need besides."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -54,7 +54,7 @@ def write_page(path: Path, template: str, shared: Shared, **own: Any) -> None:
         change_plot=_change_plot(verdict, shared.changes),
         bounds=[_bounds(check) for check in verdict.checks],
         worse_slices=_worse_slices(verdict),
-        drift=sorted(verdict.drift, key=lambda one: (not one.drifted, one.column)),
+        drift=sorted(verdict.drift, key=lambda result: (not result.drifted, result.column)),
         evidently_link=shared.evidently_link,
         **own,
     )
@@ -118,13 +118,13 @@ def _change(
 def _contender_plot(verdict: Verdict, unit: str) -> "Markup":
     from components.evaluate.shared.charts import Whisker, interval_plot
 
-    def row(one: Contender) -> Whisker:
-        measure = one.metrics[verdict.metric]
+    def row(contender: Contender) -> Whisker:
+        measure = contender.metrics[verdict.metric]
         ends = "" if measure.low is None or measure.high is None else f"  [{short(measure.low)}, {short(measure.high)}]"
-        label = f"{one.role} {'v' + one.version if one.version else ''}".strip()
-        return Whisker(label, one.role, measure.value, measure.low, measure.high, short(measure.value) + ends)
+        label = f"{contender.role} {'v' + contender.version if contender.version else ''}".strip()
+        return Whisker(label, contender.role, measure.value, measure.low, measure.high, short(measure.value) + ends)
 
-    rows = [row(one) for one in verdict.contenders if verdict.metric in one.metrics]
+    rows = [row(contender) for contender in verdict.contenders if verdict.metric in contender.metrics]
     of = metric_unit(verdict.metric, unit)
     return interval_plot(rows, f"{verdict.metric}{', ' + of if of else ''} of every contender")
 
@@ -140,10 +140,10 @@ def _change_plot(verdict: Verdict, changes: dict[str, Measure]) -> "Markup | str
     for name, change in sorted(changes.items(), key=lambda item: item[0] != verdict.metric):
         if name == "bias" or change.low is None or change.high is None or not math.isfinite(change.low + change.high):
             continue
-        value, low, high = (-100 * one for one in (change.value, change.high, change.low))
+        value, low, high = (-100 * share for share in (change.value, change.high, change.low))
         style = "same" if low <= 0 <= high else "better" if value > 0 else "worse"
         text = f"{_signed(value)} %  [{_signed(low)}, {_signed(high)}]"
-        drawn = [min(100.0, max(-100.0, one)) for one in (value, low, high)]
+        drawn = [min(100.0, max(-100.0, end)) for end in (value, low, high)]
         rows.append(Whisker(name, style, drawn[0], drawn[1], drawn[2], text))
     return interval_plot(rows, "change against the champion, in percent", zero=True, suffix=" %") if rows else ""
 
@@ -171,12 +171,12 @@ def _side(worse: float) -> str:
 
 def _worse_slices(verdict: Verdict) -> list[tuple[SliceResult, float]]:
     """Slices where the candidate is worse than the champion, the worst first, with how much."""
-    found = [
-        (one, float(worse_by(one.metric, verdict.task, one.candidate, one.champion)))
-        for one in verdict.slices
-        if one.worse and one.champion is not None
+    worse = [
+        (result, float(worse_by(result.metric, verdict.task, result.candidate, result.champion)))
+        for result in verdict.slices
+        if result.worse and result.champion is not None
     ]
-    return sorted(found, key=lambda pair: -pair[1])
+    return sorted(worse, key=lambda pair: -pair[1])
 
 
 def _signed(value: float) -> str:

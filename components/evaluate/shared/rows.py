@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 def check_rows(path: Path, card: DataCard) -> None:
     """Raises OstinatoError unless the file holds exactly the rows that the data card describes."""
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     expected = card.test.sha256.removeprefix("sha256:")
-    if found != expected:
+    if digest != expected:
         raise OstinatoError(
-            f"{path} has sha256 {found}, its data card says {expected}: the test rows changed after preprocess; "
+            f"{path} has sha256 {digest}, its data card says {expected}: the test rows changed after preprocess; "
             "run preprocess again"
         )
     if card.test.rows == 0:

@@ -50,7 +50,7 @@ def slice_rows(column: "pl.Series") -> Slices:
     return Slices(column.name, names, counts, Groups(index, len(distinct)))
 
 
-def judge_slices(
+def measure_slices(
     quality: QualitySpec, task: Task, labels: "pl.DataFrame", measure: "Callable[[str, Slices], list[np.ndarray]]"
 ) -> dict[tuple[str, str], tuple[SliceResult, ...]]:
     """By column and metric, every value of the column where the metric is defined.
@@ -59,13 +59,13 @@ def judge_slices(
     """
     import numpy as np
 
-    found: dict[tuple[str, str], tuple[SliceResult, ...]] = {}
+    results: dict[tuple[str, str], tuple[SliceResult, ...]] = {}
     for check in quality.checks:
-        if not isinstance(check, SliceCheck) or (check.column, check.metric) in found:
+        if not isinstance(check, SliceCheck) or (check.column, check.metric) in results:
             continue
         slices = slice_rows(labels[check.column])
         values = measure(check.metric, slices)
-        found[check.column, check.metric] = tuple(
+        results[check.column, check.metric] = tuple(
             SliceResult(
                 column=check.column,
                 value=slices.values[i],
@@ -78,4 +78,4 @@ def judge_slices(
             for i in range(len(slices.values))
             if all(np.isfinite(value[i]) for value in values)
         )
-    return found
+    return results

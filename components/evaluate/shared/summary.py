@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from components.evaluate.shared.bootstrap import Scores, interval
 from components.evaluate.shared.compare import difference, worse_by
 from components.evaluate.shared.contender import Entrant
-from components.evaluate.shared.scored import Evidence
+from components.evaluate.shared.scored import ScoredContenders
 from delivery.documents.verdict import Contender, Measure
 
 if TYPE_CHECKING:
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
 
 def contender_rows(
-    model: str, models: Sequence[Entrant], baseline_name: str, evidence: Evidence
+    model: str, models: Sequence[Entrant], baseline_name: str, scored: ScoredContenders
 ) -> tuple[Contender, ...]:
     """One row each, in the order candidate, champion, baseline."""
-    scores = {"candidate": evidence.candidate, "champion": evidence.champion}
+    scores = {"candidate": scored.candidate, "champion": scored.champion}
     rows = []
-    for one in models:
-        scored = scores[one.role]
-        assert scored is not None
-        found = measures(scored, evidence.confidence)
-        rows.append(Contender(role=one.role, name=model, version=one.version, digest=one.digest, metrics=found))
-    if evidence.baseline is not None:
-        found = measures(evidence.baseline, evidence.confidence)
-        rows.append(Contender(role="baseline", name=baseline_name, metrics=found))
+    for entrant in models:
+        own = scores[entrant.role]
+        assert own is not None
+        metrics = measures(own, scored.confidence)
+        row = Contender(role=entrant.role, name=model, version=entrant.version, digest=entrant.digest, metrics=metrics)
+        rows.append(row)
+    if scored.baseline is not None:
+        metrics = measures(scored.baseline, scored.confidence)
+        rows.append(Contender(role="baseline", name=baseline_name, metrics=metrics))
     return tuple(rows)
 
 
@@ -35,25 +36,25 @@ def measures(scores: Scores, confidence: float) -> dict[str, Measure]:
     return {name: _measure(value, scores.resamples[name], confidence) for name, value in scores.values.items()}
 
 
-def paired_differences(evidence: Evidence) -> dict[str, Measure]:
+def paired_differences(scored: ScoredContenders) -> dict[str, Measure]:
     """Candidate minus champion for every metric that both have (of the absolute values for `bias`)."""
-    return _paired(evidence, difference)
+    return _paired(scored, difference)
 
 
-def paired_changes(evidence: Evidence) -> dict[str, Measure]:
+def paired_changes(scored: ScoredContenders) -> dict[str, Measure]:
     """How much worse than the champion, relatively, for every metric that both have; negative is better."""
-    return _paired(evidence, lambda name, mine, theirs: worse_by(name, evidence.task, mine, theirs))
+    return _paired(scored, lambda name, mine, theirs: worse_by(name, scored.task, mine, theirs))
 
 
-def _paired(evidence: Evidence, compare: "Callable[[str, Any, Any], np.ndarray]") -> dict[str, Measure]:
-    mine, theirs = evidence.candidate, evidence.champion
+def _paired(scored: ScoredContenders, compare: "Callable[[str, Any, Any], np.ndarray]") -> dict[str, Measure]:
+    mine, theirs = scored.candidate, scored.champion
     if theirs is None:
         return {}
     return {
         name: _measure(
             float(compare(name, value, theirs.values[name])),
             compare(name, mine.resamples[name], theirs.resamples[name]),
-            evidence.confidence,
+            scored.confidence,
         )
         for name, value in mine.values.items()
         if name in theirs.values

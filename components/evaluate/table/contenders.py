@@ -65,11 +65,11 @@ def predict_all(models: Sequence[Model], path: Path, actual: Actual) -> list[Pre
     parts: list[list[Prediction]] = [[] for _ in models]
     start = 0
     for batch in batches(path, columns):
-        for model, found in zip(models, parts, strict=True):
-            found.append(predict(model, batch.to_pandas(), actual.classes, start))
+        for model, part in zip(models, parts, strict=True):
+            part.append(predict(model, batch.to_pandas(), actual.classes, start))
         start += batch.height
     assert start == actual.rows, f"the labels are {actual.rows} rows, the batches {start}"
-    return [_joined(found) for found in parts]
+    return [_joined(part) for part in parts]
 
 
 def predict(model: Model, rows: "pd.DataFrame", classes: "np.ndarray | None", start: int = 0) -> Prediction:
@@ -214,18 +214,22 @@ def _joined(parts: list[Prediction]) -> Prediction:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What happened on the test rows, and what everyone said about them."""
+class Predictions:
+    """What happened on the test rows, and what everyone predicted."""
 
     labels: "pl.DataFrame"
     """Target, time, slice and baseline columns, (rows, columns)."""
     actual: Actual
     models: tuple[Model, ...]
     """The candidate, and the champion where there is one."""
-    predictions: tuple[Prediction, ...]
+    all: tuple[Prediction, ...]
     """Of the models, then of the baseline where there is one."""
     baseline_name: str
 
     @property
+    def candidate(self) -> Prediction:
+        return self.all[0]
+
+    @property
     def champion(self) -> Prediction | None:
-        return self.predictions[1] if len(self.models) > 1 else None
+        return self.all[1] if len(self.models) > 1 else None

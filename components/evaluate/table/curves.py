@@ -53,7 +53,7 @@ def means_over_time(times: "pl.Series", values: "dict[str, np.ndarray]") -> Time
     if first == last:
         return None
     hours = (last - first) / HOUR
-    step = next((one for one in STEPS_HOURS if hours / one <= MAX_BUCKETS), math.ceil(hours / MAX_BUCKETS)) * HOUR
+    step = next((hour for hour in STEPS_HOURS if hours / hour <= MAX_BUCKETS), math.ceil(hours / MAX_BUCKETS)) * HOUR
     bucket = stamps // int(step) - first // int(step)
     rows = np.bincount(bucket)
     some = np.flatnonzero(rows)

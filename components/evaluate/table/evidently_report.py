@@ -50,11 +50,11 @@ def measure_drift(reference: "pl.DataFrame", current: "pl.DataFrame") -> Drift:
     definition = DataDefinition(numerical_columns=numerical, categorical_columns=categorical)
     sides = [_dataset(_plain(rows.select(measured), numerical), definition) for rows in (current, reference)]
     snapshot = Report([ValueDrift(column=name) for name in measured], include_tests=True).run(sides[0], sides[1])
-    found: list[DriftResult] = []
+    results: list[DriftResult] = []
     for result in snapshot.metric_results.values():
         shown = result.to_dict()
         assert math.isfinite(shown["value"]), f"drift of {shown['config']['column']} is no number"
-        found.append(
+        results.append(
             DriftResult(
                 column=shown["config"]["column"],
                 method=shown["config"]["method"],
@@ -63,10 +63,12 @@ def measure_drift(reference: "pl.DataFrame", current: "pl.DataFrame") -> Drift:
                 drifted=result.tests[0].status == TestStatus.FAIL,
             )
         )
-    return Drift(tuple(found), skipped, snapshot)
+    return Drift(tuple(results), skipped, snapshot)
 
 
-def write_report(path: Path, actual: Actual, candidate: Prediction, champion: Prediction | None, drift: Drift) -> None:
+def write_evidently_report(
+    path: Path, actual: Actual, candidate: Prediction, champion: Prediction | None, drift: Drift
+) -> None:
     """One HTML file: Evidently's preset of the task (current = candidate, reference = champion), then drift.
 
     actual, candidate, champion: of the same sampled rows. A sample with one class only has no quality part.
@@ -79,7 +81,9 @@ def write_report(path: Path, actual: Actual, candidate: Prediction, champion: Pr
     groups = []
     if actual.classes is None or len(set(actual.values.tolist())) > 1:
         preset = RegressionPreset() if actual.classes is None else ClassificationPreset()
-        definition = _quality_definition(actual, [one for one in (candidate, champion) if one is not None])
+        definition = _quality_definition(
+            actual, [prediction for prediction in (candidate, champion) if prediction is not None]
+        )
         current = _dataset(_answers(actual, candidate), definition)
         reference = None if champion is None else _dataset(_answers(actual, champion), definition)
         quality = Report([preset], include_tests=False).run(current, reference)
@@ -124,7 +128,7 @@ def _quality_definition(actual: Actual, predictions: "list[Prediction]") -> "Dat
             regression=[Regression(target="target", prediction="prediction")],
         )
     complete = len(set(actual.values.tolist())) == len(actual.classes)
-    chances = complete and all(one.probabilities is not None for one in predictions)
+    chances = complete and all(prediction.probabilities is not None for prediction in predictions)
     if len(actual.classes) == 2:
         task = BinaryClassification(
             target="target",

@@ -174,11 +174,11 @@ def _classification_metrics(sums: Sums) -> "dict[str, np.ndarray]":
     def average(values: "np.ndarray") -> "np.ndarray":
         return values[:, 1] if values.shape[1] == 2 else values.sum(axis=1) / seen.sum(axis=1)
 
-    found = {
+    metrics = {
         "accuracy": hits.sum(axis=1) / rows,
         "balanced_accuracy": recall.sum(axis=1) / (support > 0).sum(axis=1),
         "precision": average(precision),
         "recall": average(recall),
         "f1": average(f1),
     }
-    return found | {name: sums[name] / rows for name in ("log_loss", "brier") if name in sums}
+    return metrics | {name: sums[name] / rows for name in ("log_loss", "brier") if name in sums}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.shared.page import Shared, write_page
+from components.evaluate.shared.page import PageInputs, write_page
 from components.evaluate.shared.rows import sample_positions
 from components.evaluate.table.curves import calibration, confusion, means_over_time
 from components.evaluate.table.metrics import Actual, Prediction
@@ -19,7 +19,7 @@ LAST_ROWS = 96
 
 
 @dataclass(frozen=True)
-class Shown:
+class ChartedRows:
     """What the charts need besides the verdict."""
 
     actual: Actual
@@ -31,31 +31,31 @@ class Shown:
     """Of the target."""
 
 
-def write_table_page(path: Path, shared: Shared, shown: Shown) -> None:
+def write_table_page(path: Path, shared: PageInputs, charted: ChartedRows) -> None:
     """Render and write the page."""
-    charts, matrix = _charts(shown), _matrix(shown.actual, shown.candidate)
+    charts, matrix = _charts(charted), _matrix(charted.actual, charted.candidate)
     write_page(path, "table/page.html.j2", shared, charts=charts, matrix=matrix)
 
 
-def _charts(shown: Shown) -> list[dict[str, Any]]:
+def _charts(charted: ChartedRows) -> list[dict[str, Any]]:
     """Title, note, legend and SVG of the charts that fit the task."""
-    if shown.actual.classes is not None:
-        return _probability_charts(shown.actual, shown.candidate, shown.champion)
-    over_time = [] if shown.times is None else _time_charts(shown, shown.times)
-    return over_time or [_scatter(shown.actual, shown.candidate, shown.unit)]
+    if charted.actual.classes is not None:
+        return _probability_charts(charted.actual, charted.candidate, charted.champion)
+    over_time = [] if charted.times is None else _time_charts(charted, charted.times)
+    return over_time or [_scatter(charted.actual, charted.candidate, charted.unit)]
 
 
-def _time_charts(shown: Shown, times: "pl.Series") -> list[dict[str, Any]]:
+def _time_charts(charted: ChartedRows, times: "pl.Series") -> list[dict[str, Any]]:
     """The whole period in means, its last rows as they are, and the absolute error in means."""
     import numpy as np
 
     from components.evaluate.shared.charts import time_chart
 
-    values = {"actual": shown.actual.values}
-    values |= {"champion": shown.champion.values} if shown.champion is not None else {}
-    values["candidate"] = shown.candidate.values
-    errors = {name: np.abs(value - shown.actual.values) for name, value in values.items() if name != "actual"}
-    of = f", {shown.unit}" if shown.unit else ""
+    values = {"actual": charted.actual.values}
+    values |= {"champion": charted.champion.values} if charted.champion is not None else {}
+    values["candidate"] = charted.candidate.values
+    errors = {name: np.abs(value - charted.actual.values) for name, value in values.items() if name != "actual"}
+    of = f", {charted.unit}" if charted.unit else ""
     parts = [
         (f"Predicted and actual{of}", values, slice(None), 230),
         (f"The last {LAST_ROWS} rows{of}", values, slice(-LAST_ROWS, None), 230),
@@ -64,7 +64,7 @@ def _time_charts(shown: Shown, times: "pl.Series") -> list[dict[str, Any]]:
     charts = []
     for title, series, rows, height in parts:
         means = means_over_time(times[rows], {name: value[rows] for name, value in series.items()})
-        if means is not None and not (rows.start and shown.actual.rows <= LAST_ROWS):
+        if means is not None and not (rows.start and charted.actual.rows <= LAST_ROWS):
             note = f"means of {_duration(means.step_hours)}"
             svg = time_chart(means, list(series), title, height)
             charts.append({"title": title, "note": note, "legend": list(series), "svg": svg})
@@ -94,12 +94,16 @@ def _probability_charts(actual: Actual, candidate: Prediction, champion: Predict
 
     assert actual.classes is not None
     both = {"champion": champion, "candidate": candidate}
-    shown = {name: one for name, one in both.items() if one is not None and one.probabilities is not None}
+    shown = {
+        name: prediction
+        for name, prediction in both.items()
+        if prediction is not None and prediction.probabilities is not None
+    }
     if len(actual.classes) != 2 or "candidate" not in shown:
         return []
-    curves = {name: roc_points(actual, one)[:2] for name, one in shown.items()}
+    curves = {name: roc_points(actual, prediction)[:2] for name, prediction in shown.items()}
     roc = [(name, np.append(0.0, x), np.append(0.0, y)) for name, (x, y) in curves.items()]
-    reliability = [(name, *calibration(actual, one)[:2]) for name, one in shown.items()]
+    reliability = [(name, *calibration(actual, prediction)[:2]) for name, prediction in shown.items()]
     positive = str(actual.classes[1])
     return [
         {

@@ -74,8 +74,8 @@ def _one_against_rest(actual: Actual, prediction: Prediction) -> "list[tuple[int
     occurs = np.unique(actual.values)
     if prediction.probabilities is None or len(occurs) < 2:
         return []
-    wanted = [1] if len(actual.classes) == 2 else occurs.tolist()
-    return [(k, prediction.probabilities[:, k]) for k in wanted]
+    positive = [1] if len(actual.classes) == 2 else occurs.tolist()
+    return [(k, prediction.probabilities[:, k]) for k in positive]
 
 
 def _area(positive: "np.ndarray", scores: "np.ndarray") -> "tuple[float, np.ndarray]":

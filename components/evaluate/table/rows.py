@@ -24,18 +24,18 @@ def read_labels(path: Path, data: DataSpec, quality: QualitySpec) -> "pl.DataFra
     """
     import polars as pl
 
-    wanted = {"data.target": data.target, "data.time": data.time}
-    wanted |= {"quality.baseline.column": quality.baseline.column if quality.baseline else None}
-    wanted |= {
+    columns = {"data.target": data.target, "data.time": data.time}
+    columns |= {"quality.baseline.column": quality.baseline.column if quality.baseline else None}
+    columns |= {
         f"quality.checks.{i}.column": c.column for i, c in enumerate(quality.checks) if isinstance(c, SliceCheck)
     }
     present = list(pl.read_parquet_schema(path))
-    for field, name in wanted.items():
+    for field, name in columns.items():
         if name is not None and name not in present:
             raise InputError(f"{field} is {name!r}, which the test rows do not have. {did_you_mean(name, present)}")
-    labels = pl.read_parquet(path, columns=sorted({name for name in wanted.values() if name is not None}))
+    labels = pl.read_parquet(path, columns=sorted({name for name in columns.values() if name is not None}))
     for field in ("data.target", "quality.baseline.column"):
-        name = wanted[field]
+        name = columns[field]
         if name is not None and (missing := labels[name].null_count()):
             raise InputError(
                 f"{field} {name!r} is missing in {missing} of {labels.height} test rows; "
@@ -97,6 +97,6 @@ def sample_rows(path: Path, columns: Sequence[str], most: int) -> "pl.DataFrame"
     scan = pl.scan_parquet(path)
     rows = scan.select(pl.len()).collect().item()
     if rows > most:
-        wanted = pl.Series(sample_positions(rows, most)).cast(pl.get_index_type())
-        scan = scan.with_row_index("__row").filter(pl.col("__row").is_in(wanted.implode()))
+        positions = pl.Series(sample_positions(rows, most)).cast(pl.get_index_type())
+        scan = scan.with_row_index("__row").filter(pl.col("__row").is_in(positions.implode()))
     return scan.select(list(columns)).collect(engine="streaming")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def score(actual: Actual, prediction: Prediction, groups: Groups, weights: np.ndarray) -> Scores:
     """Score one contender. weights: (resamples, groups), see :func:`draw`. Undefined metrics are left out."""
-    found = score_sums(metric_sums(actual, prediction, groups), metrics_of, weights)
-    values, resamples = found.values, found.resamples
+    scores = score_sums(metric_sums(actual, prediction, groups), metrics_of, weights)
+    values, resamples = scores.values, scores.resamples
     if prediction.probabilities is not None:
         values["roc_auc"], resamples["roc_auc"] = resampled_roc_auc(actual, prediction, groups, weights)
     names = metric_names(actual.task, prediction.probabilities is not None)
@@ -31,11 +31,11 @@ def slice_metric(metric: str, actual: Actual, predictions: Sequence[Prediction],
 
     if metric != "roc_auc":
         return [metrics_of(metric_sums(actual, prediction, slices.groups))[metric] for prediction in predictions]
-    found = [np.full(slices.groups.count, np.nan) for _ in predictions]
+    areas = [np.full(slices.groups.count, np.nan) for _ in predictions]
     for k in range(slices.groups.count):
         rows = np.flatnonzero(slices.groups.index == k)
         part = Actual(actual.values[rows], actual.classes)
-        for area, prediction in zip(found, predictions, strict=True):
+        for area, prediction in zip(areas, predictions, strict=True):
             assert prediction.probabilities is not None
             area[k] = roc_auc(part, Prediction(prediction.values[rows], prediction.probabilities[rows]))
-    return found
+    return areas

@@ -7,24 +7,24 @@ from delivery.documents.data_card import DataCard
 from training.spec.model import DataSpec
 
 
-def warnings(contract: DataSpec, card: DataCard, models: Sequence[Model], drift: Drift) -> tuple[str, ...]:
+def collect_warnings(contract: DataSpec, card: DataCard, models: Sequence[Model], drift: Drift) -> tuple[str, ...]:
     """What a reviewer should know that no check says."""
-    found: list[str] = []
+    warnings: list[str] = []
     if drift.not_measured:
-        found.append(
+        warnings.append(
             f"drift is not measured for {', '.join(drift.not_measured)}: no values, or neither number nor text"
         )
     start = card.test.time_from
-    for one in models if contract.split.by == "time" else ():
-        seen = one.predictor.facts.get("train_time_to")
+    for model in models if contract.split.by == "time" else ():
+        seen = model.predictor.facts.get("train_time_to")
         if not seen or start is None or _utc(datetime.fromisoformat(seen)) < _utc(start):
             continue
-        trained = f"{one.called} was trained on rows up to {seen}, the test rows start at {start.isoformat()}"
-        if one.role == "candidate":
-            found.append(f"{trained}: its figures are too good")
+        trained = f"{model.called} was trained on rows up to {seen}, the test rows start at {start.isoformat()}"
+        if model.role == "candidate":
+            warnings.append(f"{trained}: its figures are too good")
         else:
-            found.append(f"{trained}: the comparison favours it, so passing against it is harder than it should be")
-    return tuple(found)
+            warnings.append(f"{trained}: the comparison favours it, so passing against it is harder than it should be")
+    return tuple(warnings)
 
 
 def _utc(moment: datetime) -> datetime:

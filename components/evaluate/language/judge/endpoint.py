@@ -98,15 +98,15 @@ class Endpoint:
         """What to do about a status. Until a first reply, a 400 or 422 may be about `response_format`, which not every
         server takes: the next try goes without it."""
         words = error.body.get("message") if isinstance(error.body, dict) else None
-        said = self._without_key(f"{error.status_code}: {shown(str(words or error.message))}")
+        answer = self._without_key(f"{error.status_code}: {shown(str(words or error.message))}")
         if error.status_code in (401, 403):
-            return Hopeless(f"the server refuses the key in {self._spec.api_key_env} with {said}")
+            return Hopeless(f"the server refuses the key in {self._spec.api_key_env} with {answer}")
         if error.status_code == 404:
-            return Hopeless(f"there is no chat completion for model {self._spec.model!r} at this URL, {said}")
+            return Hopeless(f"there is no chat completion for model {self._spec.model!r} at this URL, {answer}")
         if error.status_code in (400, 422) and self._json_mode is None:
             self._tries_plain = not self._tries_plain
-            return Unusable(f"the server refuses the request with {said}")
-        return Unanswered(f"the server answered {said}")
+            return Unusable(f"the server refuses the request with {answer}")
+        return Unanswered(f"the server answered {answer}")
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text

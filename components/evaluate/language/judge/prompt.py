@@ -48,10 +48,10 @@ def messages(rubric: str, pair: Pair, again: bool = False) -> Messages:
     if not pair.reference:
         del texts["reference"]
     mark = mark_for(*texts.values())
-    told = INSTRUCTIONS.format(rubric=rubric, mark=mark, reference=REFERENCE if pair.reference else "")
+    instructions = INSTRUCTIONS.format(rubric=rubric, mark=mark, reference=REFERENCE if pair.reference else "")
     fenced = "\n\n".join(f"BEGIN {name} {mark}\n{text}\nEND {name} {mark}" for name, text in texts.items())
     asked = f"{fenced}\n\nWhich answer is better, first or second? Reply with the JSON object."
-    return {"role": "system", "content": told}, {"role": "user", "content": asked + (REMINDER if again else "")}
+    return {"role": "system", "content": instructions}, {"role": "user", "content": asked + (REMINDER if again else "")}
 
 
 def mark_for(*texts: str) -> str:

@@ -64,9 +64,9 @@ def judge_answers(
             f"it agrees with people on {round(agreement * len(labels))} of {len(labels)} labelled pairs, a share below "
             f"the min_agreement of {min_agreement:g}; take a better judge, or write a clearer rubric"
         )
-    asked = [] if distrust else [one.pair for one in questions]
-    said = _in_both_orders(asked, asking)
-    counts = Counter(said)
+    asked = [] if distrust else [question.pair for question in questions]
+    opinions = _in_both_orders(asked, asking)
+    counts = Counter(opinions)
     unanswered = counts[None] + len(questions) - len(asked)
     failure = (
         distrust
@@ -92,15 +92,15 @@ def judge_answers(
     )
 
 
-Said = Better | Literal["swayed"] | None
+Opinion = Better | Literal["swayed"] | None
 
 
-def _in_both_orders(pairs: Sequence[Pair], asking: Asking) -> list[Said]:
+def _in_both_orders(pairs: Sequence[Pair], asking: Asking) -> list[Opinion]:
     """Which answer of each pair is better, whatever the order; None where a reply is missing."""
     differ = [pair for pair in pairs if pair.first != pair.second]
-    better = asking.better([one for pair in differ for one in (pair, pair.turned)])
+    better = asking.better([ordered for pair in differ for ordered in (pair, pair.turned)])
 
-    def of(pair: Pair) -> Said:
+    def of(pair: Pair) -> Opinion:
         if pair.first == pair.second:
             return "tie"
         straight, turned = better.get(pair), better.get(pair.turned)
@@ -114,10 +114,13 @@ def _in_both_orders(pairs: Sequence[Pair], asking: Asking) -> list[Said]:
 def _agreement(labels: Sequence[Label], asking: Asking) -> float | None:
     """Share of the labelled pairs where the judge says what people said. A reply that changes with the order is a tie,
     and a missing one does not agree; None without labels, or where not all could be asked."""
-    said = _in_both_orders([label.pair for label in labels], asking)
+    opinions = _in_both_orders([label.pair for label in labels], asking)
     if not labels or asking.hopeless or asking.left:
         return None
-    same = sum(("tie" if one == "swayed" else one) == label.better for label, one in zip(labels, said, strict=True))
+    same = sum(
+        ("tie" if opinion == "swayed" else opinion) == label.better
+        for label, opinion in zip(labels, opinions, strict=True)
+    )
     return same / len(labels)
 
 
@@ -133,7 +136,7 @@ def _cut_short(asking: Asking, spec: JudgeSpec, against: Opponent, spent: int, j
     return ""
 
 
-def _worthless(asking: Asking, questions: Sequence[Compared], counts: Counter[Said]) -> str:
+def _worthless(asking: Asking, questions: Sequence[Compared], counts: Counter[Opinion]) -> str:
     """Why the answers are not enough to go by; empty if they are."""
     if not questions:
         return "there is no question to judge"
@@ -143,7 +146,7 @@ def _worthless(asking: Asking, questions: Sequence[Compared], counts: Counter[Sa
             f"{missing} of {len(questions)} questions have no usable reply, more than {MAX_UNANSWERED:.0%}; the last "
             f"time {asking.last}"
         )
-    asked = sum(one.candidate != one.other for one in questions) - missing
+    asked = sum(question.candidate != question.other for question in questions) - missing
     if counts["swayed"] > MAX_SWAYED * asked:
         return (
             f"its reply changed with the order of the answers in {counts['swayed']} of {asked} questions, so it goes "

@@ -1,12 +1,14 @@
-"""The checks that only a language model has: of what it says, how fast it says it, and what a judge thinks of it."""
+"""Checks of what a language model says: form, forbidden content, length, refusals."""
 
 import json
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from training.spec.section import Section, Share
+from training.spec.checks.check import QualityCheck
+from training.spec.metrics import Task
+from training.spec.section import Share
 
 
 def _check_pattern(text: str) -> str:
@@ -27,9 +29,10 @@ REFUSALS = (
 )
 
 
-class FormatCheck(Section):
+class FormatCheck(QualityCheck):
     """Every answer has a form: JSON, or the whole of it fits a regular expression."""
 
+    tasks: ClassVar[tuple[Task, ...]] = ("generation",)
     kind: Literal["format"]
     json_object: bool = False
     """The answer is a JSON object, and nothing beside it."""
@@ -55,9 +58,10 @@ class FormatCheck(Section):
             return False
 
 
-class ForbiddenCheck(Section):
+class ForbiddenCheck(QualityCheck):
     """Content that must not be in an answer."""
 
+    tasks: ClassVar[tuple[Task, ...]] = ("generation",)
     kind: Literal["forbidden"]
     patterns: Annotated[tuple[Pattern, ...], Field(min_length=1)]
     max_share: Share = 0.0
@@ -65,9 +69,10 @@ class ForbiddenCheck(Section):
     required: bool = True
 
 
-class LengthCheck(Section):
+class LengthCheck(QualityCheck):
     """The answers are neither empty nor endless."""
 
+    tasks: ClassVar[tuple[Task, ...]] = ("generation",)
     kind: Literal["length"]
     min_words: Annotated[int, Field(ge=0)] = 1
     max_words: Annotated[int, Field(ge=1)]
@@ -82,43 +87,12 @@ class LengthCheck(Section):
         return self
 
 
-class RefusalCheck(Section):
+class RefusalCheck(QualityCheck):
     """How often the model declines to answer."""
 
+    tasks: ClassVar[tuple[Task, ...]] = ("generation",)
     kind: Literal["refusals"]
     max_share: Share
     patterns: Annotated[tuple[Pattern, ...], Field(min_length=1)] = REFUSALS
     """An answer that one of these is found in is a refusal."""
-    required: bool = True
-
-
-class FirstTokenCheck(Section):
-    """Time from a streamed request to the first token of its answer, over the runtime's own protocol."""
-
-    kind: Literal["first_token"]
-    max_p99_ms: Annotated[float, Field(gt=0)]
-    required: bool = True
-
-
-class ThroughputCheck(Section):
-    """Tokens of an answer per second, one request at a time, over the runtime's own protocol."""
-
-    kind: Literal["throughput"]
-    min_tokens_per_s: Annotated[float, Field(gt=0)]
-    required: bool = True
-
-
-class JudgeCheck(Section):
-    """A language model compares the candidate's answers with another's, question by question, in both orders.
-
-    A question that it answers otherwise in the other order is a tie. A judge that is down, slow or talks nonsense
-    leaves the check undecided, and a required check that is undecided refuses the candidate.
-    """
-
-    kind: Literal["judge"]
-    against: Literal["champion", "baseline"] = "champion"
-    min_win_rate: Share = 0.5
-    """Wins and half of the ties, of all questions; 0.5 is as good as the other."""
-    min_agreement: Share | None = None
-    """With the labelled pairs of `judge.labels`; a judge below it is not believed, and the check undecided."""
     required: bool = True
