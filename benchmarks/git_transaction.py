@@ -28,7 +28,7 @@ from delivery.registry.versions import (
     VERDICT_TAG,
     ModelVersion,
 )
-from delivery.releases.release import Wanted, propose_or_commit
+from delivery.releases.release import ReleaseRequest, propose_or_commit
 from training.spec.model import ModelSpec
 
 MODEL = "demand-forecaster"
@@ -68,12 +68,12 @@ def spec() -> ModelSpec:
     return ModelSpec.model_validate(yaml.safe_load((ROOT / "training" / "demand_forecaster" / "spec.yaml").read_text()))
 
 
-def released(number: int) -> Wanted:
+def released(number: int) -> ReleaseRequest:
     """Version ``number``, judged against the one before it, as a run of the pipeline hands it over."""
     digests = (DIGEST_TAG, FINGERPRINT_TAG, VERDICT_DIGEST_TAG, SPEC_TAG, CODE_TAG)
     tags = {name: "sha256:" + "0" * 64 for name in digests} | {VERDICT_TAG: "pass"}
     version = ModelVersion(MODEL, str(number), f"models:/m-{number}", f"run-{number}", tags)
-    return Wanted(version, f"s3://models/{number}", judged_against=str(number - 1) if number > 1 else "")
+    return ReleaseRequest(version, f"s3://models/{number}", judged_against=str(number - 1) if number > 1 else "")
 
 
 def ours(url: str, number: int, scratch: Path) -> float:

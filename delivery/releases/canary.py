@@ -7,7 +7,7 @@ from delivery.git.repository import LIVE_BRANCH
 from delivery.registry.lookup import registry
 from delivery.registry.versions import CANDIDATE
 from delivery.releases.live import live
-from delivery.releases.release import Release, ReleaseMode, Wanted, propose_or_commit, releasable, release
+from delivery.releases.release import Release, ReleaseMode, ReleaseRequest, propose_or_commit, releasable, release
 from training.errors import InputError, OstinatoError
 from training.spec.model import ModelSpec
 
@@ -67,14 +67,14 @@ def finish_canary(
     if canary is None:
         note = f"no canary runs; version {running.version} is live"
         return Release(spec.name, running.version, LIVE_BRANCH, running.commit, changed=False, note=note)
-    found, storage_uri = releasable(spec, connections, canary.version)
-    if found.digest != canary.digest:
+    registered, storage_uri = releasable(spec, connections, canary.version)
+    if registered.digest != canary.digest:
         raise OstinatoError(
             f"the canary of {spec.name} is version {canary.version} with digest {canary.digest}, but the registry has "
-            f"it with {found.digest}; end it with: ostinato canary {spec.name} --abort"
+            f"it with {registered.digest}; end it with: ostinato canary {spec.name} --abort"
         )
-    wanted = Wanted(found, storage_uri, percent=0, finishes_canary=True)
-    return propose_or_commit(spec, connections, wanted, mode or spec.release.mode, {})
+    request = ReleaseRequest(registered, storage_uri, percent=0, finishes_canary=True)
+    return propose_or_commit(spec, connections, request, mode or spec.release.mode, {})
 
 
 def check_canary(spec: ModelSpec, percent: int) -> None:
@@ -86,5 +86,5 @@ def check_canary(spec: ModelSpec, percent: int) -> None:
     try:
         ModelSpec.model_validate(raw)
     except ValidationError as error:
-        reasons = "\n".join(f"  serving: {one['msg'].removeprefix('Value error, ')}" for one in error.errors())
+        reasons = "\n".join(f"  serving: {problem['msg'].removeprefix('Value error, ')}" for problem in error.errors())
         raise InputError(f"{spec.name} can't have a canary as its spec.yaml is:\n{reasons}") from error

@@ -1,3 +1,5 @@
+"""What git says is live, and what is proposed."""
+
 import re
 from dataclasses import dataclass
 

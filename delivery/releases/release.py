@@ -50,8 +50,8 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a release is to come to."""
+class ReleaseRequest:
+    """A version that is to be released, and how."""
 
     version: ModelVersion
     storage_uri: str
@@ -75,16 +75,16 @@ def release(
     """Put a registered version into the manifests repository: commit it (direct) or push its release branch.
 
     Everything in the manifest comes from the registry and the spec, so a second call changes nothing.
-    judged_against: see :class:`Wanted`. percent: of the requests that it gets as a canary, 0 for all; the spec's
-    `serving.canary` unless given. A first release gets all requests. Raises GateRefused if the version has no passing
+    judged_against: see :class:`ReleaseRequest`. percent: of the requests that it gets as a canary, 0 for all; unless
+    given, the spec's `serving.canary`. A first release gets all requests. Raises GateRefused if the version has no passing
     verdict, or people rejected it and this is a run; InputError if it does not exist or can't be served; OstinatoError
     if another version is live than it was judged against, or its files are not where the manifest would say.
     """
-    found, storage_uri = releasable(spec, connections, version)
+    registered, storage_uri = releasable(spec, connections, version)
     if judged_against is not None:
-        check_not_rejected(found, spec.name)
-    wanted = Wanted(found, storage_uri, percent, judged_against)
-    return propose_or_commit(spec, connections, wanted, mode, trailers or {})
+        check_not_rejected(registered, spec.name)
+    request = ReleaseRequest(registered, storage_uri, percent, judged_against)
+    return propose_or_commit(spec, connections, request, mode, trailers or {})
 
 
 def releasable(spec: ModelSpec, connections: Connections, version: str) -> tuple[ModelVersion, str]:
@@ -94,30 +94,32 @@ def releasable(spec: ModelSpec, connections: Connections, version: str) -> tuple
     was signed.
     """
     reader = registry(connections.tracking_uri)
-    found = reader.version(spec.registered_name, version)
-    if found is None:
-        known = ", ".join(one.version for one in reader.versions(spec.registered_name)) or "none"
+    registered = reader.version(spec.registered_name, version)
+    if registered is None:
+        known = ", ".join(other.version for other in reader.versions(spec.registered_name)) or "none"
         raise InputError(f"{spec.registered_name} has no version {version} in the registry; it has {known}")
-    _check_verdict(found)
-    first = reader.versions(spec.registered_name, digest=found.digest)[0]
+    _check_verdict(registered)
+    first = reader.versions(spec.registered_name, digest=registered.digest)[0]
     if first.version != version:
-        raise InputError(f"version {version} of {found.name} is a copy of version {first.version}; release that one")
+        raise InputError(
+            f"version {version} of {registered.name} is a copy of version {first.version}; release that one"
+        )
     now = partial(live, connections.manifests_remote, spec.name)
-    uri = manifest_uri(spec, connections, found, now)
-    _check_signed(connections.tracking_uri, found, uri, now)
-    return found, uri
+    uri = manifest_uri(spec, connections, registered, now)
+    _check_signed(connections.tracking_uri, registered, uri, now)
+    return registered, uri
 
 
-def _check_signed(tracking_uri: str, found: ModelVersion, uri: str, now: Callable[[], LiveModel | None]) -> None:
+def _check_signed(tracking_uri: str, registered: ModelVersion, uri: str, now: Callable[[], LiveModel | None]) -> None:
     """Where it is configured whose signature a release needs; what was committed once is not looked at again."""
     verifier = configured_verifier()
     if verifier is None:
         return
     running = now()
-    if running is None or (running.storage_uri, running.digest) != (uri, found.digest):
+    if running is None or (running.storage_uri, running.digest) != (uri, registered.digest):
         from delivery.trust.release_check import check_release
 
-        check_release(tracking_uri, found, uri, verifier)
+        check_release(tracking_uri, registered, uri, verifier)
 
 
 def promote(
@@ -147,16 +149,16 @@ def promote(
 def propose_or_commit(
     spec: ModelSpec,
     connections: Connections,
-    wanted: Wanted,
+    request: ReleaseRequest,
     mode: ReleaseMode,
     trailers: dict[str, str],
 ) -> Release:
     """Render the version's manifest on what is live now, and commit it there or push its release branch."""
     path = manifest_path(spec.name)
-    version = wanted.version.version
+    version = request.version.version
     target = LIVE_BRANCH if mode == "direct" else f"release/{spec.name}/v{version}"
     at = {"branch": LIVE_BRANCH, "commit": ""}
-    made: list[LiveModel] = []
+    rendered: list[LiveModel] = []
     with open_repository(connections.manifests_remote) as repository:
 
         def attempt() -> tuple[str, str, str] | None:
@@ -167,11 +169,11 @@ def propose_or_commit(
             files = snapshot.read(path, POLICY_FILE)
             now = parse(files[path], spec.name, snapshot.commit) if path in files else None
             running = now.served if now else None
-            _check_rival(running, wanted, spec.name)
-            _check_order(repository, snapshot.commit, running, wanted, spec.name)
-            manifest = _changed(spec, wanted, now)
+            _check_live_version(running, request, spec.name)
+            _check_order(repository, snapshot.commit, running, request, spec.name)
+            manifest = _changed(spec, request, now)
             content = manifest.content
-            made[:] = [manifest.served]
+            rendered[:] = [manifest.served]
             if now is not None and content == now.content:
                 at.update(branch=LIVE_BRANCH, commit=snapshot.commit)
                 return None
@@ -184,72 +186,75 @@ def propose_or_commit(
                 from delivery.trust.enforce import enforce
 
                 uri = connections.tracking_uri
-                enforce(repository, snapshot.commit, rules, spec.name, wanted.version, uri, trailers, waits)
-            message = _message(spec.name, wanted.version, now is None, _percent_of(made[0], version), trailers)
+                enforce(repository, snapshot.commit, rules, spec.name, request.version, uri, trailers, waits)
+            message = _message(spec.name, request.version, now is None, _percent_of(rendered[0], version), trailers)
             first = first_release_files(snapshot, spec.name, spec.serving.namespace)
             commit = repository.commit({path: content, **first}, message, snapshot.commit)
             return commit, target, proposed
 
         pushed = transact(repository, attempt)
-    percent = _percent_of(made[0], version)
-    asked = wanted.percent is None and spec.serving.canary and not made[0].previous_version
-    note = "a first release gets all requests: there is nothing to be a canary beside" if asked else ""
+    percent = _percent_of(rendered[0], version)
+    ignored = request.percent is None and spec.serving.canary and not rendered[0].previous_version
+    note = "a first release gets all requests: there is nothing to be a canary beside" if ignored else ""
     branch, commit = (target, pushed) if pushed else (at["branch"], at["commit"])
     return Release(spec.name, version, branch, commit, pushed is not None, percent, note)
 
 
-def _percent_of(made: LiveModel, version: str) -> int:
-    return made.canary.percent if made.canary and made.canary.version == version else 0
+def _percent_of(live_model: LiveModel, version: str) -> int:
+    canary = live_model.canary
+    return canary.percent if canary and canary.version == version else 0
 
 
-def _check_rival(running: LiveModel | None, wanted: Wanted, name: str) -> None:
+def _check_live_version(running: LiveModel | None, request: ReleaseRequest, name: str) -> None:
     """Raises OstinatoError if another version is live than this one was judged against, or it is the canary no more.
 
     It may be live itself.
     """
-    version, live_version = wanted.version.version, running.version if running else ""
-    if wanted.judged_against is not None and live_version not in (wanted.judged_against, version):
+    version, live_version = request.version.version, running.version if running else ""
+    if request.judged_against is not None and live_version not in (request.judged_against, version):
         raise OstinatoError(
-            f"version {version} of {name} was judged against {_called(wanted.judged_against)}, but "
-            f"{_called(live_version)} is live now: another release came between, so nothing was committed. "
+            f"version {version} of {name} was judged against {_named(request.judged_against)}, but "
+            f"{_named(live_version)} is live now: another release came between, so nothing was committed. "
             f"Run `ostinato run {name}` again"
         )
     canary = running.canary.version if running and running.canary else ""
-    if wanted.finishes_canary and version not in (canary, live_version):
+    if request.finishes_canary and version not in (canary, live_version):
         raise OstinatoError(
             f"version {version} of {name} is the canary no more: another commit came between, so nothing was "
             f"committed; see `ostinato status {name}`"
         )
 
 
-def _check_order(repository: Repository, tip: str, running: LiveModel | None, wanted: Wanted, name: str) -> None:
+def _check_order(
+    repository: Repository, tip: str, running: LiveModel | None, request: ReleaseRequest, name: str
+) -> None:
     """Raises GateRefused if a run would bring back a version that was live, or a canary, and was taken away since.
 
     A run that was late, or one on the same data and code after a rollback, ends with that very version. Only a person
     brings it back, by name.
     """
-    version = wanted.version.version
-    if wanted.judged_against is None or (running and version in running.answering):
+    version = request.version.version
+    if request.judged_against is None or (running and version in running.answering):
         return
     repository.fetch_commits()
-    gone = release_commits(repository, tip, name).get(version)
-    if gone:
+    earlier = release_commits(repository, tip, name).get(version)
+    if earlier:
         raise GateRefused(
-            f"version {version} of {name} was released by commit {gone[:12]} and taken back since; a run does not "
+            f"version {version} of {name} was released by commit {earlier[:12]} and taken back since; a run does not "
             f"bring it back. If it is to go live again: ostinato promote {name} --version {version}"
         )
 
 
-def _called(version: str) -> str:
+def _named(version: str) -> str:
     return f"version {version}" if version else "no champion"
 
 
-def _changed(spec: ModelSpec, wanted: Wanted, now: Manifest | None) -> Manifest:
+def _changed(spec: ModelSpec, request: ReleaseRequest, now: Manifest | None) -> Manifest:
     """The manifest with the version on what is live now: as the live one, or as a canary beside it."""
-    served = served_version(wanted.version, wanted.storage_uri)
+    served = served_version(request.version, request.storage_uri)
     if now is None or now.served.version == served.version:
         return with_release(spec, now, served)
-    canary, percent = now.served.canary, wanted.percent
+    canary, percent = now.served.canary, request.percent
     if percent is None:
         percent = spec.serving.canary.percent if spec.serving.canary else 0
         if percent and canary and canary.version == served.version:

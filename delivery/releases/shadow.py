@@ -18,7 +18,7 @@ def start_shadow(spec: ModelSpec, connections: Connections, version: str) -> Rel
     Raises InputError where mirroring can't work, nothing is live, the version is live itself or a canary runs;
     GateRefused without a passing verdict.
     """
-    found, storage_uri = releasable(spec, connections, version)
+    registered, storage_uri = releasable(spec, connections, version)
 
     def shadowed(now: Manifest) -> Manifest:
         running = now.served
@@ -29,7 +29,7 @@ def start_shadow(spec: ModelSpec, connections: Connections, version: str) -> Rel
             )
         if running.version == version:
             raise InputError(f"version {version} of {spec.name} is live already; a shadow is another version")
-        return with_shadow(spec, now, served_version(found, storage_uri))
+        return with_shadow(spec, now, served_version(registered, storage_uri))
 
     return _change(connections.manifests_remote, spec.name, version, f"Shadow of {spec.name} v{version}", shadowed)
 

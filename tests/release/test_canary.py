@@ -267,15 +267,15 @@ def test_a_name_that_is_too_long_for_a_canary_s_service_is_named(place: Place) -
 
 
 def test_a_canary_that_someone_aborted_meanwhile_does_not_go_live(place: Place) -> None:
-    from delivery.releases.release import Wanted, propose_or_commit, releasable
+    from delivery.releases.release import ReleaseRequest, propose_or_commit, releasable
 
     place.release("1")
     start(place, 10, "2")
     found, uri = releasable(model_spec(), place.connections, "2")
     end_canary(place.remote, NAME)
     with pytest.raises(OstinatoError, match="is the canary no more: another commit came between"):
-        wanted = Wanted(found, uri, percent=0, finishes_canary=True)
-        propose_or_commit(model_spec(), place.connections, wanted, "direct", {})
+        request = ReleaseRequest(found, uri, percent=0, finishes_canary=True)
+        propose_or_commit(model_spec(), place.connections, request, "direct", {})
     assert now(place).version == "1"
 
 

@@ -1,5 +1,6 @@
 """A change of the manifests repository is refused unless every version that it makes live was judged and registered."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -84,11 +85,13 @@ def copy(released: Chain, own_environment: None, tmp_path: Path) -> Copy:
     return Copy(released, tmp_path / "copy")
 
 
-def rendered(chain: Chain, tmp_path: Path, version: str) -> bytes:
+def rendered(chain: Chain, tmp_path: Path, version: str, percent: int | None = None) -> bytes:
     """The manifest with which a version would be released now."""
     repository = tmp_path / "proposals.git"
     subprocess.run(["git", "clone", "--quiet", "--bare", str(chain.place.manifests), str(repository)], check=True)
-    done = release(chain.spec, Connections(chain.place.tracking_uri, str(repository)), version, "pull-request")
+    done = release(
+        chain.spec, Connections(chain.place.tracking_uri, str(repository)), version, "pull-request", percent=percent
+    )
     return bare_git(repository, "show", f"{done.branch}:{MANIFEST}").encode() + b"\n"
 
 
@@ -130,6 +133,18 @@ def test_a_hand_edit_of_what_is_served_is_refused(copy: Copy, edit: Callable[[st
     assert after != before
     copy.commit({MANIFEST: after.encode()})
     assert words in " ".join(copy.verify()[MANIFEST].problems)
+
+
+@pytest.mark.parametrize("fact", ["digest", "data-fingerprint", "verdict-digest", "code-version", "spec-digest"])
+def test_every_fact_of_a_canary_is_held_against_the_registry(
+    copy: Copy, released: Chain, tmp_path: Path, fact: str
+) -> None:
+    content = rendered(released, tmp_path, "3", percent=10)
+    copy.commit({MANIFEST: content})
+    assert "version 2, 3, as judged and registered" in copy.verify()[MANIFEST].detail
+    edited = re.sub(rf"(canary-{fact}: )(\S+)", r"\1other", content.decode())
+    copy.commit({MANIFEST: edited.encode()})
+    assert "version 3 of demand-forecaster: its" in " ".join(copy.verify()[MANIFEST].problems)
 
 
 def test_a_hand_edit_of_how_it_is_served_is_told_and_fine(copy: Copy) -> None:
