@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Continuous training: from new data to a served champion, exactly once, with the evidence.",
-    epilog="Exit codes: 0 done, 1 the run failed, 2 wrong input or configuration, 3 the gate said no.",
+    epilog="Exit codes: 0 done, 1 the run failed, 2 wrong input or configuration, 3 checks failed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
