@@ -1,6 +1,5 @@
 """A model's folder: where it is, its spec, and its own code."""
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -99,16 +98,3 @@ def load_module(folder: Path, module: str = "model") -> ModuleType:
     except (ImportError, SyntaxError, NameError, AttributeError) as error:
         raise InputError(f"{path} does not import: {type(error).__name__}: {error}") from error
     return loaded
-
-
-def code_digest(*folders: Path) -> str:
-    """``sha256:`` over the code files of folders or single files, by relative name and bytes; prompts are Markdown, and
-    a README decides nothing."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        files = [folder] if folder.is_file() else sorted(folder.rglob("*"))
-        for path in files:
-            if path.suffix in (".py", ".j2", ".md") and path.name != "README.md":
-                name = path.relative_to(folder).as_posix() if path != folder else path.name
-                digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
-    return "sha256:" + digest.hexdigest()

@@ -25,19 +25,11 @@ EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """git's name of the tree without files; CI systems write zeros for the commit before the first."""
 REMOVED = "removed"
 LIMIT_S = 300.0
-READ = ("components", "delivery", "pipelines", "training", "manifests", "serving-runtimes.yaml", "Dockerfile")
-"""Of a commit; and the locks."""
-PLACES = {
-    "preprocess": ("components/preprocess/", "pipelines/continuous_training.py"),
-    "train": ("components/train/", "components/stores/", "training/finetuning/"),
-    "evaluate": (
-        *("components/evaluate/", "components/serving/", "components/train/", "components/champion/"),
-        *("components/stores/", "serving-runtimes.yaml"),
-    ),
-    "register": ("components/register/", "components/stores/", "components/trust/"),
-    "deploy": ("components/deploy/",),
-}
-"""Where the files are that a step's fingerprint is made of, besides the model's own and what all share."""
+
+
+Steps = dict[str, dict[str, str]]
+"""Of a model, by step: digests by file name; or only `error`: by the reason why they can't be had."""
+Models = dict[str, Steps]
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ def affected(root: Path, given: str) -> tuple[Range, list[Affected]]:
     span = resolve(root, given)
     names = _git(root, "diff", "--name-only", "--no-renames", "--relative", span.base, span.head, "--", ".")
     changed = names.splitlines()
-    if not any(_is_read(path) for path in changed):
+    if not changed:
         return span, []
     with tempfile.TemporaryDirectory(prefix="ostinato-affected-") as name:
         folders = [Path(name) / "base", Path(name) / "head"]
@@ -87,44 +79,37 @@ def affected(root: Path, given: str) -> tuple[Range, list[Affected]]:
         raise OstinatoError(f"the code at {span.head[:12]} can't tell what decides its steps: {after}")
     for model, steps in after.items():
         if "error" in steps:
-            raise InputError(f"{model} at {span.head[:12]}: {steps['error']}")
+            raise InputError(f"{model} at {span.head[:12]}: {''.join(steps['error'])}")
     return span, compare(before, after, changed)
 
 
-def _is_read(path: str) -> bool:
-    """Whether a file is unpacked: no other one can decide anything."""
-    top = path.partition("/")[0]
-    return top in READ or (path == top and path.endswith(".lock"))
-
-
-def compare(
-    before: dict[str, dict[str, str]] | str, after: dict[str, dict[str, str]], changed: list[str]
-) -> list[Affected]:
+def compare(before: Models | str, after: Models, changed: list[str]) -> list[Affected]:
     """What differs, sorted by model. before: why it is not known, where it is text: then all is affected."""
-    found = []
-    known = set(after) if isinstance(before, str) else {*after, *before}
-    for model in sorted(known):
-        paths = [path for path in changed if path.startswith(f"training/{model.replace('-', '_')}/")]
-        if model not in after:
-            found.append(Affected(model, REMOVED, tuple(paths)))
-            continue
-        old = {"error": before} if isinstance(before, str) else before.get(model, {})
-        step = next((step for step in STEPS if old.get(step) != after[model].get(step)), None)
-        if not old:
-            found.append(Affected(model, STEPS[0], tuple(paths), "new"))
-        elif "error" in old:
-            found.append(Affected(model, STEPS[0], tuple(changed), f"not comparable: {old['error'].splitlines()[0]}"))
-        elif step:
-            found.append(Affected(model, step, tuple(path for path in changed if _decides(path, step, paths))))
-    return found
+    models = set(after) if isinstance(before, str) else {*after, *before}
+    unknown: Steps | None = {"error": {before: ""}} if isinstance(before, str) else None
+    old = {} if isinstance(before, str) else before
+    differences = (_compare(model, unknown or old.get(model), after.get(model), changed) for model in sorted(models))
+    return [affect for affect in differences if affect]
 
 
-def _decides(path: str, step: str, own: list[str]) -> bool:
-    """Whether a changed file can have changed the step's fingerprint."""
-    top = path.startswith(("training/", "components/")) and path.count("/") == 1
-    contract = top or path.startswith(("training/spec/", "delivery/"))
-    libraries = step == STEPS[0] and (path.endswith(".lock") or path == "Dockerfile")
-    return path in own or contract or libraries or path.startswith(PLACES[step])
+def _compare(model: str, old: Steps | None, new: Steps | None, changed: list[str]) -> Affected | None:
+    """How a model differs; None where it does not."""
+    own = tuple(path for path in changed if path.startswith(f"training/{model.replace('-', '_')}/"))
+    if new is None:
+        return Affected(model, REMOVED, own)
+    if old is None:
+        return Affected(model, STEPS[0], own, "new")
+    if "error" in old:
+        (reason,) = old["error"]
+        return Affected(model, STEPS[0], tuple(changed), f"not comparable: {reason.splitlines()[0]}")
+    for step in STEPS:
+        names = {name for name, _ in dict(old[step]).items() ^ dict(new[step]).items()}
+        if names:
+            # What is known as a folder, such as a base model, is changed by its files.
+            return Affected(
+                model, step, tuple(path for path in changed if names & {path, *map(str, Path(path).parents)})
+            )
+    return None
 
 
 def resolve(root: Path, given: str) -> Range:
@@ -172,35 +157,35 @@ def _shallow(root: Path) -> bool:
 
 
 def _unpack(root: Path, commit: str, prefix: str, folder: Path) -> None:
-    """The files of a commit that decide anything. A model's README decides nothing, so it is left out."""
+    """The files of a commit that can decide anything: at the top, and in the folders with code and with models."""
     tree = commit if not prefix or commit == EMPTY else f"{commit}:{prefix}"
-    names = _git(root, "ls-tree", "--name-only", "--full-tree", tree).splitlines()
-    wanted = [name for name in names if _is_read(name)]
-    if not wanted:
+    names = _git(root, "ls-tree", "-r", "--name-only", "--full-tree", tree).splitlines()
+    tops = {name.partition("/")[0] for name in names if "/" not in name or name.endswith((".py", "/spec.yaml"))}
+    if not tops:
         return
     top = _git(root, "rev-parse", "--show-toplevel").strip()
-    with tarfile.open(fileobj=io.BytesIO(_git_bytes(Path(top), "archive", "--format=tar", tree, *wanted))) as archive:
+    with tarfile.open(
+        fileobj=io.BytesIO(_git_bytes(Path(top), "archive", "--format=tar", tree, *sorted(tops)))
+    ) as archive:
         archive.extractall(folder, filter="data")
-    for readme in folder.glob("training/*/**/README.md"):
-        readme.unlink()
 
 
-def _fingerprints(folder: Path) -> dict[str, dict[str, str]] | str:
+def _fingerprints(folder: Path) -> Models | str:
     """By model, from the code of the folder, or the installed one where it has none; else why they can't be had."""
     if not (folder / "training").is_dir():
         return {}
     program = Path(__file__).with_name("fingerprints.py")
     kept = {name: value for name, value in os.environ.items() if name != "OSTINATO_WORKSPACE"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-P", str(program), str(folder)],
         env={**kept, "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [kept.get("PYTHONPATH")])])},
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
     )
-    if done.returncode:
-        return (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-    return json.loads(done.stdout)
+    if process.returncode:
+        return (process.stderr.strip() or f"exit code {process.returncode}").splitlines()[-1]
+    return json.loads(process.stdout)
 
 
 def _git(root: Path, *arguments: str) -> str:
@@ -210,7 +195,7 @@ def _git(root: Path, *arguments: str) -> str:
 def _git_bytes(root: Path, *arguments: str) -> bytes:
     """Raises OstinatoError with what git said."""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "-c", "core.quotePath=false", "-C", str(root), *arguments],
             env=environment(),
             capture_output=True,
@@ -218,6 +203,6 @@ def _git_bytes(root: Path, *arguments: str) -> bytes:
         )
     except FileNotFoundError as error:
         raise OstinatoError("git is not installed or not on PATH; install it") from error
-    if done.returncode:
-        raise OstinatoError(f"git {arguments[0]} in {root}: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout
+    if process.returncode:
+        raise OstinatoError(f"git {arguments[0]} in {root}: {process.stderr.decode(errors='replace').strip()}")
+    return process.stdout

@@ -1,91 +1,87 @@
 """What decides each step of each model, in the code that PYTHONPATH names: run by `ostinato affected`, once a commit.
 
 A program of its own, given the folder with that commit's files, so that a commit's digests are made by its own code.
-Prints JSON: for each model the fingerprint of each step, or `error`.
+Prints JSON: for each model the files of each step with their digests, or `error`.
 """
 
 import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-OWN_CODE = (".py", ".j2", ".md")
-"""What the digests of step_code see of a model's folder."""
+if TYPE_CHECKING:
+    from pipelines.package.imports import Sources
+    from training.spec.model import ModelSpec
+
+Steps = dict[str, dict[str, str]]
+"""By step: digests by file name. That of spec.yaml is of the parts that decide the step, that of a lock is without its
+comments. Or only `error`: by the reason why they can't be had."""
+ALL_TASKS = ("requirements.lock", "requirements-image.lock", "Dockerfile")
+LANGUAGE = ("requirements-llm.lock", "requirements-cuda.lock")
 
 
-def fingerprints(root: Path) -> dict[str, dict[str, str]]:
+def fingerprints(root: Path) -> dict[str, Steps]:
     """Of every model of a workspace. A model whose spec or runtime is wrong has only `error`."""
+    from pipelines.package.imports import Sources
     from training.errors import OstinatoError
-    from training.folder import model_names
+    from training.folder import model_names, model_spec
 
-    found: dict[str, dict[str, str]] = {}
+    models: dict[str, Steps] = {}
+    sources = Sources(root)
     for name in model_names(root):
         try:
-            found[name] = {step: _digest(parts) for step, parts in _parts(root, name).items()}
+            models[name] = _steps(root, model_spec(root, name), sources)
         except OstinatoError as error:
-            found[name] = {"error": str(error)}
-    return found
+            models[name] = {"error": {str(error): ""}}
+    return models
 
 
-def _parts(root: Path, name: str) -> dict[str, Any]:
-    """All that decides each step's result besides the steps before it.
+def _steps(root: Path, spec: "ModelSpec", sources: "Sources") -> Steps:
+    """All that decides each step's result besides the steps before it. The champion is looked up for evaluate."""
+    from pipelines.package.step_code import data_files, step_files
+    from training.folder import model_folder
+
+    folder = model_folder(root, spec.name)
+    steps = {
+        step: step_files(root, spec, step, sources) | {sources.name(folder / "spec.yaml"): _digest(part)}
+        for step, part in _parts(root, spec).items()
+    }
+    steps["evaluate"] |= step_files(root, spec, "champion", sources)
+    pipeline = sources.module("pipelines.continuous_training")
+    rows = [path for path in (*data_files(spec, folder), pipeline) if path and path.is_relative_to(root)]
+    steps["preprocess"] |= {sources.name(path): sources.digest(path) for path in rows} | _libraries(root, spec.task)
+    return steps
+
+
+def _parts(root: Path, spec: "ModelSpec") -> dict[str, Any]:
+    """The parts of the spec that decide each step.
 
     The first three are as the pipeline hands them out, without the digest of the whole spec, which evaluate records and
     does not decide by. Of the two that are never cached it is the part of the spec that is written down outside.
     """
     from delivery.serving.runtimes import export_of
-    from pipelines.package.package import step_code
-    from training.folder import code_digest, model_folder, model_spec
 
-    spec = model_spec(root, name)
-    code, folder, ours = step_code(root, spec), model_folder(root, name), root / "components"
     data, base = spec.data.canonical_json(), spec.training.base_model
-    judge = getattr(spec.quality, "judge", None)
-    of_judge = folder / judge.labels if judge and judge.labels else None
-    kept = ["description", "owner", "registry", "task"]
-    parts: dict[str, list[Any]] = {
-        "preprocess": [name, data, code["preprocess"], _given(folder, of_judge), _libraries(root, spec.task)],
-        "train": [spec.task, data, spec.training.canonical_json(), export_of(spec, root), code["train"]],
-        "evaluate": [
-            spec.task,
-            data,
-            spec.quality.canonical_json(),
-            spec.serving.proven_json(),
-            base.canonical_json() if base else "",
-            code["evaluate"],
-        ],
-        "register": [spec.model_dump(mode="json", include=set(kept))],
-        "deploy": [spec.model_dump(mode="json", include={"serving", "release"})],
+    judged = [spec.quality.canonical_json(), spec.serving.proven_json(), base.canonical_json() if base else ""]
+    return {
+        "preprocess": [spec.name, data],
+        "train": [spec.task, data, spec.training.canonical_json(), export_of(spec, root)],
+        "evaluate": [spec.task, data, *judged],
+        "register": spec.model_dump(mode="json", include={"description", "owner", "registry", "task"}),
+        "deploy": spec.model_dump(mode="json", include={"serving", "release"}),
     }
-    if ours.is_dir():
-        parts["preprocess"].append(code_digest(root / "pipelines" / "continuous_training.py"))
-        parts["evaluate"].append(code_digest(ours / "champion"))
-        shared = sorted(ours.glob("*.py"))
-        parts["register"].append(code_digest(ours / "register", ours / "stores", ours / "trust", *shared))
-        parts["deploy"].append(code_digest(ours / "deploy", *shared))
-    return parts
 
 
-def _given(folder: Path, of_judge: Path | None) -> list[str]:
-    """The files of a model's folder that are no code: its data. The judge's labels are in the code of evaluate."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in OWN_CODE]
-    return [
-        f"{path.relative_to(folder).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-        for path in files
-        if path not in (folder / "spec.yaml", of_judge)
-    ]
-
-
-def _libraries(root: Path, task: str) -> list[str]:
+def _libraries(root: Path, task: str) -> dict[str, str]:
     """The locked libraries and the image that they are in, without comments."""
-    names = ["requirements.lock", "requirements-image.lock", "Dockerfile"]
-    names += ["requirements-llm.lock", "requirements-cuda.lock"] if task == "generation" else []
-    lines: list[str] = []
-    for path in (root / name for name in names):
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        lines += [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
-    return lines
+    names = (*ALL_TASKS, *(LANGUAGE if task == "generation" else ()))
+    return {path.name: _digest(_lines(path)) for path in (root / name for name in names) if path.is_file()}
+
+
+def _lines(path: Path) -> list[str]:
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _digest(parts: Any) -> str:

@@ -51,6 +51,7 @@ NOTHING = {
 ONE = {
     "the data contract": (Edit(f"{OURS}/spec.yaml", "max: 20000", "max: 10000"), "preprocess"),
     "the data": (Edit(f"{OURS}/data/more.csv", "a\n1\n"), "preprocess"),
+    "a table of its own": (Edit(f"{OURS}/lookup.json", "{}\n"), "preprocess"),
     "a hyperparameter": (Edit(f"{OURS}/spec.yaml", "learning_rate: 0.2", "learning_rate: 0.1"), "train"),
     "a bound": (Edit(f"{OURS}/spec.yaml", "metric: r2, min: 0.8", "metric: r2, min: 0.7"), "evaluate"),
     "its replicas": (Edit(f"{OURS}/spec.yaml", "max_replicas: 4", "max_replicas: 3"), "deploy"),
@@ -60,10 +61,20 @@ SHARED = {
     "evaluate": Edit("components/evaluate/table/steps.py", "\n# A comment.\n"),
     "the champion": Edit("components/champion/steps.py", "\n# A comment.\n"),
     "deploy": Edit("components/deploy/steps.py", "\n# A comment.\n"),
+    "the ONNX parity check": Edit("delivery/models/onnx/parity.py", "\n# A comment.\n"),
+    "a template of the report": Edit("components/evaluate/shared/page.html.j2", "\n"),
+    "the manifest of a language model": Edit("delivery/kserve/llm_service.py", "\n# A comment.\n"),
     "the contract of specs": Edit("training/spec/model.py", "\n# A comment.\n"),
     "the libraries": Edit("requirements.lock", "another==1.0\n"),
 }
-FROM = {"the champion": "evaluate", "the contract of specs": "preprocess", "the libraries": "preprocess"}
+FROM = {
+    "the champion": "evaluate",
+    "the ONNX parity check": "train",
+    "a template of the report": "evaluate",
+    "the manifest of a language model": "deploy",
+    "the contract of specs": "preprocess",
+    "the libraries": "preprocess",
+}
 
 
 def test_what_decides_no_step_affects_nothing(history: History) -> None:

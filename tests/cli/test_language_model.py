@@ -10,7 +10,7 @@ from conftest import Finished
 from harness.tiny_models import tiny_model
 from train.conftest import OWN_CODE
 
-from pipelines.package.package import step_code
+from pipelines.package.step_code import step_code
 from pipelines.run import preload
 from pipelines.scaffold.table import create_model
 from training.errors import InputError
