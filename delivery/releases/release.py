@@ -76,9 +76,10 @@ def release(
 
     Everything in the manifest comes from the registry and the spec, so a second call changes nothing.
     judged_against: see :class:`ReleaseRequest`. percent: of the requests that it gets as a canary, 0 for all; unless
-    given, the spec's `serving.canary`. A first release gets all requests. Raises GateRefused if the version has no passing
-    verdict, or people rejected it and this is a run; InputError if it does not exist or can't be served; OstinatoError
-    if another version is live than it was judged against, or its files are not where the manifest would say.
+    given, the spec's `serving.canary`. A first release gets all requests. Raises GateRefused if the version has no
+    passing verdict, or people rejected it and this is a run; InputError if it does not exist or can't be served;
+    OstinatoError if another version is live than it was judged against, or its files are not where the manifest would
+    say.
     """
     registered, storage_uri = releasable(spec, connections, version)
     if judged_against is not None:

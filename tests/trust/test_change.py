@@ -144,7 +144,7 @@ def test_every_fact_of_a_canary_is_held_against_the_registry(
     assert "version 2, 3, as judged and registered" in copy.verify()[MANIFEST].detail
     edited = re.sub(rf"(canary-{fact}: )(\S+)", r"\1other", content.decode())
     copy.commit({MANIFEST: edited.encode()})
-    assert "version 3 of demand-forecaster: its" in " ".join(copy.verify()[MANIFEST].problems)
+    assert "version 3 of bike-demand: its" in " ".join(copy.verify()[MANIFEST].problems)
 
 
 def test_a_hand_edit_of_how_it_is_served_is_told_and_fine(copy: Copy) -> None:
