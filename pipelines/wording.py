@@ -1,4 +1,4 @@
-"""How results are told on a terminal."""
+"""Results as text for a terminal: ``format_`` gives lines, ``render_`` tables, ``describe_`` a phrase."""
 
 import io
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "undecided": "[yellow]?[/]", "not applicable": "[dim]–[/]"}
 
 
-def told(finished: "Finished") -> str:
+def format_run(finished: "Finished") -> str:
     """The end of `ostinato run`: the verdict, then what came of it and where the report is."""
     summary, parts = finished.summary, []
     if finished.verdict:
-        parts.append(verdict_table(finished.verdict))
+        parts.append(render_verdict(finished.verdict))
     if summary.decision:
         decision = "[bold green]pass[/]" if summary.decision == "pass" else "[bold red]reject[/]"
-        parts.append(rendered(f"decision  {decision}"))
+        parts.append(render(f"decision  {decision}"))
     if summary.version:
         share = f", a canary with {summary.canary_percent} % of the requests" if summary.canary_percent else ""
         parts.append(f"version   {summary.version}{share}\n")
@@ -50,49 +50,50 @@ def told(finished: "Finished") -> str:
     return "".join(parts).rstrip("\n")
 
 
-def verdict_table(verdict: Verdict) -> str:
+def render_verdict(verdict: Verdict) -> str:
     """Metrics by contender with their intervals, the metric of record first; then every check."""
     contenders = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
     contenders.add_column(f"{verdict.rows:,} test rows")
-    for one in verdict.contenders:
-        contenders.add_column(called(one), justify="right")
+    for contender in verdict.contenders:
+        contenders.add_column(describe_contender(contender), justify="right")
     names = [verdict.metric, *(name for name in verdict.contenders[0].metrics if name != verdict.metric)]
     for name in names:
-        contenders.add_row(name, *(measure(one.metrics.get(name)) for one in verdict.contenders))
+        contenders.add_row(name, *(format_measure(contender.metrics.get(name)) for contender in verdict.contenders))
     checks = Table(box=None, pad_edge=False, show_header=False)
     for check in verdict.checks:
-        checks.add_row(MARKS[check.status], escape(check.name), escape(outcome(check)))
+        checks.add_row(MARKS[check.status], escape(check.name), escape(describe_check(check)))
     warnings = "".join(f"warning: {warning}\n" for warning in verdict.warnings)
-    return rendered(contenders) + "\n" + rendered(checks) + "\n" + warnings
+    return render(contenders) + "\n" + render(checks) + "\n" + warnings
 
 
-def called(one: Contender) -> str:
-    if one.role == "champion":
-        return f"champion (version {one.version})"
-    return one.name if one.role == "baseline" else one.role
+def describe_contender(contender: Contender) -> str:
+    if contender.role == "champion":
+        return f"champion (version {contender.version})"
+    return contender.name if contender.role == "baseline" else contender.role
 
 
-def measure(found: Measure | None) -> str:
-    if found is None:
+def format_measure(measured: Measure | None) -> str:
+    if measured is None:
         return "–"
-    if found.low is not None and found.high is not None:
-        return f"{found.value:.4g} ({found.low:.4g} to {found.high:.4g})"
-    return f"{found.value:.4g}"
+    if measured.low is not None and measured.high is not None:
+        return f"{measured.value:.4g} ({measured.low:.4g} to {measured.high:.4g})"
+    return f"{measured.value:.4g}"
 
 
-def outcome(check: CheckResult) -> str:
+def describe_check(check: CheckResult) -> str:
     note = "" if check.required or check.status not in ("failed", "undecided") else " (not required)"
     return f"{check.reason}{note}"
 
 
-def status_table(rows: "Sequence[ModelStatus]") -> str:
+def render_status(rows: "Sequence[ModelStatus]") -> str:
     """One line a model, then what is open and what to type."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("model", "live (git)", "champion", "previous", "candidate", "agree"):
         table.add_column(name)
     for row in rows:
         agree = "[green]yes[/]" if row.agree else "[red]no[/]"
-        table.add_row(row.model, *(one or "–" for one in (row.live, row.champion, row.previous, row.candidate)), agree)
+        versions = (row.live, row.champion, row.previous, row.candidate)
+        table.add_row(row.model, *(version or "–" for version in versions), agree)
     lines = []
     for row in rows:
         if row.live:
@@ -108,124 +109,130 @@ def status_table(rows: "Sequence[ModelStatus]") -> str:
             lines.append(f"{row.model}: {gets}; ostinato shadow {row.model} --off")
         if not row.agree:
             lines.append(f"{row.model}: the registry does not follow git; run: ostinato reconcile")
-        lines += [proposal_line(one) for one in row.proposals]
-    return (rendered(table) + "\n".join(lines)).rstrip("\n")
+        lines += [format_proposal(proposal) for proposal in row.proposals]
+    return (render(table) + "\n".join(lines)).rstrip("\n")
 
 
-def proposal_line(one: "Proposal") -> str:
-    where = one.url or one.branch
-    draft = ", as a draft" if one.draft else ""
-    return f"{one.model}: version {one.version} is proposed at {where}{draft}" + (f" ({one.note})" if one.note else "")
+def format_proposal(proposal: "Proposal") -> str:
+    where = proposal.url or proposal.branch
+    draft, note = ", as a draft" if proposal.draft else "", f" ({proposal.note})" if proposal.note else ""
+    return f"{proposal.model}: version {proposal.version} is proposed at {where}{draft}{note}"
 
 
-def release_line(done: "Release") -> str:
-    what = f"version {done.version}"
-    if done.canary_percent:
-        what = f"the canary, version {done.version} with {done.canary_percent} % of the requests,"
-    already = "" if done.changed else " already"
-    proposed = f"\n{done.model}: pull request {done.pull_request}" if done.pull_request else ""
-    note = f"\n{done.model}: {done.note}" if done.note else ""
-    return f"{done.model}: {what} is on {done.branch}{already} (commit {done.commit[:12]}){proposed}{note}"
+def format_release(release: "Release") -> str:
+    what = f"version {release.version}"
+    if release.canary_percent:
+        what = f"the canary, version {release.version} with {release.canary_percent} % of the requests,"
+    already = "" if release.changed else " already"
+    proposed = f"\n{release.model}: pull request {release.pull_request}" if release.pull_request else ""
+    note = f"\n{release.model}: {release.note}" if release.note else ""
+    return f"{release.model}: {what} is on {release.branch}{already} (commit {release.commit[:12]}){proposed}{note}"
 
 
-def comparison_table(found: "NumberComparison | ClassComparison") -> str:
+def render_comparison(comparison: "NumberComparison | ClassComparison") -> str:
     """The two answers side by side, then how far they agree."""
     from delivery.serving.clients.compare import NumberComparison
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    for title in (f"{found.rows:,} rows", "live", "shadow"):
+    for title in (f"{comparison.rows:,} rows", "live", "shadow"):
         table.add_column(title, justify="left" if "rows" in title else "right")
-    if isinstance(found, NumberComparison):
+    if isinstance(comparison, NumberComparison):
         for name in ("mean", "std", "q01", "q50", "q99"):
-            table.add_row(name, *(f"{getattr(one, name):.4g}" for one in (found.live, found.shadow)))
-        correlation = "none: one of the two is constant" if found.correlation is None else f"{found.correlation:.4f}"
+            table.add_row(name, *(f"{getattr(answers, name):.4g}" for answers in (comparison.live, comparison.shadow)))
+        coefficient = comparison.correlation
+        correlation = "none: one of the two is constant" if coefficient is None else f"{coefficient:.4f}"
         agree = {
-            "mean difference": f"{found.mean_difference:+.4g} (shadow minus live)",
-            "largest difference": f"{found.largest_difference:+.4g}",
-            "equal answers": f"{found.share_equal:.2%}",
+            "mean difference": f"{comparison.mean_difference:+.4g} (shadow minus live)",
+            "largest difference": f"{comparison.largest_difference:+.4g}",
+            "equal answers": f"{comparison.share_equal:.2%}",
             "correlation": correlation,
         }
-        return rendered(table) + "\n".join(["", *(f"{name:<20}{value}" for name, value in agree.items())])
-    for label in found.classes:
-        table.add_row(label, *(f"{shares[label]:.2%}" for shares in (found.live, found.shadow)))
+        return render(table) + "\n".join(["", *(f"{name:<20}{value}" for name, value in agree.items())])
+    for label in comparison.classes:
+        table.add_row(label, *(f"{shares[label]:.2%}" for shares in (comparison.live, comparison.shadow)))
     crossed = Table("live \\ shadow", box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    for label in found.classes:
+    for label in comparison.classes:
         crossed.add_column(label, justify="right")
-    for label in found.classes:
-        crossed.add_row(label, *(f"{found.confusion[label][other]:,}" for other in found.classes))
-    return f"{rendered(table)}\n{rendered(crossed)}\nthe same class      {found.agreement:.2%}"
+    for label in comparison.classes:
+        crossed.add_row(label, *(f"{comparison.confusion[label][other]:,}" for other in comparison.classes))
+    return f"{render(table)}\n{render(crossed)}\nthe same class      {comparison.agreement:.2%}"
 
 
-def verified_line(done: "Verified") -> str:
-    if done.task == "generation":
+def format_verified(verified: "Verified") -> str:
+    version = f"{verified.model} version {verified.version}"
+    if verified.task == "generation":
         return (
-            f"{done.url} answers as {done.model} version {done.version} was judged: {done.rows} questions of the test "
-            f"sample, {done.worst_difference:.0%} of them in other words. Its protocol has no place for a digest, so a "
+            f"{verified.url} answers as {version} was judged: {verified.rows} questions of the test sample, "
+            f"{verified.worst_difference:.0%} of them in other words. Its protocol has no place for a digest, so a "
             "model that answers alike can't be told from it"
         )
-    known = "" if done.named else "; it does not say its digest, and is known by its answers"
+    known = "" if verified.named else "; it does not say its digest, and is known by its answers"
     return (
-        f"{done.url} is {done.model} version {done.version}: it answers {done.rows} rows of the test sample as it was "
-        f"judged (largest difference {done.worst_difference:g}){known}"
+        f"{verified.url} is {version}: it answers {verified.rows} rows of the test sample as it was judged "
+        f"(largest difference {verified.worst_difference:g}){known}"
     )
 
 
-def promotion_line(done: "Promotion") -> str:
-    already = "" if done.changed else " already"
-    what = f"is in {done.environment}" if done.branch == LIVE_BRANCH else f"for {done.environment} is on {done.branch}"
-    proposed = f"\n{done.model}: pull request {done.pull_request}" if done.pull_request else ""
-    note = f"\n{done.model}: {done.note}" if done.note else ""
-    return f"{done.model}: version {done.version} {what}{already} (commit {done.commit[:12]}){proposed}{note}"
+def format_promotion(promotion: "Promotion") -> str:
+    environment, already = promotion.environment, "" if promotion.changed else " already"
+    is_live = promotion.branch == LIVE_BRANCH
+    where = f"is in {environment}" if is_live else f"for {environment} is on {promotion.branch}"
+    proposed = f"\n{promotion.model}: pull request {promotion.pull_request}" if promotion.pull_request else ""
+    note = f"\n{promotion.model}: {promotion.note}" if promotion.note else ""
+    line = f"{promotion.model}: version {promotion.version} {where}{already} (commit {promotion.commit[:12]})"
+    return f"{line}{proposed}{note}"
 
 
-def alias_lines(changes: "Sequence[AliasChange]") -> str:
-    lines = [f"{one.registered_model}@{one.alias}: {one.before or 'none'} -> {one.after or 'none'}" for one in changes]
+def format_aliases(changes: "Sequence[AliasChange]") -> str:
+    lines = (
+        f"{change.registered_model}@{change.alias}: {change.before or 'none'} -> {change.after or 'none'}"
+        for change in changes
+    )
     return "\n".join(lines) or "the registry's aliases follow git already"
 
 
-def rejection_lines(changes: "Sequence[Rejection]") -> str:
+def format_rejections(changes: "Sequence[Rejection]") -> str:
     """One line each, with its line break."""
-    told = (
-        f"version {one.version} {'is rejected: ' + one.why if one.why else 'is rejected no more'}" for one in changes
-    )
-    return "".join(f"{one.model}: {line}\n" for one, line in zip(changes, told, strict=True))
+    states = (f"is rejected: {change.why}" if change.why else "is rejected no more" for change in changes)
+    lines = (f"{change.model}: version {change.version} {state}" for change, state in zip(changes, states, strict=True))
+    return "".join(f"{line}\n" for line in lines)
 
 
-def audit_table(found: "Audit") -> str:
+def render_audit(audit: "Audit") -> str:
     """One line a link of the chain."""
     colours = {"holds": "green", "broken": "bold red", "not signed": "yellow", "not checked": "dim"}
     table = Table(box=None, pad_edge=False, show_header=False)
-    for link in found.links:
+    for link in audit.links:
         table.add_row(escape(link.name), f"[{colours[link.state]}]{link.state}[/]", escape(link.detail))
-    return f"{found.model} version {found.version or 'none'}\n" + rendered(table).rstrip("\n")
+    return f"{audit.model} version {audit.version or 'none'}\n" + render(table).rstrip("\n")
 
 
-def change_table(files: "Sequence[FileFinding]") -> str:
+def render_change(files: "Sequence[FileFinding]") -> str:
     """One line a file of the change."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    for one in files:
-        said = "[bold red]refused[/]" if one.problems else "[green]fine[/]"
-        table.add_row(escape(one.path), said, escape(one.detail or one.problems[0]))
-    return rendered(table).rstrip("\n") if files else "nothing changed"
+    for file in files:
+        state = "[bold red]refused[/]" if file.problems else "[green]fine[/]"
+        table.add_row(escape(file.path), state, escape(file.detail or file.problems[0]))
+    return render(table).rstrip("\n") if files else "nothing changed"
 
 
-def estimate_table(found: "Estimate") -> str:
+def render_estimate(estimate: "Estimate") -> str:
     """One line a step, the sum, and what is not known."""
-    priced = found.backend == "vertex"
+    priced = estimate.backend == "vertex"
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
     for name in ("step", "median", "range", "runs", *(("machine", "an hour", "cost") if priced else ())):
         table.add_column(name, justify="left" if name in ("step", "machine") else "right")
-    for step in found.steps:
+    for step in estimate.steps:
         spread = "–" if step.low is None or step.high is None else f"{step.low:.1f} to {step.high:.1f} s"
         row = [step.step, _seconds(step.seconds), spread, str(step.runs)]
         table.add_row(*row, *((step.machine, _price(step.hour), _price(step.cost)) if priced else ()))
-    lines = [f"{found.model} on {found.backend}: {_seconds(found.seconds)} in all" if found.seconds else ""]
-    if found.cost is not None:
-        lines.append(f"{found.cost:.2f} {found.currency} in all, by prices of {found.prices_read}")
-    elif found.known_cost is not None:
-        lines.append(f"at least {found.known_cost:.2f} {found.currency}, by prices of {found.prices_read}")
-    told = [line for line in lines if line] + [f"- {note}" for note in found.notes]
-    return rendered(table) + "\n" + "\n".join(told)
+    lines = [f"{estimate.model} on {estimate.backend}: {_seconds(estimate.seconds)} in all" if estimate.seconds else ""]
+    if estimate.cost is not None:
+        lines.append(f"{estimate.cost:.2f} {estimate.currency} in all, by prices of {estimate.prices_read}")
+    elif estimate.known_cost is not None:
+        lines.append(f"at least {estimate.known_cost:.2f} {estimate.currency}, by prices of {estimate.prices_read}")
+    lines = [line for line in lines if line] + [f"- {note}" for note in estimate.notes]
+    return render(table) + "\n" + "\n".join(lines)
 
 
 def _seconds(seconds: float | None) -> str:
@@ -238,11 +245,11 @@ def _price(price: float | None) -> str:
     return "not known" if price is None else f"{price:.4f}"
 
 
-def rendered(what: Table | str) -> str:
+def render(content: Table | str) -> str:
     """As terminal text: with colours on a terminal, plain elsewhere."""
-    here = Console()
-    text = Console(file=io.StringIO(), width=here.width, force_terminal=here.is_terminal, highlight=False)
-    text.print(what)
+    terminal = Console()
+    text = Console(file=io.StringIO(), width=terminal.width, force_terminal=terminal.is_terminal, highlight=False)
+    text.print(content)
     file = text.file
     assert isinstance(file, io.StringIO)
     return file.getvalue()

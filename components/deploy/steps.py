@@ -4,15 +4,10 @@ from pathlib import Path
 
 from delivery.connections import Connections
 from delivery.documents.verdict import Verdict, check_decision
-from delivery.forges.choose import forge_of
-from delivery.git.repository import LIVE_BRANCH
 from delivery.kserve.manifest import manifest_path
 from delivery.registry.lookup import registry
-from delivery.releases.proposal import pushed
-from delivery.releases.propose import check_proposable, propose
-from delivery.releases.reconcile import reconcile
-from delivery.releases.rejection import follow_rejections
-from delivery.releases.release import Release, check_mode, release
+from delivery.releases import operations
+from delivery.releases.release import Release, check_mode
 from training.errors import OstinatoError
 from training.spec.model import ModelSpec
 
@@ -36,42 +31,39 @@ def deploy(
     model = ModelSpec.model_validate_json(spec)
     judged = Verdict.read(verdict)
     check_decision(judged)
-    found = registry(connections.tracking_uri).version(model.registered_name, version)
-    candidate = judged.contender("candidate")
-    if found and (candidate is None or candidate.digest != found.digest):
-        raise OstinatoError(
-            f"version {version} of {model.registered_name} has model digest {found.digest or 'none'}, but the verdict "
-            f"is on {candidate.digest if candidate else 'no candidate'}; run the pipeline again from evaluate"
-        )
-    mode = check_mode(release_mode)
-    at = forge_of(connections.manifests_remote, connections.forge) if mode == "pull-request" else None
-    trouble = check_proposable(at, model, connections, version) if at else None
-    released = release(
+    _check_judged(judged, model.registered_name, version, connections)
+    champion = judged.contender("champion")
+    outcome = operations.deploy(
         model,
         connections,
         version,
-        mode,
-        {"Ostinato-Run": run, "Ostinato-Code": code_version},
-        judged_against=champion.version if (champion := judged.contender("champion")) else "",
+        check_mode(release_mode),
+        judged_against=champion.version if champion else "",
+        trailers={"Ostinato-Run": run, "Ostinato-Code": code_version},
     )
-    if trouble and released.branch != LIVE_BRANCH:
-        raise pushed(trouble, released.branch) from trouble
-    released = propose(at, model, connections, released, by_hand=False)
-    reconcile(connections, model.name)
-    if at and not trouble:
-        follow_rejections(at, connections, {model.name: model.registered_name})
-    return released
+    return outcome.result
 
 
-def released_facts(done: Release, manifests_remote: str, code_version: str) -> dict[str, str | int]:
+def _check_judged(verdict: Verdict, registered_name: str, version: str, connections: Connections) -> None:
+    """Raises OstinatoError for a verdict on another model than the registered one."""
+    registered = registry(connections.tracking_uri).version(registered_name, version)
+    candidate = verdict.contender("candidate")
+    if registered and (candidate is None or candidate.digest != registered.digest):
+        raise OstinatoError(
+            f"version {version} of {registered_name} has model digest {registered.digest or 'none'}, but the verdict "
+            f"is on {candidate.digest if candidate else 'no candidate'}; run the pipeline again from evaluate"
+        )
+
+
+def released_facts(released: Release, manifests_remote: str, code_version: str) -> dict[str, str | int]:
     """What leads from the engine's UI to what is live, or proposed."""
     return {
-        "version": done.version,
+        "version": released.version,
         "manifests": manifests_remote,
-        "manifest": manifest_path(done.model),
-        "commit": done.commit,
-        "branch": done.branch,
-        "pull_request": done.pull_request,
-        "canary_percent": done.canary_percent,
+        "manifest": manifest_path(released.model),
+        "commit": released.commit,
+        "branch": released.branch,
+        "pull_request": released.pull_request,
+        "canary_percent": released.canary_percent,
         "code_commit": code_version,
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from delivery.connections import Connections
 from delivery.forges.forge import Forge
 from delivery.forges.rest import Place
 from delivery.git.run import local_path, redact
@@ -98,6 +99,11 @@ def forge_of(remote: str, setting: str = "") -> Forge | None:
     api = api or _api(kind, scheme, host)
     place = _place(kind, api, _repository(kind, api, path, remote), remote)
     return FORGES[kind].client(place)
+
+
+def connected_forge(connections: Connections) -> Forge | None:
+    """The forge of the manifests repository, None without one; see :func:`forge_of`."""
+    return forge_of(connections.manifests_remote, connections.forge)
 
 
 def check_forge(setting: str) -> tuple[str, str]:

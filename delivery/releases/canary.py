@@ -12,7 +12,7 @@ from training.errors import InputError, OstinatoError
 from training.spec.model import ModelSpec
 
 
-def start_canary(
+def commit_canary(
     spec: ModelSpec,
     connections: Connections,
     percent: int,
@@ -50,7 +50,7 @@ def start_canary(
     )
 
 
-def finish_canary(
+def commit_canary_as_live(
     spec: ModelSpec,
     connections: Connections,
     mode: ReleaseMode | None = None,

@@ -96,7 +96,7 @@ def in_production(manifests_remote: str, name: str) -> str:
     return parse(content, name, snapshot.commit).served.version if content is not None else ""
 
 
-def promote_to_production(manifests_remote: str, name: str, mode: ReleaseMode = "direct") -> Promotion:
+def commit_promotion(manifests_remote: str, name: str, mode: ReleaseMode = "direct") -> Promotion:
     """Copy the model's released manifest, byte for byte, to where production reads it: one commit, there or proposed.
 
     Again changes nothing. Raises InputError if nothing is live or a canary is running, OstinatoError if another

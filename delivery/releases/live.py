@@ -43,17 +43,17 @@ def live_manifests(remote: str) -> dict[str, tuple[bytes, str]]:
     with open_repository(remote) as repository:
         snapshot = repository.snapshot()
         files = snapshot.read("models")
-    found = {match[1]: content for path, content in files.items() if (match := _MANIFEST.fullmatch(path))}
-    return {name: (found[name], snapshot.commit) for name in sorted(found)}
+    manifests = {match[1]: content for path, content in files.items() if (match := _MANIFEST.fullmatch(path))}
+    return {name: (manifests[name], snapshot.commit) for name in sorted(manifests)}
 
 
 def open_proposals(remote: str) -> list[Proposal]:
     """The release branches whose manifest has not been merged in any way: merge, squash or rebase."""
     with open_repository(remote) as repository:
         tips = repository.fetch(LIVE_BRANCH, "release/*", history=True)
-        found = []
+        proposals: list[Proposal] = []
         for branch, commit in sorted(tips.items()):
             match = _BRANCH.fullmatch(branch)
             if match and not is_merged(repository, tips[LIVE_BRANCH], commit, manifest_path(match[1])):
-                found.append(Proposal(match[1], match[2], branch, commit))
-    return found
+                proposals.append(Proposal(match[1], match[2], branch, commit))
+    return proposals

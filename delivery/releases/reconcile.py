@@ -45,19 +45,21 @@ def reconcile(connections: Connections, name: str | None = None) -> list[AliasCh
             continue
         try:
             live = parse(content, model, commit).served
-            there = parse(promoted[model], model, commit).served if model in promoted else None
+            in_production = parse(promoted[model], model, commit).served if model in promoted else None
         except InputError as error:
             problems.append(str(error))
             continue
         other = owners.setdefault(live.registered_model, model)
         problem = _problem(reader, live) if other == model else f"{other} and {model} share {live.registered_model!r}"
-        problem = problem or (_problem(reader, there) if there else "")
+        problem = problem or (_problem(reader, in_production) if in_production else "")
         if problem:
             problems.append(problem)
         else:
-            changes += _follow(connections.tracking_uri, reader, live, there)
+            changes += _follow(connections.tracking_uri, reader, live, in_production)
     if problems:
-        followed = "".join(f"\n  moved: {one.registered_model}@{one.alias} to {one.after or 'none'}" for one in changes)
+        followed = "".join(
+            f"\n  moved: {change.registered_model}@{change.alias} to {change.after or 'none'}" for change in changes
+        )
         raise OstinatoError("aliases could not follow git:\n  " + "\n  ".join(problems) + followed)
     return changes
 
@@ -68,41 +70,41 @@ def _manifests(remote: str) -> tuple[dict[str, bytes], dict[str, bytes], str]:
     with open_repository(remote) as repository:
         snapshot = repository.snapshot()
         files = snapshot.read("models", production)
-    found = {folder: {} for folder in ("models", production)}
+    manifests: dict[str, dict[str, bytes]] = {"models": {}, production: {}}
     for path, content in sorted(files.items()):
         folder, _, file = path.rpartition("/")
         where, _, name = folder.rpartition("/")
-        if where in found and file == "inferenceservice.yaml":
-            found[where][name] = content
-    return found["models"], found[production], snapshot.commit
+        if where in manifests and file == "inferenceservice.yaml":
+            manifests[where][name] = content
+    return manifests["models"], manifests[production], snapshot.commit
 
 
 def _problem(reader: Registry, live: LiveModel) -> str:
     """Why the registry can't follow this manifest, "" if it can."""
     fix = f"`ostinato rollback {live.name}`, or register that model again"
-    found = reader.version(live.registered_model, live.version)
-    if found is None:
+    registered = reader.version(live.registered_model, live.version)
+    if registered is None:
         return (
             f"the manifest of {live.name} names version {live.version} of {live.registered_model}, "
             f"which the registry does not have; {fix}"
         )
-    if found.digest != live.digest:
+    if registered.digest != live.digest:
         return (
             f"the manifest of {live.name} names version {live.version} of {live.registered_model} with digest "
-            f"{live.digest}, the registry has it with {found.digest or 'none'}; {fix}"
+            f"{live.digest}, the registry has it with {registered.digest or 'none'}; {fix}"
         )
     return ""
 
 
-def _follow(tracking_uri: str, reader: Registry, live: LiveModel, there: LiveModel | None) -> list[AliasChange]:
-    """Move the model's aliases where they differ; there: what was promoted to production."""
-    wanted = {CHAMPION: live.version, PREVIOUS: live.previous_version}
-    wanted[f"{CHAMPION}-{STAGING}"] = live.version if there else ""
-    wanted[f"{CHAMPION}-{PRODUCTION}"] = there.version if there else ""
+def _follow(tracking_uri: str, reader: Registry, live: LiveModel, promoted: LiveModel | None) -> list[AliasChange]:
+    """Move the model's aliases where they differ; promoted: what production runs."""
+    versions = {CHAMPION: live.version, PREVIOUS: live.previous_version}
+    versions[f"{CHAMPION}-{STAGING}"] = live.version if promoted else ""
+    versions[f"{CHAMPION}-{PRODUCTION}"] = promoted.version if promoted else ""
     if live.previous_version and reader.version(live.registered_model, live.previous_version) is None:
-        wanted[PREVIOUS] = ""
-    changes = []
-    for alias, version in wanted.items():
+        versions[PREVIOUS] = ""
+    changes: list[AliasChange] = []
+    for alias, version in versions.items():
         before = reader.aliases(live.registered_model).get(alias, "")
         if before == version:
             continue
@@ -113,16 +115,16 @@ def _follow(tracking_uri: str, reader: Registry, live: LiveModel, there: LiveMod
         changes.append(AliasChange(live.name, live.registered_model, alias, before, version))
     champion = reader.version(live.registered_model, live.version)
     if champion and PROMPTS_TAG in champion.tags:
-        changes += _prompts_follow(tracking_uri, reader, live, wanted)
+        changes += _prompts_follow(tracking_uri, reader, live, versions)
     return changes
 
 
 def _prompts_follow(
-    tracking_uri: str, reader: Registry, live: LiveModel, wanted: Mapping[str, str]
+    tracking_uri: str, reader: Registry, live: LiveModel, versions: Mapping[str, str]
 ) -> list[AliasChange]:
-    """Move the aliases of a language model's prompts to where its own are; wanted: version of the model by alias."""
-    changes = []
-    for alias, version in wanted.items():
+    """Move the aliases of a language model's prompts to where its own are; versions: version of the model by alias."""
+    changes: list[AliasChange] = []
+    for alias, version in versions.items():
         for prompt, before, after in alias_moves(reader, live.registered_model, alias, version):
             from delivery.registry.writes import move_alias
 

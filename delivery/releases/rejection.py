@@ -40,27 +40,29 @@ def follow_rejections(
     registry can't be used.
     """
     pulls = forge.of_branch(branch) if branch else [*forge.proposals("open"), *forge.proposals("closed")]
-    serving = _live_versions(connections.manifests_remote) if any(one.state == "closed" for one in pulls) else {}
-    changes, tracking_uri = [], connections.tracking_uri
+    serving = _live_versions(connections.manifests_remote) if any(pull.state == "closed" for pull in pulls) else {}
+    tracking_uri = connections.tracking_uri
+    changes: list[Rejection] = []
     for last in _deciding(pulls):
         name, version = model_of(last), version_of(last)
-        found = registry(tracking_uri).version(registered[name], version) if name in registered else None
-        if found is None:
+        registered_version = registry(tracking_uri).version(registered[name], version) if name in registered else None
+        if registered_version is None:
             continue
-        why = "" if last.state != "closed" or serving.get(name) == version else _why(forge, tracking_uri, found, last)
-        if found.tags.get(REJECTED_TAG, "") != why:
-            _mark(tracking_uri, found, why)
+        is_rejected = last.state == "closed" and serving.get(name) != version
+        why = _why(forge, tracking_uri, registered_version, last) if is_rejected else ""
+        if registered_version.tags.get(REJECTED_TAG, "") != why:
+            _mark(tracking_uri, registered_version, why)
             changes.append(Rejection(name, version, why))
     return changes
 
 
 def _deciding(pulls: list[PullRequest]) -> list[PullRequest]:
     """Of each version's proposals the open one, else the newest."""
-    found: dict[str, PullRequest] = {}
-    for one in sorted(pulls, key=lambda one: (one.state == "open", one.number)):
-        if model_of(one):
-            found[one.branch] = one
-    return [found[branch] for branch in sorted(found)]
+    by_branch: dict[str, PullRequest] = {}
+    for pull in sorted(pulls, key=lambda pull: (pull.state == "open", pull.number)):
+        if model_of(pull):
+            by_branch[pull.branch] = pull
+    return [by_branch[branch] for branch in sorted(by_branch)]
 
 
 def _why(forge: Forge, tracking_uri: str, version: ModelVersion, pull: PullRequest) -> str:
@@ -81,20 +83,20 @@ def _why(forge: Forge, tracking_uri: str, version: ModelVersion, pull: PullReque
 
 def _live_versions(manifests_remote: str) -> dict[str, str]:
     """Live version by model; one with a broken manifest is not in it, since its reconcile says so."""
-    found = {}
+    versions: dict[str, str] = {}
     for name, (content, commit) in live_manifests(manifests_remote).items():
         with contextlib.suppress(InputError):
-            found[name] = parse(content, name, commit).served.version
-    return found
+            versions[name] = parse(content, name, commit).served.version
+    return versions
 
 
 def overrule(tracking_uri: str, spec: ModelSpec, version: str) -> None:
     """Take the mark from a version that a person releases by name, for good: that proposal marks it no more."""
-    found = registry(tracking_uri).version(spec.registered_name, version)
-    why = found.tags.get(REJECTED_TAG) if found else None
-    if found and why:
-        _settle(tracking_uri, found, why.split(" ")[0])
-        _mark(tracking_uri, found, "")
+    registered = registry(tracking_uri).version(spec.registered_name, version)
+    why = registered.tags.get(REJECTED_TAG) if registered else None
+    if registered and why:
+        _settle(tracking_uri, registered, why.split(" ")[0])
+        _mark(tracking_uri, registered, "")
 
 
 def _settle(tracking_uri: str, version: ModelVersion, url: str) -> None:

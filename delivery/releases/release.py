@@ -1,8 +1,9 @@
 """Releases: what is live, what is proposed, and the commits that change it. Git is the only source of truth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from delivery.connections import Connections
 from delivery.git.history import MODEL, VERSION, is_proposed, release_commits
@@ -12,7 +13,6 @@ from delivery.kserve.manifest import LiveModel, Manifest, ServedVersion, manifes
 from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
 from delivery.registry.versions import (
-    CANDIDATE,
     CODE_TAG,
     FINGERPRINT_TAG,
     REJECTED_TAG,
@@ -68,7 +68,7 @@ def release(
     connections: Connections,
     version: str,
     mode: ReleaseMode,
-    trailers: dict[str, str] | None = None,
+    trailers: Mapping[str, str] = MappingProxyType({}),
     judged_against: str | None = None,
     percent: int | None = None,
 ) -> Release:
@@ -85,7 +85,7 @@ def release(
     if judged_against is not None:
         check_not_rejected(registered, spec.name)
     request = ReleaseRequest(registered, storage_uri, percent, judged_against)
-    return propose_or_commit(spec, connections, request, mode, trailers or {})
+    return propose_or_commit(spec, connections, request, mode, trailers)
 
 
 def releasable(spec: ModelSpec, connections: Connections, version: str) -> tuple[ModelVersion, str]:
@@ -123,36 +123,12 @@ def _check_signed(tracking_uri: str, registered: ModelVersion, uri: str, now: Ca
         check_release(tracking_uri, registered, uri, verifier)
 
 
-def promote(
-    spec: ModelSpec,
-    connections: Connections,
-    version: str | None = None,
-    mode: ReleaseMode | None = None,
-    skip: str | None = None,
-) -> Release:
-    """Release a version by hand; without one, the registry's candidate. The mode is the spec's unless given.
-
-    skip: a check that the policy requires, and that it lets this author go without.
-
-    Raises as :func:`release` does, and InputError if there is no candidate.
-    """
-    chosen = version or registry(connections.tracking_uri).aliases(spec.registered_name).get(CANDIDATE)
-    if chosen is None:
-        raise InputError(
-            f"{spec.registered_name} has no candidate in the registry; `ostinato run {spec.name}` makes one, "
-            "or name a version with --version"
-        )
-    chosen_mode = mode or spec.release.mode
-    trailers = {"Ostinato-Skip": skip} if skip else {}
-    return release(spec, connections, chosen, chosen_mode, trailers)
-
-
 def propose_or_commit(
     spec: ModelSpec,
     connections: Connections,
     request: ReleaseRequest,
     mode: ReleaseMode,
-    trailers: dict[str, str],
+    trailers: Mapping[str, str],
 ) -> Release:
     """Render the version's manifest on what is live now, and commit it there or push its release branch."""
     path = manifest_path(spec.name)
@@ -300,7 +276,7 @@ def check_not_rejected(version: ModelVersion, model: str) -> None:
         )
 
 
-def _message(name: str, version: ModelVersion, first: bool, percent: int, trailers: dict[str, str]) -> str:
+def _message(name: str, version: ModelVersion, first: bool, percent: int, trailers: Mapping[str, str]) -> str:
     subject = f"{'Release' if not first else 'First release of'} {name} v{version.version}"
     if percent:
         subject = f"Canary of {name} v{version.version} with {percent} %"

@@ -77,7 +77,7 @@ class _Place:
         return f"{self.name} in {self.environment}" if self.environment else self.name
 
 
-def rollback(
+def commit_rollback(
     manifests_remote: str,
     name: str,
     to: str | None = None,
@@ -137,7 +137,7 @@ def _back_to(states: list[_State], now: _File, place: _Place, to: str) -> _Resto
     return _Restored(file.settled, to, message)
 
 
-def end_canary(manifests_remote: str, name: str) -> Release:
+def commit_canary_end(manifests_remote: str, name: str) -> Release:
     """Take the canary out: the live version gets all requests again. Nothing changes if none runs.
 
     Raises InputError if the model is not live.

@@ -12,7 +12,7 @@ from training.errors import InputError
 from training.spec.model import ModelSpec
 
 
-def start_shadow(spec: ModelSpec, connections: Connections, version: str) -> Release:
+def commit_shadow(spec: ModelSpec, connections: Connections, version: str) -> Release:
     """Mirror the live model's requests to a version, in place of another shadow; committed on the live branch.
 
     Raises InputError where mirroring can't work, nothing is live, the version is live itself or a canary runs;
@@ -34,7 +34,7 @@ def start_shadow(spec: ModelSpec, connections: Connections, version: str) -> Rel
     return _change(connections.manifests_remote, spec.name, version, f"Shadow of {spec.name} v{version}", shadowed)
 
 
-def end_shadow(manifests_remote: str, name: str) -> Release:
+def commit_shadow_end(manifests_remote: str, name: str) -> Release:
     """Take the shadow and its route out. Nothing changes if there is none; raises InputError if nothing is live."""
     return _change(manifests_remote, name, "", f"End the shadow of {name}", without_shadow)
 

@@ -1,5 +1,6 @@
 """The policy at a release: read from the very commit that the release builds on."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from delivery.git.history import first_releases
@@ -18,7 +19,7 @@ def enforce(
     name: str,
     version: ModelVersion,
     tracking_uri: str,
-    trailers: dict[str, str],
+    trailers: Mapping[str, str],
     proposal: bool,
 ) -> None:
     """Raises GateRefused with every rule of the policy that says no to the version, InputError for a policy that can't

@@ -30,20 +30,20 @@ def affected(
     if names and as_json:
         raise InputError("give one of --names and --json")
     steps = STEPS[: STEPS.index(check_step(until)) + 1]
-    span, found = find(workspace_root(), commits)
-    found = [one for one in found if one.step in steps or (one.step == REMOVED and not names)]
+    span, models = find(workspace_root(), commits)
+    models = [model for model in models if model.step in steps or (model.step == REMOVED and not names)]
     if span.dirty:
         print("changes that are not committed are not looked at", file=sys.stderr)
     if as_json:
-        models = [{**asdict(one), "retrain": one.retrain} for one in found]
-        print(json.dumps({"base": span.base, "head": span.head, "models": models}, indent=2))
+        rows = [{**asdict(model), "retrain": model.retrain} for model in models]
+        print(json.dumps({"base": span.base, "head": span.head, "models": rows}, indent=2))
         return
-    for one in found:
+    for model in models:
         if names:
-            print(one.model)
+            print(model.model)
             continue
-        more = f" and {len(one.paths) - SHOWN} more" if len(one.paths) > SHOWN else ""
-        why = "; ".join(filter(None, [one.note, ", ".join(one.paths[:SHOWN]) + more]))
-        print(f"{one.model}  {one.step}{' on' if one.step != REMOVED else ''}: {why}")
-    if not found and not names:
+        more = f" and {len(model.paths) - SHOWN} more" if len(model.paths) > SHOWN else ""
+        why = "; ".join(filter(None, [model.note, ", ".join(model.paths[:SHOWN]) + more]))
+        print(f"{model.model}  {model.step}{' on' if model.step != REMOVED else ''}: {why}")
+    if not models and not names:
         print("no model is affected")

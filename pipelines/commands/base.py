@@ -1,7 +1,8 @@
 """What the commands share: the application, their common arguments, and where this workspace keeps things."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -54,7 +55,7 @@ def open_workspace(given: list[str] | None = None) -> "Workspace":
     """
     from pipelines.settings.settings import load_workspace
 
-    flags: dict[str, Any] = {}
+    flags: Mapping[str, object] = {}
     if given:
         from pipelines.settings.in_force import parse_given
 
@@ -69,7 +70,7 @@ def open_workspace(given: list[str] | None = None) -> "Workspace":
     return load_workspace(root, flags)
 
 
-def one_of(*options: tuple[str, bool]) -> None:
+def check_exactly_one(*options: tuple[str, bool]) -> None:
     """Raises InputError unless exactly one of the options was given."""
     given = [name for name, is_given in options if is_given]
     if len(given) != 1:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,10 +35,10 @@ def run(
     """Run the whole pipeline here, from the same compiled package that the clusters get."""
     from pipelines.progress import Progress
     from pipelines.run import run_model
-    from pipelines.wording import told
+    from pipelines.wording import format_run
 
     workspace = open_workspace()
-    with Progress(sys.stderr, model) as progress, told_of_failure(workspace, model):
+    with Progress(sys.stderr, model) as progress, notified_of_failure(workspace, model):
         finished = run_model(
             workspace,
             model,
@@ -53,9 +53,9 @@ def run(
         document = asdict(finished.summary) | {"verdict": finished.verdict and finished.verdict.model_dump(mode="json")}
         print(json.dumps(document, indent=2))
     else:
-        print(told(finished))
+        print(format_run(finished))
     if finished.refusal or finished.summary.version:
-        tell_of_run(workspace, finished)
+        notify_of_run(workspace, finished)
     if finished.refusal:
         raise finished.refusal
 
@@ -100,8 +100,15 @@ def compile_(
     elif data or out or machine_type:
         raise InputError("--data, --out and --machine-type go with --training-job")
     else:
-        options = {"until": check_step(until), "target": check_target(target), "cache": workspace.packages}
-        package = package_file(workspace.root, spec, image=workspace.image, settings=workspace.settings, **options)
+        package = package_file(
+            workspace.root,
+            spec,
+            image=workspace.image,
+            cache=workspace.packages,
+            settings=workspace.settings,
+            until=check_step(until),
+            target=check_target(target),
+        )
         shutil.copyfile(package, output)
     print(f"wrote {output}")
 
@@ -175,13 +182,13 @@ def rotate(
     from pipelines.run import data_uri
 
     workspace = open_workspace()
-    done = rotate(workspace.root, model, data_uri(workspace, model_spec(workspace.root, model), data), as_of)
-    replaced = f", in place of the one of {done.replaced.pinned_on}" if done.replaced else ""
-    print(f"pinned {done.rows} test rows at {done.path}{replaced}\nsha256 {done.sha256}, written into spec.yaml")
+    pinned = rotate(workspace.root, model, data_uri(workspace, model_spec(workspace.root, model), data), as_of)
+    replaced = f", in place of the one of {pinned.replaced.pinned_on}" if pinned.replaced else ""
+    print(f"pinned {pinned.rows} test rows at {pinned.path}{replaced}\nsha256 {pinned.sha256}, written into spec.yaml")
 
 
 @contextlib.contextmanager
-def told_of_failure(workspace: "Workspace", model: str) -> Iterator[None]:
+def notified_of_failure(workspace: "Workspace", model: str) -> Generator[None]:
     """Tell of a step that fails in the block."""
     from pipelines.backends.local import StepFailed
 
@@ -198,7 +205,7 @@ def told_of_failure(workspace: "Workspace", model: str) -> Iterator[None]:
         raise
 
 
-def tell_of_run(workspace: "Workspace", finished: "Finished") -> None:
+def notify_of_run(workspace: "Workspace", finished: "Finished") -> None:
     """Tell of a refusal or a release, where somebody is to be told."""
     from pipelines.notifications.notice import notice_of
     from pipelines.notifications.tell import tell_and_warn
@@ -214,12 +221,12 @@ def tell_of_run(workspace: "Workspace", finished: "Finished") -> None:
 
 def parse_parameters(given: list[str]) -> dict[str, str]:
     """``name=value`` pairs. Raises InputError for anything else, and for a name given twice."""
-    found: dict[str, str] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
+    parameters: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
         if not (name and equals and value):
-            raise InputError(f"--param {one!r} is not name=value; write for example --param as_of=2018-06-01")
-        if name in found:
-            raise InputError(f"--param {name} is given twice: {found[name]} and {value}")
-        found[name] = value
-    return found
+            raise InputError(f"--param {text!r} is not name=value; write for example --param as_of=2018-06-01")
+        if name in parameters:
+            raise InputError(f"--param {name} is given twice: {parameters[name]} and {value}")
+        parameters[name] = value
+    return parameters

@@ -56,20 +56,22 @@ def drift(
     folder = model_folder(workspace.root, model)
     codes: list[int] = []
 
-    def train(found: "Watched") -> str:
-        run, code = _train(workspace, spec, found)
+    def train(watched: "Watched") -> str:
+        run, code = _train(workspace, spec, watched)
         codes.append(code)
         return f"run {run}" + (", refused by the gate" if code else "")
 
     uri = data_uri(workspace, spec, source) if source else ""
-    found = watch(spec, workspace.connect(), folder, as_of, uri, train if retrain else None)
-    print(json.dumps(asdict(found), indent=2, default=lambda end: end.isoformat()) if as_json else drift_text(found))
-    refuse_bad_data(found)
+    watched = watch(spec, workspace.connect(), folder, as_of, uri, train if retrain else None)
+    print(
+        json.dumps(asdict(watched), indent=2, default=lambda end: end.isoformat()) if as_json else render_watch(watched)
+    )
+    refuse_bad_data(watched)
     if any(codes):
         raise GateRefused(f"the gate said no to {model}, which the watch asked for; see above")
 
 
-def _train(workspace: "Workspace", spec: "ModelSpec", found: "Watched") -> tuple[str, int]:
+def _train(workspace: "Workspace", spec: "ModelSpec", watched: "Watched") -> tuple[str, int]:
     """The whole run, on the rows up to the end of the newest window: its id and exit code, 0 or the gate's.
 
     In a process of its own: the engine forks its steps, which a process that has used Polars must not.
@@ -77,26 +79,26 @@ def _train(workspace: "Workspace", spec: "ModelSpec", found: "Watched") -> tuple
     """
     command = [sys.executable, "-m", "pipelines.cli", "run", spec.name, "--json"]
     if getattr(spec.data, "time", None):
-        command += ["--param", f"as_of={found.window}"]
-    done = subprocess.run(command, cwd=workspace.root, stdout=subprocess.PIPE, text=True)
-    if done.returncode not in (0, GateRefused.exit_code) or not done.stdout:
-        raise OstinatoError(f"the training that the watch asked for failed, exit code {done.returncode}; see above")
-    return json.loads(done.stdout)["run"], done.returncode
+        command += ["--param", f"as_of={watched.window}"]
+    ended = subprocess.run(command, cwd=workspace.root, stdout=subprocess.PIPE, text=True)
+    if ended.returncode not in (0, GateRefused.exit_code) or not ended.stdout:
+        raise OstinatoError(f"the training that the watch asked for failed, exit code {ended.returncode}; see above")
+    return json.loads(ended.stdout)["run"], ended.returncode
 
 
-def drift_text(found: "Watched") -> str:
+def render_watch(watched: "Watched") -> str:
     """A line a window, and the decision."""
     from rich.markup import escape
     from rich.table import Table
 
-    from pipelines.wording import rendered
+    from pipelines.wording import render
 
     colours = {"drift": "yellow", "no drift": "green", "bad data": "bold red", "too few rows": "dim"}
     table = Table("window ended", "rows", "bad", "drifted", "finding", "", box=None, pad_edge=False)
-    for one in found.windows:
-        shares = (f"{one.bad:.1%}", f"{one.share:.0%}")
-        finding = f"[{colours[one.finding]}]{one.finding}[/]"
-        table.add_row(f"{one.end:%Y-%m-%d %H:%M}", str(one.rows), *shares, finding, escape(one.reason))
-    lines = [f"{found.model} version {found.version}", rendered(table).rstrip("\n") if found.windows else ""]
-    lines += [f"{found.decision}: {found.reason}", found.answer]
+    for window in watched.windows:
+        shares = (f"{window.bad:.1%}", f"{window.share:.0%}")
+        finding = f"[{colours[window.finding]}]{window.finding}[/]"
+        table.add_row(f"{window.end:%Y-%m-%d %H:%M}", str(window.rows), *shares, finding, escape(window.reason))
+    lines = [f"{watched.model} version {watched.version}", render(table).rstrip("\n") if watched.windows else ""]
+    lines += [f"{watched.decision}: {watched.reason}", watched.answer]
     return "\n".join(line for line in lines if line)

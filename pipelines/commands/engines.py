@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,10 @@ from pipelines.commands.base import AsJson, Model, Set, app, open_workspace
 from pipelines.commands.building import parse_parameters
 from training.errors import InputError, OstinatoError
 from training.folder import model_spec
+
+if TYPE_CHECKING:
+    from pipelines.backends.remote import StepState
+    from pipelines.settings.settings import Workspace
 
 schedule = typer.Typer(help="When an engine runs a model's pipeline by itself.", no_args_is_help=True)
 app.add_typer(schedule, name="schedule")
@@ -143,13 +147,13 @@ def list_(backend: Backend, set_: Set = None, as_json: AsJson = False) -> None:
     """The schedules that the engine has."""
     from pipelines.submit import engine_of
 
-    found = engine_of(open_workspace(set_), backend).schedules()
+    schedules = engine_of(open_workspace(set_), backend).schedules()
     if as_json:
-        print(json.dumps([asdict(entry) for entry in found], indent=2))
+        print(json.dumps([asdict(entry) for entry in schedules], indent=2))
         return
-    for entry in found:
+    for entry in schedules:
         print(f"{entry.model}: {entry.cron} {entry.time_zone}{'' if entry.active else ' (paused)'}  {entry.id}")
-    if not found:
+    if not schedules:
         print("no schedules there")
 
 
@@ -164,14 +168,14 @@ def estimate(
     from pipelines.estimate.estimate import estimate
     from pipelines.estimate.prices import load_prices
     from pipelines.submit import engine_if_set_up
-    from pipelines.wording import estimate_table
+    from pipelines.wording import render_estimate
 
     workspace = open_workspace(set_)
     spec = model_spec(workspace.root, model)
     own = workspace.root / workspace.settings.prices if workspace.settings.prices else None
     engine = None if backend == "local" else engine_if_set_up(workspace, backend)
-    found = estimate(workspace, spec, backend, engine, load_prices(own))
-    print(json.dumps(asdict(found), indent=2) if as_json else estimate_table(found))
+    estimated = estimate(workspace, spec, backend, engine, load_prices(own))
+    print(json.dumps(asdict(estimated), indent=2) if as_json else render_estimate(estimated))
 
 
 @app.command(epilog="Example: ostinato notify --backend vertex --since 2h")
@@ -192,14 +196,14 @@ def notify(
     except ValueError as error:
         raise InputError(f"--since: {error}") from error
     workspace = open_workspace(set_)
-    done = tell_of_runs(workspace, engine_of(workspace, backend), start)
-    for notice, problems in done:
+    notified = tell_of_runs(workspace, engine_of(workspace, backend), start)
+    for notice, problems in notified:
         print(f"{notice.run}: {notice.headline}")
         for problem in problems:
             print(f"somebody was not notified: {problem}", file=sys.stderr)
-    if not done:
+    if not notified:
         print("nothing new to tell")
-    if any(problems for _, problems in done):
+    if any(problems for _, problems in notified):
         raise OstinatoError("some notices were not taken; run the command again")
 
 
@@ -208,7 +212,7 @@ def check_interrupt(choice: str) -> None:
         raise InputError(f"--on-interrupt {choice!r} is neither leave nor cancel")
 
 
-def follow_run(workspace: Any, backend: str, run: str, poll: float, on_interrupt: str, as_json: bool) -> None:
+def follow_run(workspace: "Workspace", backend: str, run: str, poll: float, on_interrupt: str, as_json: bool) -> None:
     """Tell each change of a step on stderr, and end as the run does."""
     from pipelines.notifications.notice import notice_of_remote
     from pipelines.notifications.tell import tell_and_warn
@@ -217,13 +221,13 @@ def follow_run(workspace: Any, backend: str, run: str, poll: float, on_interrupt
     engine = engine_of(workspace, backend)
     began = time.monotonic()
 
-    def tell(step: Any) -> None:
+    def report(step: "StepState") -> None:
         took = f" {step.seconds:.0f} s" if step.seconds is not None and step.state != "running" else ""
         link = f"  {step.link}" if step.link else ""
         print(f"{time.monotonic() - began:6.0f}  {step.name} {step.state}{took}{link}", file=sys.stderr, flush=True)
 
     try:
-        ended = wait(engine, run, lambda: time.sleep(poll), tell)
+        ended = wait(engine, run, lambda: time.sleep(poll), report)
     except KeyboardInterrupt:
         if on_interrupt == "cancel":
             engine.cancel(run)

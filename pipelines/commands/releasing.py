@@ -4,13 +4,19 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import AnyModel, AsJson, Model, app, one_of, open_workspace
-from training.errors import InputError, OstinatoError
+from pipelines.commands.base import AnyModel, AsJson, Model, app, check_exactly_one, open_workspace
+from training.errors import InputError
 from training.folder import model_names, model_spec
+
+if TYPE_CHECKING:
+    from delivery.releases.environments import Promotion
+    from delivery.releases.operations import Outcome
+    from delivery.releases.release import Release
+    from training.spec.model import ModelSpec
 
 
 @app.command(epilog="Example: ostinato status --json")
@@ -18,13 +24,13 @@ def status(model: AnyModel = None, as_json: AsJson = False) -> None:
     """What is live by git, what the registry's aliases say, whether they agree, and what is proposed."""
     from pipelines.proposals import proposed_models
     from pipelines.status import model_status
-    from pipelines.wording import status_table
+    from pipelines.wording import render_status
 
     workspace = open_workspace()
     names = [model] if model else model_names(workspace.root)
     proposals = proposed_models(workspace)
     rows = [model_status(workspace, model_spec(workspace.root, name), proposals.get(name, ())) for name in names]
-    print(json.dumps([asdict(row) for row in rows], indent=2) if as_json else status_table(rows))
+    print(json.dumps([asdict(row) for row in rows], indent=2) if as_json else render_status(rows))
 
 
 @app.command(
@@ -48,38 +54,30 @@ def promote(
         return
     if from_ is not None:
         raise InputError(f"--from {from_} goes with --to production")
-    from delivery.releases.reconcile import reconcile
-    from delivery.releases.release import check_mode, promote
+    from delivery.releases.operations import promote as promote_version
+    from delivery.releases.release import check_mode
 
     workspace = open_workspace()
     spec = model_spec(workspace.root, model)
     mode = check_mode(release) if release else None
-    done = promote(spec, workspace.connect(), version, mode, skip)
-    done = proposed_by_hand(workspace, spec, done)
-    changes = reconcile(workspace.connections, model)
-    tell_release(done, changes, as_json)
+    print_release(promote_version(spec, workspace.connect(), version, mode, skip), as_json)
 
 
 def promote_to(model: str, source: str | None, environment: str, release: str | None, as_json: bool) -> None:
-    from delivery.forges.choose import forge_of
-    from delivery.releases.environments import STAGING, check_environment, check_source, promote_to_production
-    from delivery.releases.promotion_proposals import propose_promotion
+    """The command with --to."""
+    from delivery.releases.environments import STAGING, check_environment, check_source
+    from delivery.releases.operations import promote_to_production
     from delivery.releases.release import check_mode
-    from pipelines.wording import alias_lines, promotion_line
+    from pipelines.wording import format_aliases, format_promotion
 
     check_environment(environment)
     check_source(source or STAGING)
     workspace = open_workspace()
     spec = model_spec(workspace.root, model)
-    connections = workspace.connect()
-    remote = connections.manifests_remote
-    done = promote_to_production(remote, model, check_mode(release or spec.release.mode))
-    done = propose_promotion(forge_of(remote, connections.forge), spec, remote, done)
-    changes = follow(workspace, model, "promotion")
-    if as_json:
-        print(json.dumps(asdict(done) | {"aliases": [asdict(change) for change in changes]}, indent=2))
-    else:
-        print("\n".join([promotion_line(done), *([alias_lines(changes)] if changes else [])]))
+    outcome = promote_to_production(spec, workspace.connect(), check_mode(release) if release else None)
+    warn_of_aliases(outcome, "promotion")
+    aliases = [format_aliases(outcome.aliases)] if outcome.aliases else []
+    print(outcome_json(outcome) if as_json else "\n".join([format_promotion(outcome.result), *aliases]))
 
 
 @app.command(
@@ -101,33 +99,14 @@ def rollback(
 
     Works without the registry: its aliases then follow with the next reconcile.
     """
-    from delivery.git.repository import LIVE_BRANCH
+    from delivery.releases.operations import roll_back
     from delivery.releases.release import check_mode
-    from delivery.releases.rollback import rollback
 
     workspace = open_workspace()
     spec = model_spec(workspace.root, model)
-    connections = workspace.connect()
-    done = rollback(connections.manifests_remote, model, to, environment, check_mode(release or "direct"))
-    if done.branch != LIVE_BRANCH:
-        from delivery.forges.choose import forge_of
-        from delivery.releases.promotion_proposals import propose_rollback
-
-        at = forge_of(connections.manifests_remote, connections.forge)
-        done = propose_rollback(at, spec, connections.manifests_remote, done, environment)
-    tell_release(done, follow(workspace, model, "rollback"), as_json)
-
-
-def follow(workspace: Any, model: str, what: str) -> list[Any]:
-    """Reconcile after ``what``, which is done whether or not the registry can be used."""
-    from delivery.releases.reconcile import reconcile
-
-    try:
-        return reconcile(workspace.connections, model)
-    except OstinatoError as error:
-        late = f"the {what} is done, and the registry's aliases follow later, with: ostinato reconcile"
-        print(f"{late} ({error})", file=sys.stderr)
-        return []
+    outcome = roll_back(spec, workspace.connect(), to, environment, check_mode(release or "direct"))
+    warn_of_aliases(outcome, "rollback")
+    print_release(outcome, as_json)
 
 
 @app.command(
@@ -145,12 +124,10 @@ def canary(
     as_json: AsJson = False,
 ) -> None:
     """Give a new version a share of the requests first: a commit, then reconcile. The champion stays until --finish."""
-    from delivery.releases.canary import finish_canary, start_canary
-    from delivery.releases.reconcile import reconcile
+    from delivery.releases.operations import abort_canary, finish_canary, start_canary
     from delivery.releases.release import check_mode
-    from delivery.releases.rollback import end_canary
 
-    one_of(("--percent", percent is not None), ("--finish", finish), ("--abort", abort))
+    check_exactly_one(("--percent", percent is not None), ("--finish", finish), ("--abort", abort))
     if version and percent is None:
         raise InputError(f"--version {version} goes with --percent; --finish and --abort take the running canary")
     workspace = open_workspace()
@@ -158,13 +135,12 @@ def canary(
     mode = check_mode(release) if release else None
     connections = workspace.connect()
     if percent is not None:
-        done = start_canary(spec, connections, percent, version, mode)
+        outcome = start_canary(spec, connections, percent, version, mode)
     elif finish:
-        done = finish_canary(spec, connections, mode)
+        outcome = finish_canary(spec, connections, mode)
     else:
-        done = end_canary(connections.manifests_remote, model)
-    done = proposed_by_hand(workspace, spec, done)
-    tell_release(done, reconcile(connections, model), as_json)
+        outcome = abort_canary(spec, connections)
+    print_release(outcome, as_json)
 
 
 @app.command(
@@ -181,18 +157,17 @@ def shadow(
     as_json: AsJson = False,
 ) -> None:
     """Send a copy of every request to another version, and compare what the two answer. Callers notice nothing."""
-    from delivery.releases.shadow import end_shadow, start_shadow
+    from delivery.releases.operations import end_shadow, start_shadow
 
-    one_of(("--version", version is not None), ("--off", off), ("--compare", compare is not None))
+    check_exactly_one(("--version", version is not None), ("--off", off), ("--compare", compare is not None))
     workspace = open_workspace()
     spec = model_spec(workspace.root, model)
     if compare is not None:
-        tell_comparison(spec, compare, url, shadow_url, as_json)
+        print_comparison(spec, compare, url, shadow_url, as_json)
     elif version is not None:
-        done = start_shadow(spec, workspace.connect(), version)
-        tell_release(done, [], as_json)
+        print_release(start_shadow(spec, workspace.connect(), version), as_json)
     else:
-        tell_release(end_shadow(workspace.connect().manifests_remote, model), [], as_json)
+        print_release(end_shadow(spec, workspace.connect()), as_json)
 
 
 @app.command("reconcile", epilog="Example: ostinato reconcile")
@@ -203,7 +178,7 @@ def reconcile_(as_json: AsJson = False) -> None:
     """
     from delivery.releases.reconcile import reconcile
     from pipelines.proposals import reconcile_rejections
-    from pipelines.wording import alias_lines, rejection_lines
+    from pipelines.wording import format_aliases, format_rejections
 
     workspace = open_workspace()
     changes = reconcile(workspace.connect())
@@ -213,38 +188,38 @@ def reconcile_(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([asdict(change) for change in [*changes, *rejections]], indent=2))
     else:
-        print(rejection_lines(rejections) + alias_lines(changes))
+        print(format_rejections(rejections) + format_aliases(changes))
 
 
-def proposed_by_hand(workspace: Any, spec: Any, done: Any) -> Any:
-    """The release with its pull request, where it is proposed; what people rejected before is rejected no more."""
-    from delivery.forges.choose import forge_of
-    from delivery.releases.propose import propose
-    from delivery.releases.rejection import overrule
-
-    connections = workspace.connections
-    at = forge_of(connections.manifests_remote, connections.forge)
-    done = propose(at, spec, connections, done, by_hand=True)
-    overrule(connections.tracking_uri, spec, done.version)
-    return done
-
-
-def tell_comparison(spec: Any, rows: Path, url: str | None, shadow_url: str | None, as_json: bool) -> None:
+def print_comparison(spec: "ModelSpec", rows: Path, url: str | None, shadow_url: str | None, as_json: bool) -> None:
+    """What the live model and its shadow answer to the same rows."""
     from delivery.serving.clients.compare import check_comparable, compare_served
     from pipelines.serve.predict import read_rows
-    from pipelines.wording import comparison_table
+    from pipelines.wording import render_comparison
 
     check_comparable(spec.name, spec.task)
     if not (url and shadow_url):
         raise InputError("--compare needs both --url, of the live model, and --shadow-url")
-    found = compare_served(url, shadow_url, spec.name, read_rows(rows), spec.task, spec.serving.protocol)
-    print(json.dumps(asdict(found), indent=2) if as_json else comparison_table(found))
+    comparison = compare_served(url, shadow_url, spec.name, read_rows(rows), spec.task, spec.serving.protocol)
+    print(json.dumps(asdict(comparison), indent=2) if as_json else render_comparison(comparison))
 
 
-def tell_release(done: Any, changes: list[Any], as_json: bool) -> None:
-    from pipelines.wording import alias_lines, release_line
+def print_release(outcome: "Outcome[Release]", as_json: bool) -> None:
+    """What came of a release, and the aliases that moved."""
+    from pipelines.wording import format_aliases, format_release
 
-    if as_json:
-        print(json.dumps(asdict(done) | {"aliases": [asdict(change) for change in changes]}, indent=2))
-    else:
-        print(release_line(done) + "\n" + alias_lines(changes))
+    text = format_release(outcome.result) + "\n" + format_aliases(outcome.aliases)
+    print(outcome_json(outcome) if as_json else text)
+
+
+def outcome_json(outcome: "Outcome[Release] | Outcome[Promotion]") -> str:
+    """One document: what changed in git, with the aliases that moved."""
+    aliases = [asdict(change) for change in outcome.aliases]
+    return json.dumps(asdict(outcome.result) | {"aliases": aliases}, indent=2)
+
+
+def warn_of_aliases(outcome: "Outcome[Release] | Outcome[Promotion]", operation: str) -> None:
+    """One line on stderr where the registry could not follow."""
+    if outcome.behind:
+        later = f"the {operation} is done, and the registry's aliases follow later, with: ostinato reconcile"
+        print(f"{later} ({outcome.behind})", file=sys.stderr)

@@ -42,14 +42,11 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Ask a served model for predictions."""
-    from pipelines.serve.predict import predict_rows
+    from pipelines.serve.predict import format_rows, predict_rows
 
     workspace = open_workspace()
-    found = predict_rows(url, model_spec(workspace.root, model), rows)
-    if as_json:
-        print(found.to_json(orient="records", date_format="iso", double_precision=15))
-    else:
-        print(found.to_string(index=False))
+    predictions = predict_rows(url, model_spec(workspace.root, model), rows)
+    print(format_rows(predictions, as_json))
 
 
 @app.command(
@@ -86,9 +83,9 @@ def verify(
     Exit code 3 when not.
     """
     from pipelines.serve.verify import verify_model
-    from pipelines.wording import verified_line
+    from pipelines.wording import format_verified
 
     workspace = open_workspace()
     workspace.connect()
-    done = verify_model(workspace, model_spec(workspace.root, model), url, version, wait)
-    print(json.dumps(asdict(done), indent=2) if as_json else verified_line(done))
+    verified = verify_model(workspace, model_spec(workspace.root, model), url, version, wait)
+    print(json.dumps(asdict(verified), indent=2) if as_json else format_verified(verified))

@@ -20,14 +20,14 @@ def audit(
 ) -> None:
     """Follow what is live back to its data and code, and say at each link whether it holds. Exit 1 if one is broken."""
     from delivery.trust.audit import audit
-    from pipelines.wording import audit_table
+    from pipelines.wording import render_audit
 
     workspace = open_workspace()
-    found = audit(model_spec(workspace.root, model), workspace.root, workspace.connect(), version)
-    print(json.dumps(asdict(found), indent=2) if as_json else audit_table(found))
-    if found.broken:
-        names = ", ".join(step.name for step in found.broken)
-        raise OstinatoError(f"the chain of {model} version {found.version} is broken at: {names}")
+    chain = audit(model_spec(workspace.root, model), workspace.root, workspace.connect(), version)
+    print(json.dumps(asdict(chain), indent=2) if as_json else render_audit(chain))
+    if chain.broken:
+        names = ", ".join(step.name for step in chain.broken)
+        raise OstinatoError(f"the chain of {model} version {chain.version} is broken at: {names}")
 
 
 @app.command(epilog="Example: OSTINATO_SIGNING_KEY_FILE=key.pem ostinato sign demand-forecaster --version 3")
@@ -56,10 +56,10 @@ def verify_change_(
     """For CI on the manifests repository: refuse what was not judged and registered, or what the policy forbids."""
     from delivery.trust.change import verify_change
     from pipelines.settings.settings import load_workspace
-    from pipelines.wording import change_table
+    from pipelines.wording import render_change
 
-    found = verify_change(repository, commits, load_workspace(Path.cwd()).connections)
-    print(json.dumps([asdict(one) for one in found], indent=2) if as_json else change_table(found))
-    refused = [f"  {one.path}: {why}" for one in found for why in one.problems]
+    files = verify_change(repository, commits, load_workspace(Path.cwd()).connections)
+    print(json.dumps([asdict(file) for file in files], indent=2) if as_json else render_change(files))
+    refused = [f"  {file.path}: {why}" for file in files for why in file.problems]
     if refused:
         raise GateRefused("the change may not be merged:\n" + "\n".join(refused))

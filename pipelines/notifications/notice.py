@@ -5,7 +5,7 @@ from typing import Literal
 
 from delivery.documents.verdict import Verdict
 from pipelines.backends.remote import RemoteRun
-from pipelines.wording import called, measure, outcome
+from pipelines.wording import describe_check, describe_contender, format_measure
 
 Kind = Literal["failed", "refused", "released"]
 HEADLINES: dict[Kind, str] = {
@@ -60,9 +60,9 @@ def notice_of(
     names = [verdict.metric, *(name for name in verdict.contenders[0].metrics if name != verdict.metric)][:4]
     return Notice(
         **{name: getattr(shown, name) for name in ("kind", "model", "run", "version", "message", "links")},
-        refusals=tuple((check.name, outcome(check)) for check in verdict.refusals),
-        columns=tuple(called(one) for one in verdict.contenders),
-        metrics=tuple((name, *(measure(one.metrics.get(name)) for one in verdict.contenders)) for name in names),
+        refusals=tuple((check.name, describe_check(check)) for check in verdict.refusals),
+        columns=tuple(describe_contender(one) for one in verdict.contenders),
+        metrics=tuple((name, *(format_measure(one.metrics.get(name)) for one in verdict.contenders)) for name in names),
     )
 
 

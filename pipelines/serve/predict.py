@@ -41,3 +41,10 @@ def read_rows(file: Path) -> "pd.DataFrame":
     if rows.empty:
         raise InputError(f"{str(file)!r} has no rows")
     return rows
+
+
+def format_rows(rows: "pd.DataFrame", as_json: bool) -> str:
+    """As JSON records, or as columns of text."""
+    if as_json:
+        return str(rows.to_json(orient="records", date_format="iso", double_precision=15))
+    return rows.to_string(index=False)

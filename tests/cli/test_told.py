@@ -4,7 +4,7 @@ import pytest
 
 from delivery.documents.verdict import CheckResult, Contender, Measure, Verdict
 from pipelines.run import Finished, Summary
-from pipelines.wording import told, verdict_table
+from pipelines.wording import format_run, render_verdict
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_a_version_that_is_only_a_canary_is_not_called_live(percent: int, line: 
         seconds=1.0,
         steps={},
     )
-    assert line in told(Finished(summary, None, None))
+    assert line in format_run(Finished(summary, None, None))
 
 
 def a_check(status: str, reason: str, required: bool = True) -> CheckResult:
@@ -66,7 +66,7 @@ def test_an_undecided_check_is_told_and_what_a_model_said_is_no_markup() -> None
         spec_digest="sha256:s",
         code="sha256:c",
     )
-    lines = [" ".join(line.split()) for line in verdict_table(verdict).splitlines()]
+    lines = [" ".join(line.split()) for line in render_verdict(verdict).splitlines()]
     assert "? judge [undecided] It is down." in lines
     assert "? judge [undecided] It is slow. (not required)" in lines
     assert "✗ judge [failed] The first is to question 1: [/bold] [red]x[/red] [1]." in lines

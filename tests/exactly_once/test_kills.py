@@ -12,7 +12,7 @@ from delivery.effects import EFFECTS
 from delivery.registry.mlflow import mlflow_client
 from delivery.releases.live import live
 from delivery.releases.reconcile import reconcile
-from delivery.releases.rollback import rollback
+from delivery.releases.rollback import commit_rollback
 
 KILLS = {"laptop": 40, "served": 48}
 """For one round; there are four on the laptop and one beside a server: 208."""
@@ -164,7 +164,7 @@ class GoBack:
     to: str
 
     def __call__(self) -> None:
-        rollback(self.world.remote, self.name, self.to)
+        commit_rollback(self.world.remote, self.name, self.to)
         reconcile(self.world.connections, self.name)
 
 

@@ -17,11 +17,9 @@ from release.registered import Place
 
 from components.deploy.steps import deploy
 from delivery.connections import Connections
-from delivery.forges.choose import forge_of
 from delivery.git.repository import ensure_local_repository
-from delivery.releases.propose import propose
-from delivery.releases.rejection import overrule
-from delivery.releases.release import Release, promote
+from delivery.releases.operations import promote
+from delivery.releases.release import Release
 
 __all__ = ["empty_store", "git_server", "own_environment", "three_versions"]
 
@@ -47,11 +45,7 @@ class Desk:
 
     def promote(self, version: str, **spec: Any) -> Release:
         """What `ostinato promote --release pull-request` does."""
-        model = model_spec(**spec)
-        done = promote(model, self.connections, version, "pull-request")
-        done = propose(forge_of(self.place.remote, self.forge.setting), model, self.connections, done, by_hand=True)
-        overrule(self.place.tracking_uri, model, version)
-        return done
+        return promote(model_spec(**spec), self.connections, version, "pull-request").result
 
 
 Start = Callable[[str], Desk]

@@ -6,11 +6,11 @@ from release.candidates import bare_git, model_spec
 
 from delivery.forges.choose import forge_of
 from delivery.forges.forge import ForgeError
-from delivery.releases.environments import Promotion, in_production, promote_to_production
+from delivery.releases.environments import Promotion, commit_promotion, in_production
 from delivery.releases.live import live
 from delivery.releases.promotion_proposals import propose_promotion, propose_rollback
 from delivery.releases.release import Release
-from delivery.releases.rollback import rollback
+from delivery.releases.rollback import commit_rollback
 
 NAME = "bike-demand"
 SPEC = model_spec(release={"labels": ["model"]})
@@ -18,13 +18,13 @@ SPEC = model_spec(release={"labels": ["model"]})
 
 def promotion(desk: Desk) -> Promotion:
     """What `ostinato promote --to production --release pull-request` does."""
-    done = promote_to_production(desk.place.remote, NAME, "pull-request")
+    done = commit_promotion(desk.place.remote, NAME, "pull-request")
     return propose_promotion(forge_of(desk.place.remote, desk.forge.setting), SPEC, desk.place.remote, done)
 
 
 def way_back(desk: Desk, environment: str | None = None) -> Release:
     """What `ostinato rollback --release pull-request` does."""
-    done = rollback(desk.place.remote, NAME, environment=environment, mode="pull-request")
+    done = commit_rollback(desk.place.remote, NAME, environment=environment, mode="pull-request")
     at = forge_of(desk.place.remote, desk.forge.setting)
     return propose_rollback(at, SPEC, desk.place.remote, done, environment)
 
@@ -63,7 +63,7 @@ def test_a_newer_release_takes_the_place_of_the_promotion_that_waits(desk: Desk)
 def test_a_rollback_is_a_pull_request_that_says_what_comes_back(github: Desk, environment: str | None) -> None:
     for version in ("1", "2"):
         github.place.release(version)
-        promote_to_production(github.place.remote, NAME)
+        commit_promotion(github.place.remote, NAME)
     done = way_back(github, environment)
     pull = github.forge.only_open()
     where = " in production" if environment else ""

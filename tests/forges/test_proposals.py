@@ -131,14 +131,14 @@ def test_a_label_or_reviewer_that_the_forge_does_not_have_is_named(kind: str, st
 
 
 def test_a_canary_is_proposed_as_one_and_widened_in_the_same_pull_request(github: Desk) -> None:
-    from delivery.releases.canary import start_canary
+    from delivery.releases.canary import commit_canary
     from delivery.releases.propose import propose
 
     github.run("1")
     github.forge.merge(1, "merge")
     for percent in (10, 50):
         connections = github.place.connections
-        done = start_canary(model_spec(), connections, percent, "2", "pull-request")
+        done = commit_canary(model_spec(), connections, percent, "2", "pull-request")
         at = forge_of(github.place.remote, github.forge.setting)
         propose(at, model_spec(), connections, done, by_hand=True)
         pull = github.forge.only_open()

@@ -7,8 +7,8 @@ from release.candidates import model_spec
 from delivery.forges.choose import forge_of
 from delivery.registry.lookup import registry
 from delivery.registry.versions import REJECTED_TAG
-from delivery.releases.rejection import Rejection, follow_rejections, overrule
-from delivery.releases.release import promote
+from delivery.releases.operations import promote
+from delivery.releases.rejection import Rejection, follow_rejections
 from training.errors import GateRefused
 
 NAME = "bike-demand"
@@ -54,8 +54,7 @@ def test_a_run_that_commits_directly_does_not_bring_a_rejected_version_either(gi
     connections = github.place.connections
     with pytest.raises(GateRefused, match="was rejected"):
         release(model_spec(), connections, "1", "direct", judged_against="")
-    assert promote(model_spec(), connections, "1", "direct").changed, "a person may"
-    overrule(github.place.tracking_uri, model_spec(), "1")
+    assert promote(model_spec(), connections, "1", "direct").result.changed, "a person may"
     assert mark(github, "1") == "" and follow(github) == []
 
 

@@ -9,7 +9,7 @@ from release.candidates import model_spec
 from release.conftest import empty_store, manifests, own_environment, place, three_versions, tracking_uri
 from release.registered import Place
 
-from delivery.releases.environments import promote_to_production
+from delivery.releases.environments import commit_promotion
 from delivery.releases.release import release
 
 __all__ = ["empty_store", "git_server", "manifests", "own_environment", "place", "three_versions", "tracking_uri"]
@@ -24,6 +24,6 @@ def released(place: Place, tmp_path: Path) -> Path:
         serving = {"scaling": {"min_replicas": 2, "max_replicas": 3}}
         spec = model_spec(name, registry=MODELS[0], serving=serving)
         release(spec, place.connections, "1", "direct")
-        promote_to_production(place.remote, name)
+        commit_promotion(place.remote, name)
     place.release("2")
     return checkout(place.manifests, tmp_path / "tree")

@@ -11,10 +11,10 @@ from release.registered import Place
 
 from delivery.effects import CRASH_AT
 from delivery.registry.lookup import registry
-from delivery.releases.environments import in_production, promote_to_production
+from delivery.releases.environments import commit_promotion, in_production
 from delivery.releases.live import live
 from delivery.releases.reconcile import reconcile
-from delivery.releases.rollback import rollback
+from delivery.releases.rollback import commit_rollback
 from training.errors import InputError
 
 FORK = multiprocessing.get_context("fork")
@@ -29,7 +29,7 @@ def test_each_environment_has_an_alias_once_there_are_two(place: Place) -> None:
     place.release("1")
     reconcile(place.connections)
     assert "champion-staging" not in aliases(place)
-    promote_to_production(place.remote, NAME)
+    commit_promotion(place.remote, NAME)
     place.release("2")
     reconcile(place.connections)
     shown = aliases(place)
@@ -47,7 +47,7 @@ def _reconcile(place: Place) -> None:
 
 def test_a_kill_between_the_environments_aliases_is_finished_by_the_next_reconcile(place: Place) -> None:
     place.release("1")
-    promote_to_production(place.remote, NAME)
+    commit_promotion(place.remote, NAME)
     victim = FORK.Process(target=_reconcile, args=(place,))
     victim.start()
     victim.join(BOUND_S)
@@ -58,51 +58,51 @@ def test_a_kill_between_the_environments_aliases_is_finished_by_the_next_reconci
 def test_a_proposed_promotion_waits_for_its_reviewer_and_is_the_same_branch_again(place: Place) -> None:
     place.release("1")
     before = place.commits()
-    proposal = promote_to_production(place.remote, NAME, "pull-request")
-    again = promote_to_production(place.remote, NAME, "pull-request")
+    proposal = commit_promotion(place.remote, NAME, "pull-request")
+    again = commit_promotion(place.remote, NAME, "pull-request")
     assert (proposal.branch, proposal.changed) == ("promote/bike-demand/production-v1", True)
     assert (again.commit, again.changed, place.commits()) == (proposal.commit, False, before)
     assert in_production(place.remote, NAME) == ""
     place.merge(proposal.branch)
     assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == blob(place, FILE)
-    merged = promote_to_production(place.remote, NAME, "pull-request")
+    merged = commit_promotion(place.remote, NAME, "pull-request")
     assert (merged.branch, merged.changed) == ("main", False)
 
 
 def test_production_alone_is_rolled_back_and_the_release_stays(place: Place) -> None:
     for version in ("1", "2", "3"):
         place.release(version)
-        promote_to_production(place.remote, NAME)
+        commit_promotion(place.remote, NAME)
     first = blob(place, f"{PRODUCTION}/inferenceservice.yaml", "main~4")
-    back = rollback(place.remote, NAME, environment="production")
+    back = commit_rollback(place.remote, NAME, environment="production")
     now = live(place.remote, NAME)
     assert now and (back.version, in_production(place.remote, NAME), now.version) == ("2", "2", "3")
     assert "Ostinato-Environment: production" in bare_git(place.manifests, "log", "-1", "--format=%B", "main")
-    rollback(place.remote, NAME, to="1", environment="production")
+    commit_rollback(place.remote, NAME, to="1", environment="production")
     assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == first
     with pytest.raises(InputError, match=r"version 9 of bike-demand in production was never live; these were: 1, 2, 3"):
-        rollback(place.remote, NAME, to="9", environment="production")
+        commit_rollback(place.remote, NAME, to="9", environment="production")
     with pytest.raises(InputError, match="--in is 'staging'; give production"):
-        rollback(place.remote, NAME, environment="staging")
+        commit_rollback(place.remote, NAME, environment="staging")
 
 
 def test_what_was_promoted_once_can_not_be_rolled_back_further(place: Place) -> None:
     with pytest.raises(InputError, match="bike-demand in production is not live"):
-        rollback(place.remote, NAME, environment="production")
+        commit_rollback(place.remote, NAME, environment="production")
     place.release("1")
-    promote_to_production(place.remote, NAME)
+    commit_promotion(place.remote, NAME)
     with pytest.raises(InputError, match="came with its first promotion"):
-        rollback(place.remote, NAME, environment="production")
+        commit_rollback(place.remote, NAME, environment="production")
 
 
 @pytest.mark.parametrize("environment", [None, "production"])
 def test_a_proposed_rollback_waits_for_its_reviewer(place: Place, environment: str | None) -> None:
     for version in ("1", "2"):
         place.release(version)
-        promote_to_production(place.remote, NAME)
+        commit_promotion(place.remote, NAME)
     before = place.commits()
-    proposal = rollback(place.remote, NAME, environment=environment, mode="pull-request")
-    again = rollback(place.remote, NAME, environment=environment, mode="pull-request")
+    proposal = commit_rollback(place.remote, NAME, environment=environment, mode="pull-request")
+    again = commit_rollback(place.remote, NAME, environment=environment, mode="pull-request")
     assert proposal.branch == f"rollback/bike-demand/{environment or 'release'}-v1"
     assert (again.commit, again.changed, place.commits()) == (proposal.commit, False, before)
     place.merge(proposal.branch)

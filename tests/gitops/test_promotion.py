@@ -16,7 +16,7 @@ from release.candidates import bare_git, model_spec
 from release.registered import Place
 
 from delivery.effects import CRASH_AT
-from delivery.releases.environments import in_production, promote_to_production
+from delivery.releases.environments import commit_promotion, in_production
 from delivery.releases.live import live
 from delivery.releases.release import release
 from training.errors import InputError, OstinatoError
@@ -77,7 +77,7 @@ def test_a_staging_that_people_prepared_is_kept_by_the_first_release(place: Plac
 
 def test_production_gets_the_bytes_of_staging_in_one_commit_with_trailers(place: Place) -> None:
     place.release("1")
-    done = promote_to_production(place.remote, NAME)
+    done = commit_promotion(place.remote, NAME)
     assert (done.version, done.environment, done.changed) == ("1", "production", True)
     assert changed(place) == [f"{PRODUCTION}/inferenceservice.yaml", f"{PRODUCTION}/kustomization.yaml"]
     assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == blob(place, FILE)
@@ -95,37 +95,37 @@ def test_production_gets_the_bytes_of_staging_in_one_commit_with_trailers(place:
 
 def test_a_second_promotion_of_the_same_release_changes_nothing(place: Place) -> None:
     place.release("1")
-    done = promote_to_production(place.remote, NAME)
-    again = promote_to_production(place.remote, NAME)
+    done = commit_promotion(place.remote, NAME)
+    again = commit_promotion(place.remote, NAME)
     assert (again.changed, again.commit, again.version) == (False, done.commit, "1")
     assert place.commits() == 3
 
 
 def test_production_stays_where_it_is_until_the_next_promotion(place: Place) -> None:
     place.release("1")
-    promote_to_production(place.remote, NAME)
+    commit_promotion(place.remote, NAME)
     first = blob(place, f"{PRODUCTION}/inferenceservice.yaml")
     place.release("2")
     assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == first
     place.commit(f"{PRODUCTION}/kustomization.yaml", b"resources: [inferenceservice.yaml]\n# ours\n")
-    assert promote_to_production(place.remote, NAME).version == "2"
+    assert commit_promotion(place.remote, NAME).version == "2"
     assert changed(place) == [f"{PRODUCTION}/inferenceservice.yaml"]
 
 
 def test_git_revert_of_a_promotion_brings_the_bytes_before_back(place: Place) -> None:
     place.release("1")
-    promote_to_production(place.remote, NAME)
+    commit_promotion(place.remote, NAME)
     first = blob(place, f"{PRODUCTION}/inferenceservice.yaml")
     place.release("2")
-    promotion = promote_to_production(place.remote, NAME)
+    promotion = commit_promotion(place.remote, NAME)
     in_a_copy(place, "revert", "--no-edit", promotion.commit)
     assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == first
-    assert promote_to_production(place.remote, NAME).version == "2", "and it can be promoted again"
+    assert commit_promotion(place.remote, NAME).version == "2", "and it can be promoted again"
 
 
 def test_what_is_not_released_is_not_promoted(place: Place) -> None:
     with pytest.raises(InputError, match="is not live, so there is nothing to promote; see `ostinato status`"):
-        promote_to_production(place.remote, NAME)
+        commit_promotion(place.remote, NAME)
     assert place.commits() == 1
 
 
@@ -147,7 +147,7 @@ def test_a_running_canary_is_not_promoted(place: Place, mode: str) -> None:
     place.commit(FILE, yaml.safe_dump_all(documents).encode())
     before = place.commits()
     with pytest.raises(InputError, match=r"version 2 of bike-demand is a canary.*ostinato canary bike-demand --finish"):
-        promote_to_production(place.remote, NAME)
+        commit_promotion(place.remote, NAME)
     assert place.commits() == before
 
 
@@ -155,12 +155,12 @@ def test_a_broken_manifest_is_not_promoted(place: Place) -> None:
     place.release("1")
     place.commit(FILE, b"kind: [broken")
     with pytest.raises(InputError, match="is not YAML"):
-        promote_to_production(place.remote, NAME)
+        commit_promotion(place.remote, NAME)
 
 
 def _promote(place: Place, crash_at: str) -> None:
     os.environ[CRASH_AT] = crash_at
-    promote_to_production(place.remote, NAME)
+    commit_promotion(place.remote, NAME)
 
 
 @pytest.mark.parametrize("crash_at", ["commit written", "commit pushed"])
@@ -170,7 +170,7 @@ def test_a_kill_leaves_a_state_from_which_the_same_command_finishes(crash_at: st
     victim.start()
     victim.join(BOUND_S)
     assert victim.exitcode == -signal.SIGKILL
-    assert promote_to_production(place.remote, NAME).version == "1"
+    assert commit_promotion(place.remote, NAME).version == "1"
     assert place.commits() == 3
     assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == blob(place, FILE)
 
@@ -190,7 +190,7 @@ def test_another_release_of_the_model_while_promoting_stops_it_and_of_another_mo
     bare_git(place.manifests, "update-ref", "refs/heads/main", first)
     move_once(place, second)
     with pytest.raises(OstinatoError, match="another release of bike-demand landed while promoting"):
-        promote_to_production(place.remote, NAME)
+        commit_promotion(place.remote, NAME)
     assert bare_git(place.manifests, "rev-parse", "main") == second
 
     spec = model_spec("other-model", registry=NAME)
@@ -198,7 +198,7 @@ def test_another_release_of_the_model_while_promoting_stops_it_and_of_another_mo
     bare_git(place.manifests, "update-ref", "refs/heads/main", second)
     (place.work / "moved").unlink()
     move_once(place, other)
-    done = promote_to_production(place.remote, NAME)
+    done = commit_promotion(place.remote, NAME)
     assert done.changed and bare_git(place.manifests, "rev-parse", "main~1") == other
 
 
@@ -207,7 +207,7 @@ def test_over_http_a_push_whose_answer_is_lost_lands_once(place: Place, git_serv
     over_http = replace(place, remote=git_server.url(place.manifests))
     over_http.release("1")
     git_server.drop_pushes = 1
-    assert promote_to_production(over_http.remote, NAME).version == "1"
+    assert commit_promotion(over_http.remote, NAME).version == "1"
     assert (git_server.drop_pushes, place.commits()) == (0, 3)
 
 

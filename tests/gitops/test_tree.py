@@ -9,7 +9,7 @@ from gitops.tree import CLOSED, SEED, built, checkout, kustomizations, only, wit
 from harness.contracts import kind_validator
 from release.registered import Place
 
-from delivery.releases.environments import promote_to_production
+from delivery.releases.environments import commit_promotion
 
 
 def problems(document: dict[str, Any]) -> list[str]:
@@ -83,7 +83,7 @@ def test_staging_leaves_productions_hostname_alone(place: Place, tmp_path: Path)
 
 def test_production_builds_to_exactly_what_was_released(place: Place, tmp_path: Path) -> None:
     place.release("1")
-    promote_to_production(place.remote, MODELS[0])
+    commit_promotion(place.remote, MODELS[0])
     tree = checkout(place.manifests, tmp_path / "tree")
     released, live = tree / "models" / MODELS[0], tree / "environments" / "production" / MODELS[0]
     assert built(live) == built(released)

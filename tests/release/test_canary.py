@@ -15,11 +15,12 @@ from delivery.connections import Connections
 from delivery.kserve.manifest import LiveModel
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
-from delivery.releases.canary import finish_canary, start_canary
+from delivery.releases.canary import commit_canary, commit_canary_as_live
 from delivery.releases.live import live, open_proposals
+from delivery.releases.operations import promote
 from delivery.releases.reconcile import reconcile
-from delivery.releases.release import promote, release
-from delivery.releases.rollback import end_canary, rollback
+from delivery.releases.release import release
+from delivery.releases.rollback import commit_canary_end, commit_rollback
 from training.errors import GateRefused, InputError, OstinatoError
 from training.spec.model import ModelSpec
 
@@ -45,7 +46,7 @@ def content(place: Place, what: str = f"main:{FILE}") -> str:
 
 
 def start(place: Place, percent: int = 10, version: str | None = "2", spec: ModelSpec | None = None) -> Any:
-    return start_canary(spec or model_spec(), place.connections, percent, version)
+    return commit_canary(spec or model_spec(), place.connections, percent, version)
 
 
 @pytest.fixture(params=MODES)
@@ -89,15 +90,15 @@ def test_finish_makes_it_live_as_a_release_would_and_a_second_finish_changes_not
 ) -> None:
     release(spec, place.connections, "2", "direct")
     as_released = content(place)
-    rollback(place.remote, NAME)
+    commit_rollback(place.remote, NAME)
     start(place, 10, "2", spec)
-    done = finish_canary(spec, place.connections)
+    done = commit_canary_as_live(spec, place.connections)
     assert (done.version, done.canary_percent, done.changed) == ("2", 0, True)
     assert content(place) == as_released
     reconcile(place.connections)
     aliases = registry(place.tracking_uri).aliases(NAME)
     assert (aliases["champion"], aliases["previous"]) == ("2", "1")
-    again = finish_canary(spec, place.connections)
+    again = commit_canary_as_live(spec, place.connections)
     assert (again.changed, again.version, again.note) == (False, "2", "no canary runs; version 2 is live")
 
 
@@ -106,7 +107,7 @@ def test_abort_and_rollback_end_the_canary_and_nothing_else(place: Place, spec: 
     before = content(place)
     start(place, 10, "2", spec)
     start(place, 40, "2", spec)
-    done = end_canary(place.remote, NAME) if how == "abort" else rollback(place.remote, NAME)
+    done = commit_canary_end(place.remote, NAME) if how == "abort" else commit_rollback(place.remote, NAME)
     assert (done.version, done.changed) == ("1", True)
     found = now(place)
     assert (found.version, found.canary) == ("1", None)
@@ -114,7 +115,7 @@ def test_abort_and_rollback_end_the_canary_and_nothing_else(place: Place, spec: 
         assert content(place) == before
     else:
         assert content(place).replace("    canaryTrafficPercent: 0\n", "") == before
-    again = end_canary(place.remote, NAME)
+    again = commit_canary_end(place.remote, NAME)
     assert (again.changed, again.note) == (False, "no canary runs; version 1 is live")
 
 
@@ -133,10 +134,10 @@ def test_after_an_abort_in_knative_a_release_takes_the_mark_away_and_a_rollback_
     for version in ("1", "2"):
         release(knative, place.connections, version, "direct")
     start(place, 10, "3", knative)
-    end_canary(place.remote, NAME)
+    commit_canary_end(place.remote, NAME)
     assert "canaryTrafficPercent: 0" in content(place)
     assert release(knative, place.connections, "2", "direct").changed is False, "2 is live already"
-    assert rollback(place.remote, NAME).version == "1"
+    assert commit_rollback(place.remote, NAME).version == "1"
     assert "canaryTrafficPercent" not in content(place)
 
 
@@ -144,8 +145,8 @@ def test_rollback_after_finish_brings_back_the_version_before_and_not_the_canary
     before = content(place)
     start(place, 10, "2", spec)
     start(place, 60, "2", spec)
-    finish_canary(spec, place.connections)
-    done = rollback(place.remote, NAME)
+    commit_canary_as_live(spec, place.connections)
+    done = commit_rollback(place.remote, NAME)
     assert (done.version, now(place).canary, content(place)) == ("1", None, before)
 
 
@@ -161,17 +162,17 @@ def test_a_second_release_takes_the_canary_s_place(place: Place, spec: ModelSpec
 
 def test_a_spec_with_a_canary_starts_every_release_as_one_but_the_first(place: Place) -> None:
     spec = spec_of(canary={"percent": 5})
-    first = promote(spec, place.connections, "1")
+    first = promote(spec, place.connections, "1").result
     assert (first.canary_percent, first.changed) == (0, True)
     assert first.note == "a first release gets all requests: there is nothing to be a canary beside"
-    second = promote(spec, place.connections, "2")
+    second = promote(spec, place.connections, "2").result
     assert (second.canary_percent, second.changed, now(place).version) == (5, True, "1")
     start(place, 50, None, spec)
-    again = promote(spec, place.connections, "2")
+    again = promote(spec, place.connections, "2").result
     assert (again.canary_percent, again.changed) == (50, False), "a canary that was widened is not narrowed"
-    assert promote(spec, place.connections, "1").changed is False, "1 is live, and the canary stays"
+    assert promote(spec, place.connections, "1").result.changed is False, "1 is live, and the canary stays"
     assert now(place).canary is not None
-    finish_canary(spec, place.connections)
+    commit_canary_as_live(spec, place.connections)
     assert (now(place).version, now(place).canary) == ("2", None)
 
 
@@ -198,9 +199,9 @@ def test_a_canary_waits_for_a_reviewer_where_releases_do(place: Place) -> None:
     assert now(place).canary is None
     place.merge(proposed.branch)
     assert now(place).canary is not None and open_proposals(place.remote) == []
-    finish = finish_canary(spec, place.connections)
+    finish = commit_canary_as_live(spec, place.connections)
     assert (finish.branch, finish.changed, now(place).version) == (proposed.branch, True, "1")
-    assert finish_canary(spec, place.connections).changed is False
+    assert commit_canary_as_live(spec, place.connections).changed is False
     place.merge(finish.branch)
     assert (now(place).version, now(place).previous_version) == ("2", "1")
 
@@ -218,7 +219,7 @@ def test_the_verdict_counts_for_a_canary_as_for_a_release(place: Place) -> None:
     start(place, 10, "3")
     client.set_model_version_tag(NAME, "3", "ostinato.model_digest", "sha256:other")
     with pytest.raises(OstinatoError, match="but the registry has it with sha256:other"):
-        finish_canary(model_spec(), place.connections)
+        commit_canary_as_live(model_spec(), place.connections)
     assert now(place).version == "1"
 
 
@@ -254,16 +255,16 @@ def test_what_is_not_live_has_no_canary(place: Place) -> None:
     with pytest.raises(InputError, match="ostinato promote bike-demand"):
         start(place)
     with pytest.raises(InputError, match="is not live, so no canary runs"):
-        finish_canary(model_spec(), place.connections)
+        commit_canary_as_live(model_spec(), place.connections)
     with pytest.raises(InputError, match="is not live"):
-        end_canary(place.remote, NAME)
+        commit_canary_end(place.remote, NAME)
 
 
 def test_a_name_that_is_too_long_for_a_canary_s_service_is_named(place: Place) -> None:
     long = model_spec("a" * 48, registry=NAME)
     release(long, place.connections, "1", "direct")
     with pytest.raises(InputError, match="3 characters longer than Kubernetes allows"):
-        start_canary(long, place.connections, 10, "2")
+        commit_canary(long, place.connections, 10, "2")
 
 
 def test_a_canary_that_someone_aborted_meanwhile_does_not_go_live(place: Place) -> None:
@@ -272,7 +273,7 @@ def test_a_canary_that_someone_aborted_meanwhile_does_not_go_live(place: Place) 
     place.release("1")
     start(place, 10, "2")
     found, uri = releasable(model_spec(), place.connections, "2")
-    end_canary(place.remote, NAME)
+    commit_canary_end(place.remote, NAME)
     with pytest.raises(OstinatoError, match="is the canary no more: another commit came between"):
         request = ReleaseRequest(found, uri, percent=0, finishes_canary=True)
         propose_or_commit(model_spec(), place.connections, request, "direct", {})
@@ -284,10 +285,10 @@ def test_a_canary_over_http_is_the_same(place: Place, git_server: Any) -> None:
     remote = git_server.url(place.manifests)
     place.release("1")
     before = content(place)
-    start_canary(model_spec(), Connections(place.tracking_uri, remote), 10, "2")
+    commit_canary(model_spec(), Connections(place.tracking_uri, remote), 10, "2")
     found = live(remote, NAME)
     assert found and found.canary and found.canary.version == "2"
-    rollback(remote, NAME)
+    commit_rollback(remote, NAME)
     assert content(place) == before
 
 
@@ -310,5 +311,5 @@ def test_a_canary_that_was_edited_by_hand_into_something_unusable_is_named(
     with pytest.raises(InputError) as caught:
         live(place.remote, NAME)
     assert said in str(caught.value)
-    rollback(place.remote, NAME)
+    commit_rollback(place.remote, NAME)
     assert content(place) == before

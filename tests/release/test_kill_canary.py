@@ -11,11 +11,11 @@ from release.test_kill import BOUND_S, FORK
 
 from delivery.effects import CRASH_AT
 from delivery.registry.lookup import registry
-from delivery.releases.canary import finish_canary, start_canary
+from delivery.releases.canary import commit_canary, commit_canary_as_live
 from delivery.releases.live import live
 from delivery.releases.reconcile import reconcile
-from delivery.releases.rollback import end_canary
-from delivery.releases.shadow import end_shadow, start_shadow
+from delivery.releases.rollback import commit_canary_end
+from delivery.releases.shadow import commit_shadow, commit_shadow_end
 
 NAME = "bike-demand"
 GATEWAY = {"name": "public", "namespace": "gateways", "hostname": "bikes.example.org"}
@@ -24,26 +24,26 @@ Command = Callable[[Place], object]
 
 
 def start(place: Place) -> None:
-    start_canary(SPEC, place.connections, 10, "2")
+    commit_canary(SPEC, place.connections, 10, "2")
     reconcile(place.connections, NAME)
 
 
 def finish(place: Place) -> None:
-    finish_canary(SPEC, place.connections)
+    commit_canary_as_live(SPEC, place.connections)
     reconcile(place.connections, NAME)
 
 
 def abort(place: Place) -> None:
-    end_canary(place.remote, NAME)
+    commit_canary_end(place.remote, NAME)
     reconcile(place.connections, NAME)
 
 
 def shadow(place: Place) -> None:
-    start_shadow(SPEC, place.connections, "3")
+    commit_shadow(SPEC, place.connections, "3")
 
 
 def unshadow(place: Place) -> None:
-    end_shadow(place.remote, NAME)
+    commit_shadow_end(place.remote, NAME)
 
 
 def _killed(crash_at: str, command: Command, place: Place) -> None:

@@ -21,13 +21,13 @@ from delivery.kserve.manifest import ServedVersion, service_of
 from delivery.kserve.parse import parse
 from delivery.kserve.render import render
 from delivery.registry.lookup import registry
-from delivery.releases.canary import start_canary
-from delivery.releases.environments import in_production, promote_to_production
+from delivery.releases.canary import commit_canary
+from delivery.releases.environments import commit_promotion, in_production
 from delivery.releases.live import live
 from delivery.releases.reconcile import reconcile
 from delivery.releases.release import Release, release
-from delivery.releases.rollback import rollback
-from delivery.releases.shadow import start_shadow
+from delivery.releases.rollback import commit_rollback
+from delivery.releases.shadow import commit_shadow
 from training.errors import InputError
 from training.spec.model import ModelSpec
 
@@ -292,7 +292,7 @@ def test_a_language_model_is_registered_released_read_back_and_rolled_back(relea
     assert version and found.digest == version.digest, "the server can't say which model it has; git can"
     reconcile(releases.connections)
     assert registry(releases.tracking_uri).aliases(NAME)["champion"] == "2"
-    rollback(releases.remote, NAME)
+    commit_rollback(releases.remote, NAME)
     assert releases.content() == first
     reconcile(releases.connections)
     assert registry(releases.tracking_uri).aliases(NAME)["champion"] == "1"
@@ -310,7 +310,7 @@ def test_the_other_resource_goes_the_same_way(
     assert found and (found.version, found.previous_version, found.protocol) == ("2", "1", "openai")
     assert found.runtime == "kserve-vllmserver" and found.storage_uri.startswith(images["oci_repository"] + "@sha256:")
     assert releases.release("2", **images, **LLM, scaling={"min_replicas": 3, "max_replicas": 3}).changed is False
-    assert promote_to_production(releases.remote, NAME).changed and in_production(releases.remote, NAME) == "2"
+    assert commit_promotion(releases.remote, NAME).changed and in_production(releases.remote, NAME) == "2"
 
     tree = checkout(releases.manifests, tmp_path / "tree")
     places = ("models", "environments/staging", "environments/production")
@@ -322,7 +322,7 @@ def test_the_other_resource_goes_the_same_way(
 
     reconcile(releases.connections)
     assert registry(releases.tracking_uri).aliases(NAME)["champion"] == "2"
-    rollback(releases.remote, NAME)
+    commit_rollback(releases.remote, NAME)
     assert releases.content() == before
 
 
@@ -332,13 +332,13 @@ def test_nothing_is_tried_beside_an_llm_inference_service(releases: Releases, im
     releases.release("1", **images, **LLM)
     connections = releases.connections
     with pytest.raises(InputError, match="canary is not to be had with resource: LLMInferenceService"):
-        start_canary(language_spec(**images, **LLM), connections, 10, "2")
+        commit_canary(language_spec(**images, **LLM), connections, 10, "2")
     with pytest.raises(InputError, match=r"can't have a shadow with serving\.resource"):
-        start_shadow(language_spec(**images, **LLM, **GATEWAY), connections, "2")
+        commit_shadow(language_spec(**images, **LLM, **GATEWAY), connections, "2")
     with pytest.raises(InputError, match="is live as an LLMInferenceService, which can't have a canary"):
-        start_canary(language_spec(**images), connections, 10, "2")
+        commit_canary(language_spec(**images), connections, 10, "2")
     with pytest.raises(InputError, match="is live as an LLMInferenceService, which can't have a shadow"):
-        start_shadow(language_spec(**images, **GATEWAY), connections, "2")
+        commit_shadow(language_spec(**images, **GATEWAY), connections, "2")
 
 
 def test_a_shadow_does_not_outlive_the_service_that_it_mirrors(
@@ -347,7 +347,7 @@ def test_a_shadow_does_not_outlive_the_service_that_it_mirrors(
     images = {"oci_repository": image_registry.repository("models/llm-qa")}
     [releases.register(weight) for weight in (1, 2, 3)]
     releases.release("1", **images, **GATEWAY)
-    start_shadow(language_spec(**images, **GATEWAY), releases.connections, "2")
+    commit_shadow(language_spec(**images, **GATEWAY), releases.connections, "2")
     releases.release("3", **images, **GATEWAY, **LLM)
     kinds = [one["kind"] for one in yaml.safe_load_all(releases.content())]
     assert kinds == ["ServiceAccount", "LLMInferenceService"]

@@ -9,8 +9,9 @@ from release.registered import Place
 
 from delivery.git.repository import ReleaseMode, open_repository
 from delivery.releases.live import live
-from delivery.releases.release import promote, release
-from delivery.releases.rollback import end_canary, rollback
+from delivery.releases.operations import promote
+from delivery.releases.release import release
+from delivery.releases.rollback import commit_canary_end, commit_rollback
 from training.errors import GateRefused
 
 NAME = "bike-demand"
@@ -25,12 +26,12 @@ def by_a_run(place: Place, version: str, against: str, mode: ReleaseMode = "dire
 def test_a_run_does_not_bring_back_what_was_rolled_back_and_says_who_can(place: Place, mode: ReleaseMode) -> None:
     by_a_run(place, "1", "")
     gone = by_a_run(place, "2", "1").commit
-    rollback(place.remote, NAME)
+    commit_rollback(place.remote, NAME)
     before = bare_git(place.manifests, "for-each-ref")
     with pytest.raises(GateRefused, match=rf"version 2 .* {gone[:12]} .*ostinato promote {NAME} --version 2"):
         by_a_run(place, "2", "1", mode)
     assert bare_git(place.manifests, "for-each-ref") == before
-    assert promote(model_spec(), place.connections, version="2").changed
+    assert promote(model_spec(), place.connections, version="2").result.changed
 
 
 def test_a_revert_by_hand_counts_as_well(place: Place) -> None:
@@ -47,7 +48,7 @@ def test_an_aborted_canary_does_not_start_again(place: Place) -> None:
     canary = {"serving": {"canary": {"percent": 10}}}
     assert by_a_run(place, "2", "1", **canary).canary_percent == 10
     assert by_a_run(place, "2", "1", **canary).changed is False
-    end_canary(place.remote, NAME)
+    commit_canary_end(place.remote, NAME)
     with pytest.raises(GateRefused, match="version 2"):
         by_a_run(place, "2", "1", **canary)
 
@@ -55,7 +56,7 @@ def test_an_aborted_canary_does_not_start_again(place: Place) -> None:
 def test_a_merged_proposal_that_was_rolled_back_is_not_proposed_again(place: Place) -> None:
     by_a_run(place, "1", "")
     place.merge(by_a_run(place, "2", "1", "pull-request").branch)
-    rollback(place.remote, NAME)
+    commit_rollback(place.remote, NAME)
     with pytest.raises(GateRefused, match="version 2"):
         by_a_run(place, "2", "1", "pull-request")
 
@@ -63,7 +64,7 @@ def test_a_merged_proposal_that_was_rolled_back_is_not_proposed_again(place: Pla
 def test_what_is_new_or_live_goes_on_as_before(place: Place) -> None:
     by_a_run(place, "1", "")
     by_a_run(place, "2", "1")
-    rollback(place.remote, NAME)
+    commit_rollback(place.remote, NAME)
     assert by_a_run(place, "1", "1").changed is False
     assert by_a_run(place, "3", "1").changed
     now = live(place.remote, NAME)
@@ -75,7 +76,7 @@ def test_over_http_only_commits_are_read_for_it(place: Place, git_server: Any) -
     far = replace(place, remote=git_server.url(place.manifests))
     by_a_run(far, "1", "")
     by_a_run(far, "2", "1")
-    rollback(far.remote, NAME)
+    commit_rollback(far.remote, NAME)
     with pytest.raises(GateRefused, match="version 2"):
         by_a_run(far, "2", "1")
     assert by_a_run(far, "3", "1").changed

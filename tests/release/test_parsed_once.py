@@ -11,8 +11,8 @@ from release.registered import Place
 
 from delivery.kserve.documents import from_bytes, to_bytes
 from delivery.releases.release import release
-from delivery.releases.rollback import rollback
-from delivery.releases.shadow import end_shadow, start_shadow
+from delivery.releases.rollback import commit_rollback
+from delivery.releases.shadow import commit_shadow, commit_shadow_end
 
 NAME = "bike-demand"
 GATEWAY = {"name": "public", "namespace": "gateways", "hostname": "bikes.example.org"}
@@ -51,14 +51,16 @@ def test_a_release_parses_what_is_live_once_and_renders_once(place: Place) -> No
 
 def test_a_shadow_costs_no_more(place: Place) -> None:
     put(place, "1")
-    assert work(lambda: start_shadow(SPEC, place.connections, "3")) == (1, 1)
+    assert work(lambda: commit_shadow(SPEC, place.connections, "3")) == (1, 1)
     assert work(lambda: put(place, "2")) == (1, 1), "a release that keeps the shadow"
-    assert work(lambda: end_shadow(place.remote, NAME)) == (1, 1)
-    assert work(lambda: end_shadow(place.remote, NAME)) == (1, 0), "nothing to end"
+    assert work(lambda: commit_shadow_end(place.remote, NAME)) == (1, 1)
+    assert work(lambda: commit_shadow_end(place.remote, NAME)) == (1, 0), "nothing to end"
 
 
 def test_a_rollback_parses_each_file_of_the_history_once_and_renders_nothing(place: Place) -> None:
     for version in ("1", "2", "3"):
         put(place, version)
-    assert work(lambda: rollback(place.remote, NAME)) == (3, 0)
-    assert work(lambda: rollback(place.remote, NAME, to="1")) == (3, 0), "version 2's file stands twice in the history"
+    assert work(lambda: commit_rollback(place.remote, NAME)) == (3, 0)
+    assert work(lambda: commit_rollback(place.remote, NAME, to="1")) == (3, 0), (
+        "version 2's file stands twice in the history"
+    )

@@ -25,7 +25,7 @@ from delivery.registry.client import ClientRegistry
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
 from delivery.releases.reconcile import reconcile
-from delivery.releases.rollback import rollback
+from delivery.releases.rollback import commit_rollback
 from training.errors import InputError
 from training.spec.model import ModelSpec
 
@@ -137,7 +137,7 @@ def test_aliases_of_prompts_follow_releases_and_rollbacks(talkers: Talkers) -> N
         talkers.go_live(talkers.register(weight, prompts))
     assert talkers.aliases("system") == {"candidate": "2", "champion": "2", "previous": "1"}
     assert talkers.aliases("tone") == {"candidate": "1", "champion": "1"}
-    rollback(talkers.place.remote, talkers.name)
+    commit_rollback(talkers.place.remote, talkers.name)
     changes = reconcile(talkers.connections, talkers.name)
     assert {(one.registered_model, one.alias, one.after) for one in changes} >= {
         (f"{talkers.name}-system", "champion", "1"),

@@ -8,7 +8,7 @@ from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
 from delivery.releases.reconcile import AliasChange, reconcile
 from delivery.releases.release import release
-from delivery.releases.rollback import rollback
+from delivery.releases.rollback import commit_rollback
 from training.errors import OstinatoError
 
 NAME = "bike-demand"
@@ -24,7 +24,7 @@ def test_aliases_follow_releases_and_rollbacks(place: Place) -> None:
     place.release("3")
     reconcile(place.connections)
     assert aliases(place) == {"candidate": "3", "champion": "3", "previous": "1"}
-    rollback(place.remote, NAME)
+    commit_rollback(place.remote, NAME)
     assert reconcile(place.connections) == [
         AliasChange(NAME, NAME, "champion", "3", "1"),
         AliasChange(NAME, NAME, "previous", "1", ""),

@@ -10,8 +10,9 @@ from release.registered import Place
 
 from delivery.registry.mlflow import mlflow_client
 from delivery.releases.live import live, open_proposals
-from delivery.releases.release import promote, release
-from delivery.releases.rollback import rollback
+from delivery.releases.operations import promote
+from delivery.releases.release import release
+from delivery.releases.rollback import commit_rollback
 from training.errors import GateRefused, InputError, OstinatoError
 
 NAME = "bike-demand"
@@ -58,8 +59,8 @@ def test_a_changed_serving_part_of_the_spec_releases_the_same_version_anew(place
 
 
 def test_promote_takes_the_candidate_or_the_version_that_is_named(place: Place) -> None:
-    assert promote(model_spec(), place.connections).version == "3"
-    older = promote(model_spec(), place.connections, version="1")
+    assert promote(model_spec(), place.connections).result.version == "3"
+    older = promote(model_spec(), place.connections, version="1").result
     now = live(place.remote, NAME)
     assert now and (now.version, now.previous_version, older.changed) == ("1", "3", True)
 
@@ -100,14 +101,14 @@ def test_rollback_restores_the_old_bytes_step_by_step_until_nothing_was_before(p
         place.release(version)
         bytes_of[version] = show(place)
     culprit = bare_git(place.manifests, "rev-parse", "main")
-    back = rollback(place.remote, NAME)
+    back = commit_rollback(place.remote, NAME)
     assert (back.version, back.changed, show(place)) == ("2", True, bytes_of["2"])
     message = bare_git(place.manifests, "log", "-1", "--format=%B", "main")
     assert message.startswith(f'Revert "Release bike-demand v3"\n\nThis reverts commit {culprit}.\n\nOstinato-Model:')
-    assert rollback(place.remote, NAME).version == "1"
+    assert commit_rollback(place.remote, NAME).version == "1"
     assert show(place) == bytes_of["1"]
     with pytest.raises(InputError, match="came with its first release"):
-        rollback(place.remote, NAME)
+        commit_rollback(place.remote, NAME)
     assert place.commits() == 6
 
 
@@ -115,23 +116,23 @@ def test_a_version_released_again_after_a_rollback_has_the_same_bytes_and_rolls_
     place.release("1")
     place.release("2")
     second = show(place)
-    rollback(place.remote, NAME)
+    commit_rollback(place.remote, NAME)
     place.release("2")
     assert show(place) == second
-    assert rollback(place.remote, NAME).version == "1"
+    assert commit_rollback(place.remote, NAME).version == "1"
 
 
 def test_rollback_to_a_version_restores_the_bytes_of_its_last_time_however_long_ago(place: Place) -> None:
     for version in ("1", "2", "3"):
         place.release(version)
     first = show(place, f"main~2:{FILE}")
-    back = rollback(place.remote, NAME, to="1")
+    back = commit_rollback(place.remote, NAME, to="1")
     assert (back.version, back.changed, show(place)) == ("1", True, first)
     trailers = bare_git(place.manifests, "log", "-1", "--format=%(trailers:key=Ostinato-Version,valueonly)", "main")
     assert trailers.strip() == "1"
-    again = rollback(place.remote, NAME, to="1")
+    again = commit_rollback(place.remote, NAME, to="1")
     assert (again.changed, again.commit) == (False, back.commit)
-    assert rollback(place.remote, NAME, to="3").version == "3", "the way back of the way back"
+    assert commit_rollback(place.remote, NAME, to="3").version == "3", "the way back of the way back"
 
 
 @pytest.mark.parametrize("version", ["3", "9", "latest"])
@@ -139,16 +140,16 @@ def test_rollback_to_what_was_never_live_names_what_was(place: Place, version: s
     place.release("1")
     place.release("2")
     with pytest.raises(InputError, match=f"--to {version}: .* was never live; these were: 1, 2"):
-        rollback(place.remote, NAME, to=version)
+        commit_rollback(place.remote, NAME, to=version)
 
 
 def test_rollback_to_a_version_takes_a_broken_file_and_a_canary_away(place: Place) -> None:
     place.release("1")
     place.release("2")
     place.commit(FILE, b"kind: Broken\n")
-    assert rollback(place.remote, NAME, to="1").version == "1"
+    assert commit_rollback(place.remote, NAME, to="1").version == "1"
     release(model_spec(serving={"canary": {"percent": 5}}), place.connections, "3", "direct")
-    back = rollback(place.remote, NAME, to="1")
+    back = commit_rollback(place.remote, NAME, to="1")
     now = live(place.remote, NAME)
     assert back.changed and now and (now.version, now.canary) == ("1", None)
 
@@ -159,7 +160,7 @@ def test_rollback_touches_only_its_own_model(place: Place) -> None:
     other = model_spec("other-model", registry=NAME)
     release(other, place.connections, "1", "direct")
     kept = show(place, "main:models/other-model/inferenceservice.yaml")
-    rollback(place.remote, NAME)
+    commit_rollback(place.remote, NAME)
     assert show(place, "main:models/other-model/inferenceservice.yaml") == kept
     assert bare_git(place.manifests, "diff", "--name-only", "main~1", "main") == FILE
 
@@ -169,7 +170,7 @@ def test_rollback_of_a_merged_proposal_restores_what_was_live_before_the_merge(p
     first = show(place)
     proposal = place.release("2", mode="pull-request")
     merge = place.merge(proposal.branch)
-    assert rollback(place.remote, NAME).version == "1"
+    assert commit_rollback(place.remote, NAME).version == "1"
     assert show(place) == first
     assert f"This reverts commit {merge}, reversing\nchanges made to" in bare_git(
         place.manifests, "log", "-1", "--format=%B", "main"
@@ -182,14 +183,14 @@ def test_rollback_gets_rid_of_a_broken_hand_edit(place: Place) -> None:
     place.commit(FILE, b"kind: [broken")
     with pytest.raises(InputError, match="is not YAML"):
         live(place.remote, NAME)
-    rollback(place.remote, NAME)
+    commit_rollback(place.remote, NAME)
     assert show(place) == good
 
 
 @pytest.mark.parametrize("name", [NAME, "never-released"])
 def test_rollback_of_what_is_not_live_is_refused(place: Place, name: str) -> None:
     with pytest.raises(InputError, match="is not live, so there is nothing to roll back"):
-        rollback(place.remote, name)
+        commit_rollback(place.remote, name)
     assert place.commits() == 1
 
 
@@ -231,7 +232,7 @@ def test_a_merged_proposal_is_no_longer_open(place: Place, how: str) -> None:
 def test_a_version_that_was_merged_and_rolled_back_can_be_proposed_again(place: Place) -> None:
     place.release("1")
     place.merge(place.release("2", mode="pull-request").branch)
-    rollback(place.remote, NAME)
+    commit_rollback(place.remote, NAME)
     assert place.release("2", mode="pull-request").changed
     assert [one.version for one in open_proposals(place.remote)] == ["2"]
 
@@ -243,7 +244,7 @@ def test_a_release_over_http_reads_and_writes_the_same(place: Place, git_server:
     proposal = over_http.release("2", mode="pull-request")
     assert [one.commit for one in open_proposals(over_http.remote)] == [proposal.commit]
     over_http.release("2")
-    assert rollback(over_http.remote, NAME).version == "1"
+    assert commit_rollback(over_http.remote, NAME).version == "1"
     now = live(place.remote, NAME)
     assert now and now.version == "1"
 

@@ -10,12 +10,12 @@ from release.registered import Place
 from delivery.kserve.documents import from_bytes
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
-from delivery.releases.canary import finish_canary, start_canary
+from delivery.releases.canary import commit_canary, commit_canary_as_live
 from delivery.releases.live import live
 from delivery.releases.reconcile import reconcile
 from delivery.releases.release import release
-from delivery.releases.rollback import end_canary, rollback
-from delivery.releases.shadow import end_shadow, start_shadow
+from delivery.releases.rollback import commit_canary_end, commit_rollback
+from delivery.releases.shadow import commit_shadow, commit_shadow_end
 from training.errors import GateRefused, InputError
 
 NAME = "bike-demand"
@@ -41,18 +41,18 @@ def shadow_of(place: Place) -> str:
 def test_a_shadow_comes_and_goes_and_the_live_version_stays_as_it_is(place: Place) -> None:
     put(place, "1")
     before = content(place)
-    done = start_shadow(SPEC, place.connections, "2")
+    done = commit_shadow(SPEC, place.connections, "2")
     assert (done.version, done.changed) == ("2", True)
     assert content(place).startswith(before), "nothing of the live one's documents has changed"
     found = live(place.remote, NAME)
     assert found and found.shadow and (found.version, found.shadow.version, found.shadow.percent) == ("1", "2", 0)
     assert found.shadow.storage_uri == registry(place.tracking_uri).storage_uri(NAME, "2")
-    assert start_shadow(SPEC, place.connections, "2").changed is False
+    assert commit_shadow(SPEC, place.connections, "2").changed is False
     reconcile(place.connections)
     assert registry(place.tracking_uri).aliases(NAME)["champion"] == "1"
-    assert end_shadow(place.remote, NAME).changed is True
+    assert commit_shadow_end(place.remote, NAME).changed is True
     assert content(place) == before
-    again = end_shadow(place.remote, NAME)
+    again = commit_shadow_end(place.remote, NAME)
     assert (again.changed, again.note) == (False, "no shadow runs")
     subjects = bare_git(place.manifests, "log", "--format=%s", "-2", "main").splitlines()
     assert subjects == [f"End the shadow of {NAME}", f"Shadow of {NAME} v2"]
@@ -62,7 +62,7 @@ def test_requests_are_mirrored_to_a_server_that_answers_to_their_name(place: Pla
     from delivery.serving.server.server import arguments
 
     put(place, "1")
-    start_shadow(SPEC, place.connections, "2")
+    commit_shadow(SPEC, place.connections, "2")
     _, _, shadow, route = from_bytes(content(place).encode())
     (rule,) = route["spec"]["rules"]
     (match,) = rule["matches"]
@@ -82,7 +82,7 @@ def test_a_shadow_is_one_small_service_whatever_scales_the_live_one(place: Place
     scaling = {"min_replicas": 0, "max_replicas": 9, "autoscaler": "keda", "prometheus": trigger}
     spec = model_spec(serving={"gateway": GATEWAY, "scaling": scaling})
     put(place, "1", spec)
-    start_shadow(spec, place.connections, "2")
+    commit_shadow(spec, place.connections, "2")
     _, _, shadow, _ = from_bytes(content(place).encode())
     assert "serving.kserve.io/autoscalerClass" not in shadow["metadata"]["annotations"]
     predictor = shadow["spec"]["predictor"]
@@ -91,7 +91,7 @@ def test_a_shadow_is_one_small_service_whatever_scales_the_live_one(place: Place
 
 def test_a_release_of_another_version_keeps_the_shadow_and_one_of_its_own_ends_it(place: Place) -> None:
     put(place, "1")
-    start_shadow(SPEC, place.connections, "3")
+    commit_shadow(SPEC, place.connections, "3")
     put(place, "2")
     assert shadow_of(place) == "3"
     assert put(place, "2").changed is False
@@ -101,8 +101,8 @@ def test_a_release_of_another_version_keeps_the_shadow_and_one_of_its_own_ends_i
 
 def test_another_version_takes_the_shadow_s_place(place: Place) -> None:
     put(place, "1")
-    start_shadow(SPEC, place.connections, "2")
-    start_shadow(SPEC, place.connections, "3")
+    commit_shadow(SPEC, place.connections, "2")
+    commit_shadow(SPEC, place.connections, "3")
     assert shadow_of(place) == "3" and content(place).count("kind: HTTPRoute") == 1
 
 
@@ -110,22 +110,22 @@ def test_a_rollback_goes_past_the_shadow_and_takes_it_away(place: Place) -> None
     put(place, "1")
     before = content(place)
     put(place, "2")
-    start_shadow(SPEC, place.connections, "3")
-    assert rollback(place.remote, NAME).version == "1"
+    commit_shadow(SPEC, place.connections, "3")
+    assert commit_rollback(place.remote, NAME).version == "1"
     assert content(place) == before
 
 
 def test_there_is_one_trial_at_a_time(place: Place) -> None:
     put(place, "1")
-    start_shadow(SPEC, place.connections, "2")
-    start_canary(SPEC, place.connections, 10, "3")
+    commit_shadow(SPEC, place.connections, "2")
+    commit_canary(SPEC, place.connections, 10, "3")
     assert shadow_of(place) == ""
     with pytest.raises(InputError, match=r"has a canary, version 3.*--finish or --abort"):
-        start_shadow(SPEC, place.connections, "2")
-    end_canary(place.remote, NAME)
-    start_canary(SPEC, place.connections, 10, "3")
-    finish_canary(SPEC, place.connections)
-    assert start_shadow(SPEC, place.connections, "2").changed is True
+        commit_shadow(SPEC, place.connections, "2")
+    commit_canary_end(place.remote, NAME)
+    commit_canary(SPEC, place.connections, 10, "3")
+    commit_canary_as_live(SPEC, place.connections)
+    assert commit_shadow(SPEC, place.connections, "2").changed is True
 
 
 @pytest.mark.parametrize(
@@ -147,23 +147,23 @@ def test_what_can_not_be_mirrored_is_refused_with_the_fix(
 ) -> None:
     put(place, "1")
     with pytest.raises(InputError) as caught:
-        start_shadow(model_spec(serving=serving), place.connections, version)
+        commit_shadow(model_spec(serving=serving), place.connections, version)
     assert said in str(caught.value)
     assert place.commits() == 2
 
 
 def test_a_model_that_is_not_live_has_no_shadow(place: Place) -> None:
     with pytest.raises(InputError, match="is not live, so it has no requests to mirror"):
-        start_shadow(SPEC, place.connections, "2")
+        commit_shadow(SPEC, place.connections, "2")
     with pytest.raises(InputError, match="is not live"):
-        end_shadow(place.remote, NAME)
+        commit_shadow_end(place.remote, NAME)
 
 
 def test_a_version_without_a_passing_verdict_is_no_shadow(place: Place) -> None:
     put(place, "1")
     mlflow_client(place.tracking_uri).set_model_version_tag(NAME, "2", "ostinato.verdict", "reject")
     with pytest.raises(GateRefused, match="only a pass goes live"):
-        start_shadow(SPEC, place.connections, "2")
+        commit_shadow(SPEC, place.connections, "2")
 
 
 def test_the_runtime_takes_its_name_by_argument_and_no_probe_asks_for_the_services_name() -> None:

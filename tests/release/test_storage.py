@@ -19,7 +19,8 @@ from components.champion.steps import fetch_champion, fetch_rival
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
 from delivery.releases.live import live
-from delivery.releases.release import promote, release
+from delivery.releases.operations import promote
+from delivery.releases.release import release
 from delivery.stores.fetch import download_folder
 from delivery.stores.storage_uri import map_proxied
 from training.errors import InputError, OstinatoError

@@ -16,7 +16,7 @@ from trust.chain import NAME, Chain, flip, make_chain
 from delivery.connections import Connections
 from delivery.git.repository import ensure_local_repository
 from delivery.registry.lookup import registry
-from delivery.releases.environments import promote_to_production
+from delivery.releases.environments import commit_promotion
 from delivery.releases.release import release
 from delivery.trust.change import FileFinding, verify_change
 from delivery.trust.keys import VERIFY_KEY
@@ -46,7 +46,7 @@ def released(keys: dict[str, Path], empty_store: Path, tmp_path_factory: pytest.
         for version in ("1", "2"):
             release(made.spec, made.place.connections, version, "direct")
             if version == "1":
-                promote_to_production(made.place.remote, NAME)
+                commit_promotion(made.place.remote, NAME)
     yield made
 
 

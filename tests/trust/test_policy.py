@@ -9,9 +9,10 @@ from release.candidates import bare_git
 from release.registered import Place
 from trust.chain import NAME, Chain, make_chain
 
-from delivery.releases.canary import finish_canary, start_canary
-from delivery.releases.release import Release, promote, release
-from delivery.releases.rollback import rollback
+from delivery.releases.canary import commit_canary, commit_canary_as_live
+from delivery.releases.operations import promote
+from delivery.releases.release import Release, release
+from delivery.releases.rollback import commit_rollback
 from delivery.trust.keys import SIGNING_KEY, VERIFY_KEY
 from delivery.trust.policy import parse_policy
 from training.errors import GateRefused, InputError
@@ -44,7 +45,7 @@ def with_policy(chain: Chain, text: str) -> Chain:
 
 
 def promoted(chain: Chain, version: str, skip: str | None = None) -> Release:
-    return promote(chain.spec, chain.place.connections, version, "direct", skip=skip)
+    return promote(chain.spec, chain.place.connections, version, "direct", skip=skip).result
 
 
 def committed_at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
@@ -154,7 +155,7 @@ def test_a_rollback_is_never_held_back_and_is_no_release_of_the_budget(chain: Ch
     promoted(chain, "1")
     promoted(chain, "2")
     with_policy(chain, "cool_down: 1w\nreleases_per_week: 2\nrequired_checks: [latency]\nrequire_signature: true")
-    assert rollback(chain.place.remote, NAME).version == "1"
+    assert commit_rollback(chain.place.remote, NAME).version == "1"
     assert promoted(with_policy(chain, "cool_down: 1w\nreleases_per_week: 2"), "2").version == "2"
     assert promoted(with_policy(chain, "releases_per_week: 3"), "3").changed
 
@@ -179,11 +180,11 @@ def test_a_canary_is_a_release_and_its_end_is_not_another(chain: Chain) -> None:
     release(spec, connections, "1", "direct")
     with_policy(chain, "cool_down: 1h")
     with pytest.raises(GateRefused, match="cool_down"):
-        start_canary(spec, connections, 10, "2")
+        commit_canary(spec, connections, 10, "2")
     with_policy(chain, "{}")
-    start_canary(spec, connections, 10, "2")
+    commit_canary(spec, connections, 10, "2")
     with_policy(chain, "cool_down: 1h\nrequired_checks: [latency]")
-    assert finish_canary(spec, connections).version == "2"
+    assert commit_canary_as_live(spec, connections).version == "2"
 
 
 def test_a_required_signature_needs_a_key_to_verify_with_and_then_a_signature(

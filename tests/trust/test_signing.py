@@ -14,7 +14,7 @@ from trust.signers import key_pair
 
 from delivery.registry.lookup import registry
 from delivery.releases.release import release
-from delivery.releases.shadow import start_shadow
+from delivery.releases.shadow import commit_shadow
 from delivery.trust.keys import (
     IDENTITY,
     ISSUER,
@@ -146,7 +146,7 @@ def test_a_shadow_is_held_to_the_same_signature(
     chain.register()
     monkeypatch.setenv(VERIFY_KEY, str(keys[VERIFY_KEY]))
     with pytest.raises(GateRefused, match="is not signed"):
-        start_shadow(chain.spec, chain.place.connections, "1")
+        commit_shadow(chain.spec, chain.place.connections, "1")
 
 
 def test_what_was_changed_is_not_signed_afterwards(chain: Chain, signing: None) -> None:
