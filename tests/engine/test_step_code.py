@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import yaml
 
+from delivery.git.repository import ensure_local_repository
 from pipelines.backends.local import run_package
 from pipelines.continuous_training import compile_package
 from pipelines.package.imports import FLOORS, PROJECT, Sources
@@ -113,7 +114,12 @@ def test_the_key_covers_every_file_that_a_step_opens(
     package = compile_package(spec, step_code(root, spec), "ostinato", until="evaluate")
     run = tmp_path / "run"
     # Fresh processes: a forked one has its modules from the engine.
-    run_package(yaml.safe_load(package), arguments={}, run_dir=run, cache_dir=None, start_method="spawn")
+    ensure_local_repository(tmp_path / "manifests.git", PROJECT / "manifests")
+    arguments = {
+        "manifests_remote": str(tmp_path / "manifests.git"),
+        "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
+    }
+    run_package(yaml.safe_load(package), arguments=arguments, run_dir=run, cache_dir=None, start_method="spawn")
 
     by_step = {step: paths for paths in opened(log) if (step := step_of(paths, run)) in CACHED}
     assert set(by_step) == set(CACHED)
