@@ -68,7 +68,7 @@ def make_case(folder: Path, rows: int) -> None:
     import polars as pl
     from sklearn.linear_model import LinearRegression
 
-    from delivery.documents.data_card import ColumnCard, DataCard, Part
+    from delivery.documents.data_card import CardPart, ColumnCard, DataCard
     from delivery.models.folder import save_model
 
     (folder / "data").mkdir(parents=True)
@@ -83,7 +83,7 @@ def make_case(folder: Path, rows: int) -> None:
         frame = frame.with_columns(previous=pl.col("target").shift(1).fill_null(100.0))
         path = folder / "data" / f"{side}.parquet"
         frame.write_parquet(path)
-        parts[side] = Part(rows=count, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+        parts[side] = CardPart(rows=count, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
         if side == "train":
             inputs = frame.drop("target").to_pandas()
             for name, used in (("candidate", 18), ("champion", 1)):

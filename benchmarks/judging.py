@@ -20,8 +20,8 @@ from typing import Any
 from frameworks import ROOT
 from measure import machine, median, say, table, write_json
 
-from components.evaluate.language.answers import BATCH_TOKENS, answer_all
-from components.evaluate.language.rows import Messages
+from components.evaluate.language.answer_prompts import BATCH_TOKENS, answer_all
+from components.evaluate.language.questions import Messages
 from delivery.models.language.language_model import LanguageModel, load_language_model
 from delivery.stores.base_model import fetch_base_model
 from training.folder import model_folder, model_spec

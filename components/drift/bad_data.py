@@ -34,13 +34,13 @@ def problem_of(
     """What is wrong with a window's columns in one sentence, "" for nothing. values: of each compared column, (n,)."""
     problems = []
     for name, method in baseline.methods.items():
-        found = _missing(baseline, name, values[name])
-        if not found and method == NUMBERS:
-            found = _stuck(baseline, name, values[name])
-            if not found and name in scores:
-                found = _unit(baseline, window, scores[name], values[name], units.get(name, ""))
-        if found:
-            problems.append(f"{name} {found}")
+        problem = _missing(baseline, name, values[name])
+        if not problem and method == NUMBERS:
+            problem = _stuck(baseline, name, values[name])
+            if not problem and name in scores:
+                problem = _unit(baseline, window, scores[name], values[name], units.get(name, ""))
+        if problem:
+            problems.append(f"{name} {problem}")
     return "; ".join(problems)
 
 
@@ -68,14 +68,14 @@ def _unit(baseline: Baseline, window: Window, score: Score, values: "np.ndarray"
     if score.score < FAR * score.threshold:
         return ""
     usual = _spread(baseline.values[score.column][baseline.rows_compared(window)])
-    for one in conversions(unit):
-        meant = one.factor * (values - one.offset)
+    for conversion in conversions(unit):
+        meant = conversion.factor * (values - conversion.offset)
         # Division by a hundred brings everything next to zero: what is small is not alike.
         if not usual / ALIKE <= _spread(meant) <= usual * ALIKE:
             continue
         converted = baseline.score(score.column, window, meant)
         if converted is not None and converted < score.threshold:
-            return f"looks like {one.given}" + (f" where {unit} is wanted" if unit else " of what it should be")
+            return f"looks like {conversion.given}" + (f" where {unit} is wanted" if unit else " of what it should be")
     return ""
 
 

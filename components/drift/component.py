@@ -18,5 +18,5 @@ def drift_watch(
     from components.drift.engine import watch_and_ask
     from delivery.connections import Connections
 
-    found = watch_and_ask(spec, Connections(tracking_uri, manifests_remote), source, as_of, events_url)
-    return found.decision, found.reason, found.answer
+    watched = watch_and_ask(spec, Connections(tracking_uri, manifests_remote), source, as_of, events_url)
+    return watched.decision, watched.reason, watched.answer

@@ -63,14 +63,16 @@ def decide(windows: Sequence[Seen], asked: Sequence[datetime], spec: DriftWatchS
         return Decided("bad data", newest.reason)
     if newest.finding != "drift":
         return Decided("wait", f"the newest window is not drifted: {newest.reason}")
-    count = sum(one.finding == "drift" for one in recent)
-    said = f"{count} of the last {spec.windows} windows drifted"
+    count = sum(window.finding == "drift" for window in recent)
+    tally = f"{count} of the last {spec.windows} windows drifted"
     if count < spec.drifted:
-        return Decided("wait", f"{said}, {spec.drifted} are needed")
-    earlier = [one for one in asked if one < newest.end]
+        return Decided("wait", f"{tally}, {spec.drifted} are needed")
+    earlier = [end for end in asked if end < newest.end]
     if earlier and newest.end - max(earlier) < parse_duration(spec.cool_down):
-        return Decided("wait", f"{said}, but a training was asked for at {max(earlier)}: cool_down is {spec.cool_down}")
-    month = [one for one in earlier if (one.year, one.month) == (newest.end.year, newest.end.month)]
+        return Decided(
+            "wait", f"{tally}, but a training was asked for at {max(earlier)}: cool_down is {spec.cool_down}"
+        )
+    month = [end for end in earlier if (end.year, end.month) == (newest.end.year, newest.end.month)]
     if len(month) >= spec.budget:
-        return Decided("wait", f"{said}, but the month's budget of {spec.budget} is used up")
-    return Decided("ask", f"{said}; {newest.reason}")
+        return Decided("wait", f"{tally}, but the month's budget of {spec.budget} is used up")
+    return Decided("ask", f"{tally}; {newest.reason}")

@@ -19,15 +19,15 @@ def watch_and_ask(spec: str, connections: Connections, source: str, as_of: str, 
         raise InputError("events_url is empty, so a training could not be asked for; give `ostinato events serve`'s")
     events_secret()
     folder = model_folder(workspace_root(), model.name)
-    found = watch(model, connections, folder, as_of, source, lambda watched: post_event(events_url, watched))
-    refuse_bad_data(found)
-    return found
+    watched = watch(model, connections, folder, as_of, source, lambda watched: post_event(events_url, watched))
+    refuse_bad_data(watched)
+    return watched
 
 
-def refuse_bad_data(found: Watched) -> None:
+def refuse_bad_data(watched: Watched) -> None:
     """Raises GateRefused if the newest window is bad data, so that whoever runs the watch sees it."""
-    if found.decision == "bad data":
+    if watched.decision == "bad data":
         raise GateRefused(
-            f"the live data of {found.model} is bad, and nothing is trained on it: {found.reason}; "
-            f"window that ended {found.window}, live version {found.version}"
+            f"the live data of {watched.model} is bad, and nothing is trained on it: {watched.reason}; "
+            f"window that ended {watched.window}, live version {watched.version}"
         )

@@ -18,7 +18,7 @@ TIMEOUT_S = 60
 ATTEMPTS = 4
 
 
-def post_event(url: str, found: Watched, pause_s: float = 2.0) -> str:
+def post_event(url: str, watched: Watched, pause_s: float = 2.0) -> str:
     """Ask for a training, and say what was answered.
 
     The body names window and version, so that the other side knows a request that it has seen. A lost answer, or one of
@@ -31,31 +31,31 @@ def post_event(url: str, found: Watched, pause_s: float = 2.0) -> str:
     shown = f"{urlsplit(url).scheme}://{urlsplit(url).hostname}"
     if urlsplit(url).scheme not in ("http", "https"):
         raise InputError(f"events_url is of scheme {urlsplit(url).scheme!r}; write an https:// address")
-    body = event_body(found)
-    said = ""
+    body = event_body(watched)
+    failure = ""
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(pause_s * 2 ** (attempt - 1))
         try:
             response = requests.post(url, body, headers=signed(key, body, int(time.time())), timeout=TIMEOUT_S)
         except requests.RequestException as error:
-            said = type(error).__name__
+            failure = type(error).__name__
             continue
         if response.status_code < 300:
             effect("training asked for")
             return f"asked {shown}: {response.status_code}"
-        said = f"HTTP {response.status_code}"
+        failure = f"HTTP {response.status_code}"
         if response.status_code != 429 and response.status_code < 500:
             raise InputError(
-                f"events_url {shown} refused the request for a training: {said} {response.text[:200]}; "
+                f"events_url {shown} refused the request for a training: {failure} {response.text[:200]}; "
                 f"check the address, and that {SECRET} is the same on both sides"
             )
-    raise OstinatoError(f"events_url {shown} did not take the request for a training: {said}; run the watch again")
+    raise OstinatoError(f"events_url {shown} did not take the request for a training: {failure}; run the watch again")
 
 
-def event_body(found: Watched) -> bytes:
+def event_body(watched: Watched) -> bytes:
     """Equal content gives equal bytes."""
-    event = {"kind": "drift", "model": found.model, "window": found.window, "version": found.version}
+    event = {"kind": "drift", "model": watched.model, "window": watched.window, "version": watched.version}
     return json.dumps(event, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -71,7 +71,7 @@ def signed(secret: bytes, body: bytes, timestamp: int) -> dict[str, str]:
 
 def events_secret() -> bytes:
     """Raises InputError if there is none, two, or one that can't be read."""
-    found = secret(SECRET)
-    if not found:
+    token = secret(SECRET)
+    if not token:
         raise InputError(f"neither {SECRET} nor {SECRET}_FILE is set, or there is nothing in it; set one of them")
-    return found.encode()
+    return token.encode()

@@ -62,11 +62,11 @@ def table_rows(uri: str, folder: Path, spec: DataSpec, windows: Sequence[Window]
     with reading(source.uri), TemporaryDirectory(prefix="ostinato-drift-") as name:
         scratch = Path(name)
         try:
-            found = scan(source, spec, scratch)
+            rows_in_source = scan(source, spec, scratch)
         except InputError as error:
             return unreadable(str(error))
         end = windows[-1].end
-        rows = staged(before(conform(found, spec), spec, end.isoformat()), source, scratch)
+        rows = staged(before(conform(rows_in_source, spec), spec, end.isoformat()), source, scratch)
         return _checked(rows, folder, spec, windows[0].start, scratch)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from components.drift.decide import Decided, Decision, Finding, Seen
-from components.drift.window_report import Looked
+from components.drift.window_report import WindowReport
 from delivery.effects import effect
 from delivery.registry.mlflow import mlflow_client, registry_errors
 from delivery.registry.runs import ensure_experiment, log_file
@@ -53,38 +53,38 @@ class Records:
 
     def asked(self) -> list[datetime]:
         """Ends of the windows at which a training was asked for, of every version."""
-        return [one.seen.end for one in self._kept(f"tags.`{DECISION_TAG}` = 'ask'")]
+        return [kept.seen.end for kept in self._kept(f"tags.`{DECISION_TAG}` = 'ask'")]
 
-    def keep(self, version: str, looked: Looked, report: Path | None) -> None:
+    def keep(self, version: str, report: WindowReport, page: Path | None) -> None:
         """Record a window, unless it is recorded as :func:`settled`."""
-        seen, key = looked.seen, looked.seen.end.isoformat()
+        seen, key = report.seen, report.seen.end.isoformat()
         with registry_errors(self.tracking_uri):
             condition = f"tags.`{WINDOW_TAG}` = '{key}' AND tags.`{VERSION_TAG}` = '{version}'"
-            found = _oldest(self.client.search_runs([self.experiment], condition))
-            if found and found[0].info.status == "FINISHED" and settled(found[0].data.tags[FINDING_TAG]):
+            runs = _oldest(self.client.search_runs([self.experiment], condition))
+            if runs and runs[0].info.status == "FINISHED" and settled(runs[0].data.tags[FINDING_TAG]):
                 return
             tags = {WINDOW_TAG: key, VERSION_TAG: version, FINDING_TAG: seen.finding, REASON_TAG: seen.reason[:4000]}
-            if found:
-                run = found[0]
+            if runs:
+                run = runs[0]
             else:
                 run = self.client.create_run(self.experiment, run_name=f"{key} version {version}", tags=tags)
             effect("window recorded")
-            self._describe(run.info.run_id, looked, tags, report)
+            self._describe(run.info.run_id, report, tags, page)
             self.client.set_terminated(run.info.run_id)
             effect("window finished")
 
-    def _describe(self, run_id: str, looked: Looked, tags: dict[str, str], report: Path | None) -> None:
+    def _describe(self, run_id: str, report: WindowReport, tags: dict[str, str], page: Path | None) -> None:
         from mlflow.entities import Metric, RunTag
 
-        seen = looked.seen
+        seen = report.seen
         values = {"rows": float(seen.rows), "bad_share": seen.bad, "drifted_share": seen.share}
-        values |= {f"score.{one.column}": one.score for one in looked.scores}
-        values |= {f"threshold.{one.column}": one.threshold for one in looked.scores}
+        values |= {f"score.{score.column}": score.score for score in report.scores}
+        values |= {f"threshold.{score.column}": score.threshold for score in report.scores}
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, 0) for name, value in values.items()]
         self.client.log_batch(run_id, metrics=metrics, tags=[RunTag(*tag) for tag in tags.items()])
-        if report:
-            log_file(self.client, run_id, report, REPORT)
+        if page:
+            log_file(self.client, run_id, page, REPORT)
 
     def decide(self, window: Kept, decided: Decided) -> None:
         """Write a decision on its window; a request for a training stays."""
@@ -102,16 +102,16 @@ class Records:
 
     def _kept(self, condition: str) -> list[Kept]:
         with registry_errors(self.tracking_uri):
-            found: list[Run] = []
+            runs: list[Run] = []
             token: str | None = None
             while token != "":
                 page = self.client.search_runs(
                     [self.experiment], f"{condition} AND attributes.status = 'FINISHED'", page_token=token
                 )
-                found += page
+                runs += page
                 token = page.token or ""
-        by_key = {(run.data.tags[WINDOW_TAG], run.data.tags[VERSION_TAG]): run for run in reversed(_oldest(found))}
-        return sorted((_read(run) for run in by_key.values()), key=lambda one: one.seen.end)
+        by_key = {(run.data.tags[WINDOW_TAG], run.data.tags[VERSION_TAG]): run for run in reversed(_oldest(runs))}
+        return sorted((_read(run) for run in by_key.values()), key=lambda window: window.seen.end)
 
 
 def settled(finding: str) -> bool:

@@ -15,14 +15,14 @@ def write_report(path: Path, reference: "pl.DataFrame", rows: "pl.DataFrame", sc
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
-    numerical = [one.column for one in scores if one.method == NUMBERS]
-    categorical = [one.column for one in scores if one.method != NUMBERS]
+    numerical = [score.column for score in scores if score.method == NUMBERS]
+    categorical = [score.column for score in scores if score.method != NUMBERS]
     definition = DataDefinition(numerical_columns=numerical, categorical_columns=categorical)
     current, before = (
         Dataset.from_pandas(_plain(side, numerical, categorical), data_definition=definition)
         for side in (rows, reference)
     )
-    metrics = [ValueDrift(column=one.column, method=one.method, threshold=one.threshold) for one in scores]
+    metrics = [ValueDrift(column=score.column, method=score.method, threshold=score.threshold) for score in scores]
     Report(metrics, include_tests=True).run(current, before).save_html(str(path))
 
 

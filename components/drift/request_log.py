@@ -73,7 +73,9 @@ def rows_of(body: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     for tensor in inputs:
         if not isinstance(tensor, dict) or not isinstance(tensor.get("data"), list):
             return None
-        columns[str(tensor.get("name"))] = [one[0] if isinstance(one, list) and one else one for one in tensor["data"]]
+        columns[str(tensor.get("name"))] = [
+            cell[0] if isinstance(cell, list) and cell else cell for cell in tensor["data"]
+        ]
     if len({len(values) for values in columns.values()}) != 1:
         return None
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -110,10 +112,10 @@ def _requests(
 
 def _json(text: str | bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _body(event: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -62,13 +62,13 @@ class Baseline:
 
     def scores(self, window: Window, values: "dict[str, np.ndarray]") -> tuple[Score, ...]:
         """Every compared column of the window that has values on both sides."""
-        found = []
+        scores = []
         for name, method in self.methods.items():
             score = self.score(name, window, values[name])
             if score is not None:
                 least = self.thresholds[name]
-                found.append(Score(name, method, score, least, score >= least))
-        return tuple(found)
+                scores.append(Score(name, method, score, least, score >= least))
+        return tuple(scores)
 
     def rows_compared(self, window: Window) -> "np.ndarray":
         """Which reference rows the window is compared with, (n,) of bool."""
@@ -87,9 +87,9 @@ class Baseline:
 
         if self.at is None or not len(self.at):
             return []
-        found = []
+        windows = []
         start = self.at.max() - self.length
-        while start >= self.at.min() and len(found) < OWN_WINDOWS:
+        while start >= self.at.min() and len(windows) < OWN_WINDOWS:
             inside = (self.at > start) & (self.at <= start + self.length)
             if self.season:
                 near, away = years_away(self.at, start, self.length, AROUND / _DAY)
@@ -97,17 +97,17 @@ class Baseline:
             else:
                 rest = np.abs(self.at - start - self.length / 2) > self.length / 2 + AROUND / _DAY
             if inside.any() and rest.any():
-                found.append((inside, rest))
+                windows.append((inside, rest))
             start -= self.length
-        return found
+        return windows
 
     def _threshold(self, name: str) -> float:
         """max(threshold, quantile of the own windows' scores at 1 - false_alarm)."""
         import numpy as np
 
         values, method = self.values[name], self.methods[name]
-        found = [distance(method, values[rest], values[inside]) for inside, rest in self.own]
-        known = [score for score in found if score is not None]
+        scores = [distance(method, values[rest], values[inside]) for inside, rest in self.own]
+        known = [score for score in scores if score is not None]
         if len(known) < ENOUGH:
             return self.spec.threshold
         return max(self.spec.threshold, float(np.quantile(known, 1 - self.spec.false_alarm)))

@@ -17,7 +17,7 @@ from components.drift.records import Kept, Records, settled
 from components.drift.report import write_report
 from components.drift.request_log import is_request_log, log_rows
 from components.drift.scores import Baseline, method_of
-from components.drift.window_report import Looked, look
+from components.drift.window_report import WindowReport, report_window
 from components.drift.windows import Window, newest_windows
 from delivery.connections import Connections
 from delivery.documents.data_card import DATA_CARD_FILE, DataCard
@@ -68,22 +68,25 @@ def watch(
     the live version keeps no training rows, or the spec does not fit it; OstinatoError if registry, git or source
     can't be read.
     """
-    wanted = spec.drift_watch or DriftWatchSpec()
+    watching = spec.drift_watch or DriftWatchSpec()
     if not isinstance(spec.data, DataSpec):
         raise InputError(f"{spec.name} is trained on conversations; drift is watched of tables")
     version = _live_version(spec, connections)
     with tempfile.TemporaryDirectory(prefix="ostinato-drift-") as name:
         reference, card = _training_data(connections.tracking_uri, version, Path(name))
         windows = newest_windows(
-            moment(as_of), parse_duration(wanted.window), wanted.windows, card.test.time_to or card.train.time_to
+            moment(as_of),
+            parse_duration(watching.window),
+            watching.windows,
+            card.test.time_to or card.train.time_to,
         )
         records = Records(connections.tracking_uri, spec.name)
-        done = {one.seen.end for one in records.windows(version.version) if settled(one.seen.finding)}
-        missing = [one for one in windows if one.end not in done]
+        recorded = {kept.seen.end for kept in records.windows(version.version) if settled(kept.seen.finding)}
+        missing = [window for window in windows if window.end not in recorded]
         if missing:
-            uri = source or wanted.source or spec.data.source
-            _look_at(missing, records, version.version, spec.data, wanted, reference, uri, folder)
-    return _decided(spec.name, version.version, records, windows, wanted, ask)
+            uri = source or watching.source or spec.data.source
+            _record_windows(missing, records, version.version, spec.data, watching, reference, uri, folder)
+    return _decided(spec.name, version.version, records, windows, watching, ask)
 
 
 def moment(as_of: str) -> datetime:
@@ -91,10 +94,10 @@ def moment(as_of: str) -> datetime:
     if not as_of:
         return datetime.now(UTC).replace(tzinfo=None)
     try:
-        found = datetime.fromisoformat(as_of)
+        time = datetime.fromisoformat(as_of)
     except ValueError as error:
         raise InputError(f"as_of is {as_of!r}; write an ISO date or time, such as 2018-06-01") from error
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
 def _live_version(spec: ModelSpec, connections: Connections) -> ModelVersion:
@@ -130,7 +133,7 @@ def _training_data(tracking_uri: str, version: ModelVersion, folder: Path) -> tu
     return rows, DataCard.read(card)
 
 
-def _look_at(
+def _record_windows(
     windows: Sequence[Window],
     records: Records,
     version: str,
@@ -147,24 +150,25 @@ def _look_at(
     columns = _columns(before, data, spec)
     time = data.time if data.time in before.columns else None
     if is_request_log(uri):
-        found = log_rows(uri, folder, data, before, windows)
+        rows = log_rows(uri, folder, data, before, windows)
     else:
-        found = table_rows(uri, folder, data, windows)
+        rows = table_rows(uri, folder, data, windows)
     baseline = Baseline(before, time, spec, columns)
     units = {name: column.unit for name, column in data.columns.items()}
     for window in windows:
-        looked = look(baseline, found, window, spec, units)
+        report = report_window(baseline, rows, window, spec, units)
         with tempfile.TemporaryDirectory(prefix="ostinato-drift-") as name:
-            records.keep(version, looked, _report(Path(name, "report.html"), baseline, before, found, window, looked))
+            page = _write_page(Path(name, "report.html"), baseline, before, rows, window, report)
+            records.keep(version, report, page)
 
 
-def _report(
-    path: Path, baseline: Baseline, before: "pl.DataFrame", found: Live, window: Window, looked: Looked
+def _write_page(
+    path: Path, baseline: Baseline, before: "pl.DataFrame", rows: Live, window: Window, report: WindowReport
 ) -> Path | None:
     """Of a window that stands out: each has some megabytes."""
-    if not looked.scores or looked.seen.finding == "no drift":
+    if not report.scores or report.seen.finding == "no drift":
         return None
-    write_report(path, before.filter(baseline.rows_compared(window)), found.of(window), looked.scores)
+    write_report(path, before.filter(baseline.rows_compared(window)), rows.of(window), report.scores)
     return path
 
 
@@ -184,15 +188,15 @@ def _columns(reference: "pl.DataFrame", data: DataSpec, spec: DriftWatchSpec) ->
 def _decided(
     model: str, version: str, records: Records, windows: Sequence[Window], spec: DriftWatchSpec, ask: Ask | None
 ) -> Watched:
-    ends = {one.end for one in windows}
-    kept = [one for one in records.windows(version) if one.seen.end in ends]
+    ends = {window.end for window in windows}
+    kept = [window for window in records.windows(version) if window.seen.end in ends]
     newest: Kept | None = kept[-1] if kept else None
     decided = newest.decided if newest else None
     if decided is None or decided.decision != "ask":
-        decided = decide([one.seen for one in kept], records.asked(), spec)
+        decided = decide([window.seen for window in kept], records.asked(), spec)
         if newest:
             records.decide(newest, decided)
-    seen = tuple(one.seen for one in kept)
+    seen = tuple(window.seen for window in kept)
     watched = Watched(model, version, seen, decided.decision, decided.reason, newest.answer if newest else "")
     if decided.decision != "ask" or watched.answer or ask is None or newest is None:
         return watched

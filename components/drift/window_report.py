@@ -12,12 +12,14 @@ from training.spec.model import DriftWatchSpec
 
 
 @dataclass(frozen=True)
-class Looked:
+class WindowReport:
     seen: Seen
     scores: tuple[Score, ...]
 
 
-def look(baseline: Baseline, live: Live, window: Window, spec: DriftWatchSpec, units: Mapping[str, str]) -> Looked:
+def report_window(
+    baseline: Baseline, live: Live, window: Window, spec: DriftWatchSpec, units: Mapping[str, str]
+) -> WindowReport:
     """Scores and finding of a window. units: of the columns, as the contract has them."""
     rows, bad = live.of(window), live.bad_share(window)
     lacking = [name for name in baseline.methods if name not in rows.columns]
@@ -26,8 +28,8 @@ def look(baseline: Baseline, live: Live, window: Window, spec: DriftWatchSpec, u
     if not problem and len(rows) >= spec.min_rows:
         values = baseline.values_of(rows)
         scores = baseline.scores(window, values)
-        problem = problem_of(baseline, window, values, {one.column: one for one in scores}, units)
-    share = sum(one.drifted for one in scores) / len(scores) if scores else None
-    drifted = ", ".join(one.column for one in scores if one.drifted)
+        problem = problem_of(baseline, window, values, {score.column: score for score in scores}, units)
+    share = sum(score.drifted for score in scores) / len(scores) if scores else None
+    drifted = ", ".join(score.column for score in scores if score.drifted)
     finding, reason = find(share, len(rows), bad, problem, drifted, spec)
-    return Looked(Seen(window.end, finding, reason, len(rows), bad, share or 0.0), scores)
+    return WindowReport(Seen(window.end, finding, reason, len(rows), bad, share or 0.0), scores)

@@ -22,4 +22,4 @@ def newest_windows(as_of: datetime, length: timedelta, count: int, not_before: d
     """The last ``count`` windows that ended by ``as_of``, oldest first; none that starts before ``not_before``."""
     last = FIRST_MONDAY + ((as_of - FIRST_MONDAY) // length) * length
     windows = [Window(last - (back + 1) * length, last - back * length) for back in reversed(range(count))]
-    return [one for one in windows if not_before is None or one.start >= not_before]
+    return [window for window in windows if not_before is None or window.start >= not_before]

@@ -5,14 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.preprocess.language.messages import MESSAGES
-from delivery.documents.data_card import TEST_FILE, TRAIN_FILE, ColumnCard, DataCard, Part
+from delivery.documents.data_card import TEST_FILE, TRAIN_FILE, CardPart, ColumnCard, DataCard
 from delivery.stores.sources import file_sha256
 from training.errors import InputError
 from training.spec.model import ConversationSpec, DataSpec
 
 if TYPE_CHECKING:
     import polars as pl
+
+MESSAGES = "messages"
 
 
 def describe(folder: Path, spec: DataSpec | ConversationSpec, **known: Any) -> DataCard:
@@ -36,7 +37,7 @@ def describe(folder: Path, spec: DataSpec | ConversationSpec, **known: Any) -> D
     lines = "".join(f"{file.name} {digest}\n" for file, digest in zip(files, digests, strict=True))
     nulls = {name: sum(fact["nulls"][name] for fact in facts) for name in facts[0]["nulls"]}
     train, test = (
-        Part(rows=fact["rows"], sha256=digest, time_from=fact["first"], time_to=fact["last"])
+        CardPart(rows=fact["rows"], sha256=digest, time_from=fact["first"], time_to=fact["last"])
         for fact, digest in zip(facts, digests, strict=True)
     )
     return DataCard(
@@ -53,8 +54,8 @@ def _facts(file: Path, time: str | None) -> dict[str, Any]:
     import polars as pl
 
     span = pl.col(time).cast(pl.Datetime("us")) if time else pl.lit(None, pl.Datetime("us"))
-    found = pl.scan_parquet(file).select(rows=pl.len(), first=span.min(), last=span.max())
-    return found.collect(engine="streaming").row(0, named=True) | {"nulls": _nulls(file)}
+    measured = pl.scan_parquet(file).select(rows=pl.len(), first=span.min(), last=span.max())
+    return measured.collect(engine="streaming").row(0, named=True) | {"nulls": _nulls(file)}
 
 
 def _nulls(file: Path) -> dict[str, int]:

@@ -44,15 +44,15 @@ def pinned(spec: DataSpec, model: str, folder: Path, as_of: str, scratch: Path) 
 
 
 def _violations(pin: TestSet, file: Path, today: date) -> list[str]:
-    found = []
+    problems = []
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     if digest != pin.sha256:
-        found.append(f"the test set {pin.path} has SHA-256 {digest}, but data.testset.sha256 is {pin.sha256}")
+        problems.append(f"the test set {pin.path} has SHA-256 {digest}, but data.testset.sha256 is {pin.sha256}")
     expiry = pin.pinned_on + parse_duration(pin.rotate_every)
     if today > expiry:
-        found.append(f"the test set {pin.path} of {pin.pinned_on} expired on {expiry} ({pin.rotate_every})")
-    return found
+        problems.append(f"the test set {pin.path} of {pin.pinned_on} expired on {expiry} ({pin.rotate_every})")
+    return problems
 
 
 def without_pinned(sides: Sides, spec: DataSpec, pin: Pinned) -> Sides:
@@ -87,10 +87,10 @@ def check_columns(pin: Pinned, schema: "pl.Schema", model: str) -> None:
     import polars as pl
 
     with reading("the pinned test set"):
-        found = pl.scan_parquet(pin.file).collect_schema()
-    for name in [*schema, *found]:
-        if found.get(name) != schema.get(name):
+        problems = pl.scan_parquet(pin.file).collect_schema()
+    for name in [*schema, *problems]:
+        if problems.get(name) != schema.get(name):
             raise InputError(
-                f"the pinned test set has {name!r} as {found.get(name, 'no column')}, the training rows as "
+                f"the pinned test set has {name!r} as {problems.get(name, 'no column')}, the training rows as "
                 f"{schema.get(name, 'no column')}; `ostinato testset rotate {model}` pins a new one"
             )

@@ -127,7 +127,10 @@ def check_hyperparameters(schema: "type[BaseModel] | None", training: TrainingSp
     try:
         return schema.model_validate(training.hyperparameters)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in error.errors()]
+        lines = [
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (got {problem['input']!r})"
+            for problem in error.errors()
+        ]
         raise InputError("training.hyperparameters." + "\n  ".join(lines)) from error
 
 

@@ -16,7 +16,7 @@ TEST_FILE = "test.parquet"
 REFUSED_FILE = "refused.parquet"
 
 
-class Part(Frozen):
+class CardPart(Frozen):
     """One side of the split."""
 
     rows: int
@@ -52,8 +52,8 @@ class DataCard(Document):
     split: str
     """The rule in words."""
     columns: tuple[ColumnCard, ...]
-    train: Part
-    test: Part
+    train: CardPart
+    test: CardPart
     refused: int = 0
     refused_by_reason: dict[str, int] = {}
     pinned_test_set: bool = False

@@ -22,7 +22,7 @@ def text(raw: str, longest: int = 400) -> str:
     plain = _plain(raw, longest)
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     plain = _PUNCTUATION.sub(r"\\\1", plain)
-    plain = _ADDRESS.sub(lambda found: GAP.join((found[0][:-1], found[0][-1])), plain)
+    plain = _ADDRESS.sub(lambda match: GAP.join((match[0][:-1], match[0][-1])), plain)
     return _BLOCK.sub(GAP, _REFERENCE.sub(rf"\1{GAP}", plain))
 
 

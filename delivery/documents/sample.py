@@ -45,8 +45,8 @@ class Sample(Document):
     @property
     def prompts(self) -> list[list[dict[str, str]]]:
         """The questions to a language model (n,): conversations up to where the answer begins."""
-        found: Any = self.columns["messages"]
-        return [[dict(one) for one in messages] for messages in found]
+        conversations: Any = self.columns["messages"]
+        return [[dict(message) for message in messages] for messages in conversations]
 
     @property
     def answers(self) -> "np.ndarray":
@@ -71,7 +71,7 @@ def make_sample(
     )
 
 
-def difference(found: "np.ndarray", expected: "np.ndarray", task: Task) -> float:
+def difference(served: "np.ndarray", expected: "np.ndarray", task: Task) -> float:
     """How far served (n,) is from expected (n,).
 
     Classification: the share of the rows with another class. Generation: the share with another text, white space
@@ -81,17 +81,21 @@ def difference(found: "np.ndarray", expected: "np.ndarray", task: Task) -> float
     """
     import numpy as np
 
-    if found.shape != expected.shape:
+    if served.shape != expected.shape:
         return float("inf")
     if task == "generation":
-        found, expected = (np.array([" ".join(one.split()) for one in side], object) for side in (found, expected))
+        served, expected = (
+            np.array([" ".join(answer.split()) for answer in side], object) for side in (served, expected)
+        )
     if task in ("classification", "generation"):
-        return sum(one != other for one, other in zip(found.tolist(), expected.tolist(), strict=True)) / len(expected)
-    found, expected = found.astype(np.float64), expected.astype(np.float64)
-    if not (np.isfinite(found).all() and np.isfinite(expected).all()):
+        return sum(mine != other for mine, other in zip(served.tolist(), expected.tolist(), strict=True)) / len(
+            expected
+        )
+    served, expected = served.astype(np.float64), expected.astype(np.float64)
+    if not (np.isfinite(served).all() and np.isfinite(expected).all()):
         return float("inf")
     size = np.abs(expected)
-    apart = np.abs(found - expected)
+    apart = np.abs(served - expected)
     scale = np.maximum(size, size.max() * NEXT_TO_ZERO)
     return float(np.divide(apart, scale, out=np.where(apart > 0, np.inf, 0.0), where=scale > 0).max())
 

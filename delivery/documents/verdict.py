@@ -221,7 +221,7 @@ class Verdict(Document):
     warnings: tuple[str, ...] = ()
 
     def contender(self, role: Literal["candidate", "champion", "baseline"]) -> Contender | None:
-        return next((one for one in self.contenders if one.role == role), None)
+        return next((contender for contender in self.contenders if contender.role == role), None)
 
     @property
     def refusals(self) -> tuple[CheckResult, ...]:

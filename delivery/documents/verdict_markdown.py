@@ -24,7 +24,7 @@ def verdict_text(verdict: Verdict) -> str:
     first = [f"## {text(verdict.model)}", "", f"{mark}: {headline(verdict)}. {counted(verdict)}."]
     sections = [first, metrics_table(verdict), checks_table(verdict), slices_table(verdict), judges_list(verdict)]
     if verdict.warnings:
-        sections.append(["### Warnings", "", *(f"- {text(one)}" for one in verdict.warnings[:ROWS])])
+        sections.append(["### Warnings", "", *(f"- {text(warning)}" for warning in verdict.warnings[:ROWS])])
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
 
@@ -33,34 +33,40 @@ def counted(verdict: Verdict) -> str:
     passed = sum(check.status == "passed" for check in verdict.checks)
     others = []
     for status in ("failed", "undecided", "not applicable"):
-        found = [check for check in verdict.checks if check.status == status]
-        demanded = sum(check.required for check in found)
+        checks = [check for check in verdict.checks if check.status == status]
+        demanded = sum(check.required for check in checks)
         more = "" if status == "not applicable" else f", {demanded or 'none'} of them required"
-        others += [f"{len(found)} {status}{more}"] if found else []
+        others += [f"{len(checks)} {status}{more}"] if checks else []
     return f"{passed} of {len(verdict.checks)} checks passed" + (f" ({'; '.join(others)})" if others else "")
 
 
 def headline(verdict: Verdict) -> str:
     """The metric of record of the candidate against the champion's, else the baseline's, in words."""
     candidate, champion = verdict.contender("candidate"), verdict.contender("champion")
-    told = f"{text(verdict.metric)} {_measure(candidate.metrics.get(verdict.metric) if candidate else None)}"
-    rival = champion or verdict.contender("baseline")
-    other = rival.metrics.get(verdict.metric) if rival else None
+    subject = f"{text(verdict.metric)} {_measure(candidate.metrics.get(verdict.metric) if candidate else None)}"
+    comparison = champion or verdict.contender("baseline")
+    other = comparison.metrics.get(verdict.metric) if comparison else None
     where = f"on {verdict.rows:,} test rows"
-    if rival is None or other is None:
-        return f"{told} {where}"
-    if rival.role == "baseline":
-        return f"{told} against the baseline's {short(other.value)}, {where}; there is no champion"
-    found = verdict.differences.get(verdict.metric)
-    clear = f": **{_compared(found, verdict.direction)}**" if found else ""
-    return f"{told} against the champion's {short(other.value)} (version {text(rival.version)}), {where}{clear}"
+    if comparison is None or other is None:
+        return f"{subject} {where}"
+    if comparison.role == "baseline":
+        return f"{subject} against the baseline's {short(other.value)}, {where}; there is no champion"
+    difference = verdict.differences.get(verdict.metric)
+    clear = f": **{_compared(difference, verdict.direction)}**" if difference else ""
+    return f"{subject} against the champion's {short(other.value)} (version {text(comparison.version)}), {where}{clear}"
 
 
 def metrics_table(verdict: Verdict) -> list[str]:
     """Every metric of every contender; the difference is of pairs on the same rows."""
-    names = list(dict.fromkeys([verdict.metric, *(name for one in verdict.contenders for name in one.metrics)]))
+    names = list(
+        dict.fromkeys([verdict.metric, *(name for contender in verdict.contenders for name in contender.metrics)])
+    )
     against = verdict.contender("champion") is not None
-    head = ["metric", *(_called(one) for one in verdict.contenders), *(["candidate − champion"] if against else [])]
+    head = [
+        "metric",
+        *(_called(contender) for contender in verdict.contenders),
+        *(["candidate − champion"] if against else []),
+    ]
     rows = [[_metric_name(verdict, name), *_cells(verdict, name, against)] for name in names]
     note = (
         f"On the same {verdict.rows:,} test rows, with {percent(verdict.confidence)} intervals; ↓ less is better, "
@@ -82,45 +88,45 @@ def _direction(verdict: Verdict, name: str) -> str:
 
 
 def _cells(verdict: Verdict, name: str, against: bool) -> list[str]:
-    cells = [_measure(one.metrics.get(name)) for one in verdict.contenders]
+    cells = [_measure(contender.metrics.get(name)) for contender in verdict.contenders]
     if against:
-        found = verdict.differences.get(name)
-        cells.append(_difference(found, _direction(verdict, name)) if found else "–")
+        difference = verdict.differences.get(name)
+        cells.append(_difference(difference, _direction(verdict, name)) if difference else "–")
     return cells
 
 
-def _difference(found: Measure, direction: str) -> str:
-    word = _compared(found, direction)
-    shown = _measure(found, signed=True)
+def _difference(difference: Measure, direction: str) -> str:
+    word = _compared(difference, direction)
+    shown = _measure(difference, signed=True)
     if word not in ("better", "worse"):
         return f"≈ {shown}"
-    return f"{'▼' if found.value < 0 else '▲'} {shown} **{word}**"
+    return f"{'▼' if difference.value < 0 else '▲'} {shown} **{word}**"
 
 
-def _compared(found: Measure, direction: str) -> str:
+def _compared(difference: Measure, direction: str) -> str:
     """What a difference says: better, worse, or nothing beyond chance."""
-    if found.low is None or found.high is None or found.low <= 0 <= found.high or not direction:
+    if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high or not direction:
         return "not to be told apart"
-    return "better" if (found.value < 0) == (direction == "lower") else "worse"
+    return "better" if (difference.value < 0) == (direction == "lower") else "worse"
 
 
-def _called(one: Contender) -> str:
-    if one.role == "champion":
-        return f"champion (version {text(one.version)})"
-    return f"baseline: {text(one.name)}" if one.role == "baseline" else "candidate"
+def _called(contender: Contender) -> str:
+    if contender.role == "champion":
+        return f"champion (version {text(contender.version)})"
+    return f"baseline: {text(contender.name)}" if contender.role == "baseline" else "candidate"
 
 
-def _measure(found: Measure | None, signed: bool = False) -> str:
-    if found is None:
+def _measure(measure: Measure | None, signed: bool = False) -> str:
+    if measure is None:
         return "–"
 
     def shown(value: float) -> str:
         plus = "+" if signed and value > 0 else ""
         return plus + short(value).replace("-", "−")
 
-    if found.low is None or found.high is None:
-        return shown(found.value)
-    return f"{shown(found.value)} ({shown(found.low)} to {shown(found.high)})"
+    if measure.low is None or measure.high is None:
+        return shown(measure.value)
+    return f"{shown(measure.value)} ({shown(measure.low)} to {shown(measure.high)})"
 
 
 def checks_table(verdict: Verdict) -> list[str]:
@@ -137,7 +143,10 @@ def _why(check: CheckResult) -> str:
 
 def slices_table(verdict: Verdict) -> list[str]:
     """The slices where the candidate is worse than the champion, the worst first."""
-    worse = sorted((one for one in verdict.slices if one.worse), key=lambda one: (-_by(one), one.column, one.value))
+    worse = sorted(
+        (result for result in verdict.slices if result.worse),
+        key=lambda result: (-_by(result), result.column, result.value),
+    )
     if not verdict.slices:
         return []
     if verdict.contender("champion") is None:
@@ -146,29 +155,33 @@ def slices_table(verdict: Verdict) -> list[str]:
         return ["### Slices", "", f"Worse in none of the {len(verdict.slices)} slices that were looked at."]
     head = ["slice", "metric", "rows", "candidate", "champion", "changed by"]
     note = f"Worse than the champion in {len(worse)} of {len(verdict.slices)} slices:"
-    return ["### Slices", "", note, "", *table(head, [_slice(one) for one in worse], ROWS, right=4)]
+    return ["### Slices", "", note, "", *table(head, [_slice(result) for result in worse], ROWS, right=4)]
 
 
-def _slice(one: SliceResult) -> list[str]:
-    champion = short(one.champion) if one.champion is not None else "–"
-    sign = "−" if one.champion is not None and one.candidate < one.champion else "+"
-    changed = f"{sign}{percent(_by(one))}" if one.champion else "–"
-    where = f"{text(one.column, 80)} = {text(one.value, 80)}"
-    return [where, text(one.metric), f"{one.rows:,}", short(one.candidate), champion, changed]
+def _slice(result: SliceResult) -> list[str]:
+    champion = short(result.champion) if result.champion is not None else "–"
+    sign = "−" if result.champion is not None and result.candidate < result.champion else "+"
+    changed = f"{sign}{percent(_by(result))}" if result.champion else "–"
+    where = f"{text(result.column, 80)} = {text(result.value, 80)}"
+    return [where, text(result.metric), f"{result.rows:,}", short(result.candidate), champion, changed]
 
 
-def _by(one: SliceResult) -> float:
+def _by(result: SliceResult) -> float:
     """How far the candidate is from the champion, as a share."""
-    return abs(one.candidate - one.champion) / abs(one.champion) if one.champion else 0.0
+    return abs(result.candidate - result.champion) / abs(result.champion) if result.champion else 0.0
 
 
 def judges_list(verdict: Verdict) -> list[str]:
     """What a language model said of the answers, and how far it is to be believed."""
     lines = []
-    for one in verdict.judges:
-        rate = f", win rate {percent(one.win_rate)}" if one.win_rate is not None else ""
-        agreed = f"; agrees with {percent(one.agreement)} of {one.labelled} labelled pairs" if one.agreement else ""
-        doubt = f" **Not believed:** {text(one.failure)}" if one.failure else ""
-        counts = f"better in {one.wins}, worse in {one.losses}, equal in {one.ties} of {one.questions} questions"
-        lines.append(f"- {text(one.model)} against the {one.against}: {counts}{rate}{agreed}.{doubt}")
+    for report in verdict.judges:
+        rate = f", win rate {percent(report.win_rate)}" if report.win_rate is not None else ""
+        agreed = (
+            f"; agrees with {percent(report.agreement)} of {report.labelled} labelled pairs" if report.agreement else ""
+        )
+        doubt = f" **Not believed:** {text(report.failure)}" if report.failure else ""
+        counts = (
+            f"better in {report.wins}, worse in {report.losses}, equal in {report.ties} of {report.questions} questions"
+        )
+        lines.append(f"- {text(report.model)} against the {report.against}: {counts}{rate}{agreed}.{doubt}")
     return ["### Judge", "", *lines] if lines else []

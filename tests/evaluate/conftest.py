@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
-from delivery.documents.data_card import ColumnCard, DataCard, Part
+from delivery.documents.data_card import CardPart, ColumnCard, DataCard
 from delivery.documents.verdict import Verdict
 from delivery.models.folder import save_model
 from training.spec.model import Column, DataSpec, QualitySpec, ServingSpec
@@ -106,7 +106,7 @@ def make_case(root: Path, task: str, rows: pd.DataFrame, target: str, split: str
         path = folder / f"{name}.parquet"
         pl.from_pandas(part).write_parquet(path)
         times = {"time_from": part["at"].min(), "time_to": part["at"].max()} if split == "time" else {}
-        parts[name] = Part(rows=len(part), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), **times)
+        parts[name] = CardPart(rows=len(part), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), **times)
     roles: dict[str, Any] = {target: "target", "at": "time", "id": "key"}
     frame = pl.from_pandas(rows)
     card = DataCard(

@@ -11,7 +11,7 @@ import pytest
 from harness.tiny_models import tiny_model
 
 from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
-from delivery.documents.data_card import ColumnCard, DataCard, Part
+from delivery.documents.data_card import CardPart, ColumnCard, DataCard
 from delivery.documents.verdict import Verdict
 from training.spec.model import BaseModelSpec, ConversationSpec, QualitySpec, ServingSpec
 
@@ -102,7 +102,7 @@ class Case:
         for name in ("train", "test"):
             rows.write_parquet(folder / f"{name}.parquet")
             digest = hashlib.sha256((folder / f"{name}.parquet").read_bytes()).hexdigest()
-            parts[name] = Part(rows=len(rows), sha256=digest)
+            parts[name] = CardPart(rows=len(rows), sha256=digest)
         columns = (
             ColumnCard(name="id", dtype="String", role="key", nulls=0),
             ColumnCard(name="messages", dtype="List", role="target", nulls=0),

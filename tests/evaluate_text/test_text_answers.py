@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from evaluate_text.conftest import ANSWERS, conversation
 
-from components.evaluate.language.answers import answer_all, answer_prompts, batches, encode_prompt
+from components.evaluate.language.answer_prompts import answer_all, answer_prompts, batches, encode_prompt
 from components.evaluate.language.contenders import check_lengths
 from components.evaluate.language.likelihood import encode_reference, likelihoods
-from components.evaluate.language.rows import Questions
+from components.evaluate.language.questions import Questions
 from delivery.models.language.language_model import load_language_model
 from training.errors import InputError, OstinatoError
 from training.spec.model import Decoding, EngineSpec

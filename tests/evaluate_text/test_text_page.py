@@ -5,8 +5,8 @@ import re
 import pytest
 from evaluate.test_evaluate_page import Balanced
 
+from components.evaluate.language.answers_page import OPEN_QUESTIONS, worst_first, write_text_page
 from components.evaluate.language.compare_words import folded, pieces
-from components.evaluate.language.page import OPEN_QUESTIONS, worst_first, write_text_page
 from components.evaluate.shared.page import PageInputs
 from delivery.documents.data_card import DataCard
 from delivery.documents.verdict import AnswerRow, Behaviour, CheckResult, JudgeReport, Streaming

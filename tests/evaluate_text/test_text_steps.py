@@ -10,10 +10,10 @@ from evaluate_text.conftest import ANSWERS, CHECKS, conversation
 from kfp import dsl
 
 from components.evaluate.component import evaluate
-from components.evaluate.language.answers import GeneratedAnswer
+from components.evaluate.language.answer_prompts import GeneratedAnswer
 from components.evaluate.language.contenders import ContenderAnswers
 from components.evaluate.language.likelihood import Likelihood
-from components.evaluate.language.rows import Questions
+from components.evaluate.language.questions import Questions
 from components.evaluate.language.steps import AnsweredQuestions, collect_warnings
 from delivery.documents.sample import Sample
 from delivery.documents.verdict import Verdict

@@ -4,7 +4,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
-from delivery.documents.data_card import DataCard, Part
+from delivery.documents.data_card import CardPart, DataCard
 from delivery.documents.verdict import CheckResult, Contender, DriftResult, Measure, SliceResult, Verdict
 from delivery.kserve.manifest import LiveModel
 from delivery.releases.proposal import Change
@@ -135,8 +135,8 @@ def data_card(**fields: Any) -> DataCard:
         "fingerprint": FINGERPRINT,
         "split": "time ts: tested after 2019-05-25T23:00:00, trained up to 2019-05-24T23:00:00",
         "columns": (),
-        "train": Part(rows=74_917, sha256="3" * 64, time_from=at(2010, 9, 20), time_to=at(2019, 5, 25)),
-        "test": Part(rows=2_352, sha256="4" * 64, time_from=at(2019, 5, 26), time_to=at(2019, 9, 1)),
+        "train": CardPart(rows=74_917, sha256="3" * 64, time_from=at(2010, 9, 20), time_to=at(2019, 5, 25)),
+        "test": CardPart(rows=2_352, sha256="4" * 64, time_from=at(2019, 5, 26), time_to=at(2019, 9, 1)),
         "refused": 41,
         "refused_by_reason": {"temp: out of range -30 to 50 degC": 29, "count: null": 12},
     }

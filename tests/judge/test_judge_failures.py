@@ -294,7 +294,7 @@ def test_the_package_that_asks_is_named_where_it_is_missing(tmp_path: Path) -> N
     program = (
         "import sys; sys.modules['openai'] = None\n"
         "from pathlib import Path\n"
-        "from components.evaluate.judge import judge_answers\n"
+        "from components.evaluate.language.judge import judge_answers\n"
         "from training.spec.model import JudgeSpec\n"
         "spec = JudgeSpec(url='http://127.0.0.1:9', model='m', rubric='r')\n"
         f"judge_answers(spec, 'champion', [], Path({str(tmp_path)!r}), Path('.'), None)"
@@ -307,6 +307,6 @@ def test_the_judge_is_cheap_to_import() -> None:
     import subprocess
     import sys
 
-    program = "import components.evaluate.judge, json, sys; print(json.dumps([*sys.modules]))"
+    program = "import components.evaluate.language.judge, json, sys; print(json.dumps([*sys.modules]))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"openai", "httpx2", "torch", "pandas", "mlflow"} & set(json.loads(done.stdout))

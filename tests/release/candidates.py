@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.register.steps import Candidate
-from delivery.documents.data_card import DATA_CARD_FILE, TRAIN_FILE, ColumnCard, DataCard, Part
+from delivery.documents.data_card import DATA_CARD_FILE, TRAIN_FILE, CardPart, ColumnCard, DataCard
 from delivery.documents.verdict import CheckResult, Contender, Measure, Verdict
 from delivery.models.folder import model_digest
 from training.spec.model import ModelSpec
@@ -68,8 +68,8 @@ def candidate(
             ColumnCard(name="count", dtype="Int64", role="target", nulls=0),
             ColumnCard(name="temp", dtype="Float64", role="input", unit="degC", nulls=0),
         ),
-        train=Part(rows=900, sha256="3" * 64),
-        test=Part(rows=100, sha256="4" * 64),
+        train=CardPart(rows=900, sha256="3" * 64),
+        test=CardPart(rows=100, sha256="4" * 64),
         refused=3,
         refused_by_reason={"temp: not a number": 3},
     )

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from components.train.steps import Trained, train
-from delivery.documents.data_card import ColumnCard, DataCard, Part
+from delivery.documents.data_card import CardPart, ColumnCard, DataCard
 
 TEXTS = ["Which way is north?", "Follow the needle.", "How far is it?", "Two hours on foot.", "You are a guide."]
 CONVERSATIONS = [
@@ -92,8 +92,8 @@ class Guide:
             fingerprint=fingerprint,
             split="by key",
             columns=(ColumnCard(name="messages", dtype="List", role="target", nulls=0),),
-            train=Part(rows=len(conversations), sha256="3" * 64),
-            test=Part(rows=1, sha256="4" * 64),
+            train=CardPart(rows=len(conversations), sha256="3" * 64),
+            test=CardPart(rows=1, sha256="4" * 64),
         ).write(self.data / "data.json")
 
     def train(self, out: Path, code: str = "", **hyperparameters: object) -> Trained:

@@ -30,7 +30,7 @@ from training.spec.checks.serving_bounds import (
 from training.spec.checks.slice_bounds import SliceCheck
 from training.spec.data import Column, DataSpec, KeySplit, TestSet, TimeSplit
 from training.spec.drift import DriftWatchSpec
-from training.spec.errors import explain, is_echo
+from training.spec.explain import explain, is_echo
 from training.spec.fine_tuning import FineTuning
 from training.spec.generation import BaseModelSpec, ConversationSpec, Decoding, EngineSpec, JudgeSpec
 from training.spec.metrics import METRICS, Task

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.language.answers import GeneratedAnswer, answer_prompts, encode_prompt
+from components.evaluate.language.answer_prompts import GeneratedAnswer, answer_prompts, encode_prompt
 from components.evaluate.language.likelihood import Likelihood, encode_reference, likelihoods
-from components.evaluate.language.rows import Questions
+from components.evaluate.language.questions import Questions
 from components.evaluate.shared.contender import Entrant
 from delivery.documents.numbers import shortened
 from training.errors import InputError, OstinatoError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.evaluate.language.rows import Questions
+from components.evaluate.language.questions import Questions
 from components.evaluate.language.scoring import Columns
 from training.spec.model import METRICS
 

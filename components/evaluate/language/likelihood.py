@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.language.answers import batches, end_tokens, halving, left_padded, padding
+from components.evaluate.language.answer_prompts import batches, end_tokens, halving, left_padded, padding
 
 if TYPE_CHECKING:
     import torch

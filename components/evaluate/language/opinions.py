@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.evaluate.language.rows import Questions
+from components.evaluate.language.questions import Questions
 from delivery.documents.verdict import JudgeReport
 from training.spec.model import JudgeCheck, QualitySpec
 

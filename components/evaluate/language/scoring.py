@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from components.evaluate.language.contenders import ContenderAnswers
-from components.evaluate.language.rows import Questions
+from components.evaluate.language.questions import Questions
 from components.evaluate.language.scores import word_scores
 from components.evaluate.shared.bootstrap import Scores, score_sums
 from components.evaluate.shared.groups import Groups, Sums

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.language.answers import batches
+from components.evaluate.language.answer_prompts import batches
 from training.errors import InputError
 
 if TYPE_CHECKING:

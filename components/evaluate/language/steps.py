@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.evaluate.checks.decide import decide_verdict
+from components.evaluate.language.answers_page import write_text_page
 from components.evaluate.language.contenders import ContenderAnswers, ask, ask_base, open_entrant
 from components.evaluate.language.evidently_report import write_text_report
 from components.evaluate.language.opinions import ask_judge
-from components.evaluate.language.page import write_text_page
-from components.evaluate.language.rows import Questions, read_questions
+from components.evaluate.language.questions import Questions, read_questions
 from components.evaluate.language.scoring import Columns, score_rows, score_text, slice_values
 from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
 from components.evaluate.shared.bootstrap import draw, random_groups

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from components.evaluate.shared.contender import Entrant
 from components.evaluate.table.metrics import Actual, Prediction
-from components.evaluate.table.rows import batches, class_positions
+from components.evaluate.table.test_side import batches, class_positions
 from training.errors import InputError, OstinatoError
 from training.spec.model import Baseline, Task
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Drift:
+class InputDrift:
     """Drift of each input column, and Evidently's own views of it."""
 
     columns: tuple[DriftResult, ...]
@@ -29,7 +29,7 @@ class Drift:
     snapshot: "Snapshot | None"
 
 
-def measure_drift(reference: "pl.DataFrame", current: "pl.DataFrame") -> Drift:
+def measure_drift(reference: "pl.DataFrame", current: "pl.DataFrame") -> InputDrift:
     """Compare the inputs of two samples column by column.
 
     reference: of the training rows; current: of the test rows; same columns. Evidently chooses the method by type and
@@ -46,7 +46,7 @@ def measure_drift(reference: "pl.DataFrame", current: "pl.DataFrame") -> Drift:
     measured = [name for name, kind in kinds.items() if kind]
     skipped = tuple(name for name, kind in kinds.items() if not kind)
     if not measured:
-        return Drift((), skipped, None)
+        return InputDrift((), skipped, None)
     definition = DataDefinition(numerical_columns=numerical, categorical_columns=categorical)
     sides = [_dataset(_plain(rows.select(measured), numerical), definition) for rows in (current, reference)]
     snapshot = Report([ValueDrift(column=name) for name in measured], include_tests=True).run(sides[0], sides[1])
@@ -63,11 +63,11 @@ def measure_drift(reference: "pl.DataFrame", current: "pl.DataFrame") -> Drift:
                 drifted=result.tests[0].status == TestStatus.FAIL,
             )
         )
-    return Drift(tuple(results), skipped, snapshot)
+    return InputDrift(tuple(results), skipped, snapshot)
 
 
 def write_evidently_report(
-    path: Path, actual: Actual, candidate: Prediction, champion: Prediction | None, drift: Drift
+    path: Path, actual: Actual, candidate: Prediction, champion: Prediction | None, drift: InputDrift
 ) -> None:
     """One HTML file: Evidently's preset of the task (current = candidate, reference = champion), then drift.
 

@@ -23,11 +23,11 @@ from components.evaluate.table.contenders import (
     open_model,
     predict_all,
 )
-from components.evaluate.table.evidently_report import Drift, measure_drift, write_evidently_report
+from components.evaluate.table.evidently_report import InputDrift, measure_drift, write_evidently_report
 from components.evaluate.table.metrics import Actual, Prediction
-from components.evaluate.table.page import ChartedRows, write_table_page
-from components.evaluate.table.rows import read_actual, read_labels, sample_rows
 from components.evaluate.table.scoring import score, slice_metric
+from components.evaluate.table.table_page import ChartedRows, write_table_page
+from components.evaluate.table.test_side import read_actual, read_labels, sample_rows
 from components.evaluate.table.warnings import collect_warnings
 from delivery.documents.data_card import TEST_FILE, TRAIN_FILE, DataCard
 from delivery.documents.sample import Sample, make_sample
@@ -95,7 +95,7 @@ def predict_rows(inputs: EvaluateInputs, contract: DataSpec, models: Sequence[Mo
     return Predictions(labels, actual, tuple(models), tuple(predictions), name)
 
 
-def input_drift(inputs: EvaluateInputs) -> Drift:
+def input_drift(inputs: EvaluateInputs) -> InputDrift:
     """Drift of the input columns between seeded samples of the training rows and of the test rows."""
     columns = [column.name for column in inputs.card.columns if column.role == "input"]
     sides = [sample_rows(inputs.data / name, columns, inputs.quality.sample_rows) for name in (TRAIN_FILE, TEST_FILE)]
@@ -103,7 +103,7 @@ def input_drift(inputs: EvaluateInputs) -> Drift:
 
 
 def score_contenders(
-    contract: DataSpec, quality: QualitySpec, predictions: Predictions, drift: Drift
+    contract: DataSpec, quality: QualitySpec, predictions: Predictions, drift: InputDrift
 ) -> ScoredContenders:
     """Score everyone with the same resamples, and measure what the checks ask for."""
     actual, task = predictions.actual, predictions.actual.task
@@ -153,7 +153,7 @@ def row_groups(contract: DataSpec, labels: "pl.DataFrame") -> Groups:
     return time_blocks(labels.height, last.toordinal() - first.toordinal() + 1)
 
 
-def write_evidently(path: Path, predictions: Predictions, drift: Drift, most: int) -> None:
+def write_evidently(path: Path, predictions: Predictions, drift: InputDrift, most: int) -> None:
     """Evidently's page on the seeded sample of the test rows."""
     actual = predictions.actual
     rows = sample_positions(actual.rows, most)

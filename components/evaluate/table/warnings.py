@@ -2,12 +2,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from components.evaluate.table.contenders import Model
-from components.evaluate.table.evidently_report import Drift
+from components.evaluate.table.evidently_report import InputDrift
 from delivery.documents.data_card import DataCard
 from training.spec.model import DataSpec
 
 
-def collect_warnings(contract: DataSpec, card: DataCard, models: Sequence[Model], drift: Drift) -> tuple[str, ...]:
+def collect_warnings(contract: DataSpec, card: DataCard, models: Sequence[Model], drift: InputDrift) -> tuple[str, ...]:
     """What a reviewer should know that no check says."""
     warnings: list[str] = []
     if drift.not_measured:

@@ -7,10 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from components.preprocess.card import MESSAGES
 from delivery.stores.sources import Source, fetch
 from training.errors import InputError, did_you_mean
-
-MESSAGES = "messages"
 
 _PAIRS = (("prompt", "completion"), ("prompt", "response"), ("instruction", "output"), ("question", "answer"))
 """Columns of other common layouts: what is asked, and what is answered."""
@@ -40,11 +39,11 @@ def read_written(
     """
     rows: list[Written] = []
     for name, path in _local_files(source, scratch):
-        found = _jsonl(name, path, columns) if source.format == "jsonl" else _parquet(name, path, columns, first)
+        written = _jsonl(name, path, columns) if source.format == "jsonl" else _parquet(name, path, columns, first)
         left = None if first is None else first - len(rows)
         rows += [
             Written(field, number, place, values)
-            for number, (place, values) in enumerate(islice(found, left), len(rows) + 1)
+            for number, (place, values) in enumerate(islice(written, left), len(rows) + 1)
         ]
         if first is not None and len(rows) >= first:
             break
@@ -109,32 +108,34 @@ def _parquet(
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{name} cannot be read: it is no Parquet file") from error
     _check_columns(name, columns, header)
-    wanted = rows.select(columns)
-    for number, values in enumerate((wanted if first is None else wanted.head(first)).collect().iter_rows(named=True)):
+    selected = rows.select(columns)
+    for number, values in enumerate(
+        (selected if first is None else selected.head(first)).collect().iter_rows(named=True)
+    ):
         yield f"{name}, row {number + 1}", values
 
 
-def _check_columns(name: str, columns: Collection[str], found: Collection[str]) -> None:
-    if MESSAGES not in found:
-        raise InputError(f"{name} has no column {MESSAGES!r}{_conversion(found)}")
+def _check_columns(name: str, columns: Collection[str], known: Collection[str]) -> None:
+    if MESSAGES not in known:
+        raise InputError(f"{name} has no column {MESSAGES!r}{_conversion(known)}")
     for column in columns:
-        if column not in found:
+        if column not in known:
             raise InputError(
-                f"{name} has no column {column!r}, which data.key or data.labels names. {did_you_mean(column, found)}"
+                f"{name} has no column {column!r}, which data.key or data.labels names. {did_you_mean(column, known)}"
             )
 
 
-def _conversion(found: Collection[str]) -> str:
+def _conversion(known: Collection[str]) -> str:
     """How to make `messages` of another layout."""
     for asked, answered in _PAIRS:
-        if asked in found and answered in found:
+        if asked in known and answered in known:
             return (
                 f', but {asked!r} and {answered!r}; write each row as {{"messages": [{{"role": "user", "content": '
                 f'<{asked}>}}, {{"role": "assistant", "content": <{answered}>}}]}}'
             )
-    if "conversations" in found:
+    if "conversations" in known:
         return (
             ", but 'conversations'; rename it to messages, and in it `from` to role (human is user, gpt is assistant) "
             "and `value` to content"
         )
-    return f". {did_you_mean(MESSAGES, found)}"
+    return f". {did_you_mean(MESSAGES, known)}"

@@ -49,11 +49,11 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def similarity(one: Sequence[str], other: Sequence[str]) -> float:
+def similarity(first: Sequence[str], other: Sequence[str]) -> float:
     """Jaccard index, 0 to 1, of the words of two texts, or of their runs of three if neither is shorter than
     :data:`SHORT`."""
-    width = 3 if min(len(one), len(other)) >= SHORT else 1
-    left, right = _runs(one, width), _runs(other, width)
+    width = 3 if min(len(first), len(other)) >= SHORT else 1
+    left, right = _runs(first, width), _runs(other, width)
     return len(left & right) / len(left | right)
 
 

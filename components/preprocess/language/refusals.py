@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.preprocess.language.messages import MESSAGES, Written
+from components.preprocess.card import MESSAGES
+from components.preprocess.language.messages import Written
 from components.preprocess.language.turns import Fault
 from components.preprocess.table.checks import EXAMPLES
 from components.preprocess.table.contract import REASONS
@@ -23,7 +24,7 @@ class Refusal:
 
 def counts_of(refusals: Sequence[Refusal]) -> dict[str, int]:
     """How many rows for each reason; a row with two faults counts under both."""
-    return dict(sorted(Counter(fault.reason for one in refusals for fault in one.faults).items()))
+    return dict(sorted(Counter(fault.reason for refusal in refusals for fault in refusal.faults).items()))
 
 
 def check_refusals(refusals: Sequence[Refusal], seen: int, spec: ConversationSpec, uri: str) -> None:
@@ -31,7 +32,7 @@ def check_refusals(refusals: Sequence[Refusal], seen: int, spec: ConversationSpe
     count = len(refusals)
     if count <= spec.max_refused * seen and count < seen:
         return
-    examples = [f"  {one.written.place}: {'; '.join(map(str, one.faults))}" for one in refusals[:EXAMPLES]]
+    examples = [f"  {refusal.written.place}: {'; '.join(map(str, refusal.faults))}" for refusal in refusals[:EXAMPLES]]
     raise InputError(
         f"{uri}: {count} of {seen} conversations ({count / seen:.2%}) are refused, data.max_refused allows "
         f"{spec.max_refused:.2%}\n"
@@ -48,12 +49,12 @@ def write_refusals(file: Path, refusals: Sequence[Refusal], columns: Sequence[st
 
     rows = [
         {
-            ROW: one.written.number,
-            "_place": Path(one.written.place).name,
-            REASONS: [fault.reason for fault in one.faults],
-            **{name: _text(one.written.values.get(name)) for name in (MESSAGES, *columns)},
+            ROW: refusal.written.number,
+            "_place": Path(refusal.written.place).name,
+            REASONS: [fault.reason for fault in refusal.faults],
+            **{name: _text(refusal.written.values.get(name)) for name in (MESSAGES, *columns)},
         }
-        for one in refusals
+        for refusal in refusals
     ]
     schema = {ROW: pl.UInt32, "_place": pl.String, REASONS: pl.List(pl.String)}
     schema |= dict.fromkeys((MESSAGES, *columns), pl.String)

@@ -44,8 +44,8 @@ def repeats(side: Sequence[Conversation], threshold: float) -> dict[int, Fault]:
     are no repetition: a long text that is asked about twice, say. Both in normal form.
     """
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for number, one in enumerate(side):
-        groups[one.instructions, one.answers].append(number)
+    for number, conversation in enumerate(side):
+        groups[conversation.instructions, conversation.answers].append(number)
     faults: dict[int, Fault] = {}
     for group in groups.values():
         if len(group) > 1:
@@ -75,18 +75,18 @@ def leaks(
     train: Sequence[Conversation], test: Sequence[Conversation], threshold: float, key: str | None
 ) -> dict[int, Fault]:
     """The training conversations whose questions, or whose key, a test row has, by their place in ``train``."""
-    tested = {one.questions: one for one in reversed(test)}
-    keys = {one.columns[key]: one for one in reversed(test)} if key else {}
+    tested = {conversation.questions: conversation for conversation in reversed(test)}
+    keys = {conversation.columns[key]: conversation for conversation in reversed(test)} if key else {}
     known = NearDuplicates(threshold)
-    for number, one in enumerate(test):
-        known.add(number, words_of(one.questions))
+    for number, conversation in enumerate(test):
+        known.add(number, words_of(conversation.questions))
     faults: dict[int, Fault] = {}
-    for number, one in enumerate(train):
-        if other := tested.get(one.questions):
+    for number, conversation in enumerate(train):
+        if other := tested.get(conversation.questions):
             faults[number] = Fault("a test row has its questions", _place(other))
-        elif (near := known.find(words_of(one.questions))) is not None:
+        elif (near := known.find(words_of(conversation.questions))) is not None:
             faults[number] = Fault("a test row has nearly its questions", _place(test[near]))
-        elif key and (other := keys.get(one.columns[key])):
+        elif key and (other := keys.get(conversation.columns[key])):
             faults[number] = Fault(f"{key}: a test row has it", _place(other))
     return faults
 
@@ -94,14 +94,14 @@ def leaks(
 def conflicts(train: Sequence[Conversation]) -> Iterator[tuple[Conversation, Conversation]]:
     """For each question that is answered in different words the first two that differ."""
     first: dict[tuple[str, str], Conversation] = {}
-    told: set[tuple[str, str]] = set()
-    for one in train:
-        asked = one.instructions, one.questions
-        other = first.setdefault(asked, one)
-        if other.answers != one.answers and asked not in told:
-            told.add(asked)
-            yield other, one
+    reported: set[tuple[str, str]] = set()
+    for conversation in train:
+        asked = conversation.instructions, conversation.questions
+        other = first.setdefault(asked, conversation)
+        if other.answers != conversation.answers and asked not in reported:
+            reported.add(asked)
+            yield other, conversation
 
 
-def _place(one: Conversation) -> str:
-    return f"as {one.written.place}"
+def _place(conversation: Conversation) -> str:
+    return f"as {conversation.written.place}"

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.preprocess.card import describe
-from components.preprocess.language.messages import MESSAGES, Written, read_written
+from components.preprocess.card import MESSAGES, describe
+from components.preprocess.language.messages import Written, read_written
 from components.preprocess.language.refusals import Refusal, check_refusals, counts_of, write_refusals
 from components.preprocess.language.repeats import Conversation, conflicts, leaks, repeats
 from components.preprocess.language.turns import Fault, Messages, ignored_keys, messages_of, text_of
@@ -67,9 +67,9 @@ def fill_conversations(
     train, lost = _without(train, leaks(train, test, spec.near_duplicate, spec.key))
     refused += lost
     train, lost = _without(train, repeats(train, spec.near_duplicate))
-    refused = sorted([*refused, *lost], key=lambda one: (one.written.field, one.written.number))
+    refused = sorted([*refused, *lost], key=lambda refusal: (refusal.written.field, refusal.written.number))
     for source, rows in zip(sources, read, strict=True):
-        of_this = [one for one in refused if one.written.field == rows[0].field]
+        of_this = [refusal for refusal in refused if refusal.written.field == rows[0].field]
         check_refusals(of_this, len(rows), spec, source.uri)
 
     for side, name in ((train, TRAIN_FILE), (test, TEST_FILE)):
@@ -101,7 +101,7 @@ def glance(spec: ConversationSpec, folder: Path, scratch: Path) -> tuple[int, in
     good = 0
     for source, rows in zip(sources, read, strict=True):
         checked = [conversation_of(row, spec, columns) for row in rows]
-        refused = [one for one in checked if isinstance(one, Refusal)]
+        refused = [row for row in checked if isinstance(row, Refusal)]
         if len(rows) < FIRST or len(refused) == len(rows):
             check_refusals(refused, len(rows), spec, source.uri)
         good += len(rows) - len(refused)
@@ -121,7 +121,7 @@ def conversation_of(row: Written, spec: ConversationSpec, columns: Sequence[str]
     """What is in the row, if it is in order by itself."""
     messages = messages_of(row.values.get(MESSAGES), spec)
     texts = {name: text_of(row.values.get(name), name) for name in columns}
-    faults = [one for one in (messages, *texts.values()) if isinstance(one, Fault)]
+    faults = [value for value in (messages, *texts.values()) if isinstance(value, Fault)]
     if faults or isinstance(messages, Fault):
         return Refusal(row, tuple(faults))
     return Conversation(row, messages, {name: text for name, text in texts.items() if isinstance(text, str)})
@@ -163,7 +163,7 @@ def _sides(rows: list[Conversation], spec: ConversationSpec) -> tuple[list[Conve
 
 
 def _without(side: list[Conversation], faults: dict[int, Fault]) -> tuple[list[Conversation], list[Refusal]]:
-    kept = [one for number, one in enumerate(side) if number not in faults]
+    kept = [conversation for number, conversation in enumerate(side) if number not in faults]
     return kept, [Refusal(side[number].written, (fault,)) for number, fault in faults.items()]
 
 
@@ -172,22 +172,22 @@ def _frame(side: list[Conversation], columns: Sequence[str]) -> "pl.DataFrame":
 
     message = pl.Struct({"role": pl.String, "content": pl.String})
     schema = {ID: pl.String(), MESSAGES: pl.List(message), **dict.fromkeys(columns, pl.String())}
-    rows = [(id_of(one.messages), one.messages, *(one.columns[name] for name in columns)) for one in side]
+    rows = [(id_of(row.messages), row.messages, *(row.columns[name] for name in columns)) for row in side]
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _conflicts(train: list[Conversation]) -> list[str]:
-    found = list(conflicts(train))
-    if not found:
+    pairs = list(conflicts(train))
+    if not pairs:
         return []
-    one, other = found[0]
+    first, other = pairs[0]
     return [
-        f"{len(found)} question(s) have different answers in the training rows, such as {one.written.place} and "
+        f"{len(pairs)} question(s) have different answers in the training rows, such as {first.written.place} and "
         f"{other.written.place}"
     ]
 
 
 def _ignored(rows: list[Conversation]) -> list[str]:
     keys = Counter(key for row in rows for key in ignored_keys(row.written.values[MESSAGES]))
-    said = "conversation(s) have a message with"
-    return [f"{count} {said} {key!r}, which is not read" for key, count in sorted(keys.items())]
+    what = "conversation(s) have a message with"
+    return [f"{count} {what} {key!r}, which is not read" for key, count in sorted(keys.items())]

@@ -21,11 +21,11 @@ class Fault:
 
     reason: str
     """The same for all rows with the fault, so that they can be counted."""
-    found: str = ""
+    value: str = ""
     """What was there, for the example."""
 
     def __str__(self) -> str:
-        return f"{self.reason} ({self.found})" if self.found else self.reason
+        return f"{self.reason} ({self.value})" if self.value else self.reason
 
 
 def messages_of(value: Any, spec: ConversationSpec) -> Messages | Fault:
@@ -72,26 +72,26 @@ def ignored_keys(value: Any) -> Iterable[str]:
     """Keys of the messages that say something and are not read, such as `weight`."""
     if isinstance(value, str):
         value = json.loads(value)
-    return {key for message in value for key, said in message.items() if key not in ("role", "content") and said}
+    return {key for message in value for key, field in message.items() if key not in ("role", "content") and field}
 
 
 _BROKEN = "text with half a character (a lone surrogate)"
 
 
 def _fault_of(message: Any, number: int) -> Fault | None:
-    here = f"message {number}"
+    where = f"message {number}"
     if not isinstance(message, dict):
-        return Fault("messages: one is no {role, content}", f"{here} is {_shown(message)}")
+        return Fault("messages: one is no {role, content}", f"{where} is {_shown(message)}")
     role, content = message.get("role"), message.get("content")
     if role in _OF_TOOLS or any(message.get(key) for key in _CALLS):
-        return Fault("role: calls of tools are not supported", f"{here}; leave such conversations out")
+        return Fault("role: calls of tools are not supported", f"{where}; leave such conversations out")
     if role not in _ROLES:
-        return Fault("role: unknown", f"{here} has {_shown(role)}; known are {', '.join(_ROLES)}")
+        return Fault("role: unknown", f"{where} has {_shown(role)}; known are {', '.join(_ROLES)}")
     if not isinstance(content, str):
-        return Fault("content: no text", f"{here} has {_shown(content)}")
+        return Fault("content: no text", f"{where} has {_shown(content)}")
     if not content.strip():
-        return Fault("content: empty", here)
-    return Fault(f"content: {_BROKEN}", here) if _is_broken(content) else None
+        return Fault("content: empty", where)
+    return Fault(f"content: {_BROKEN}", where) if _is_broken(content) else None
 
 
 def _out_of_turn(roles: list[str]) -> Fault | None:

@@ -135,17 +135,17 @@ def typed(value: "pl.Expr", given: "pl.DataType", column: Column) -> "pl.Expr":
     """
     import polars as pl
 
-    wanted = dtype_of(column)
-    if wanted == pl.String:
-        return value.cast(wanted, strict=False)
+    dtype = dtype_of(column)
+    if dtype == pl.String:
+        return value.cast(dtype, strict=False)
     if given in (pl.String, pl.Categorical, pl.Enum, pl.Binary):
         return _parsed(value.cast(pl.String, strict=False), column)
-    if given in (pl.Time, pl.Duration) or given.is_temporal() != wanted.is_temporal():
-        return pl.lit(None, wanted)
+    if given in (pl.Time, pl.Duration) or given.is_temporal() != dtype.is_temporal():
+        return pl.lit(None, dtype)
     if isinstance(given, pl.Datetime) and given.time_zone:
         value = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         given = pl.Datetime(given.time_unit)
-    cast = value.cast(wanted, strict=False)
+    cast = value.cast(dtype, strict=False)
     exact = column.type in ("float", "datetime") or (column.type == "int" and given.is_integer())
     return cast if exact else pl.when(cast.cast(given, strict=False) == value).then(cast)
 

@@ -51,8 +51,8 @@ def with_features(rows: "pl.LazyFrame", features: Features | None, spec: DataSpe
         before, after = rows.collect_schema(), made.collect_schema()
     for role, name in (("target", spec.target), ("time", spec.time), ("key", spec.key)):
         if name and after.get(name) != before[name]:
-            found = f"is {after[name]} after" if name in after else "is missing after"
-            raise InputError(f"{module}: the {role} {name!r} {found} {HOOK}(); keep it as {before[name]}")
+            change = f"is {after[name]} after" if name in after else "is missing after"
+            raise InputError(f"{module}: the {role} {name!r} {change} {HOOK}(); keep it as {before[name]}")
     for name, dtype in after.items():
         if dtype.is_nested():
             raise InputError(f"{module}: {HOOK}() made the column {name!r} of {dtype}; make plain values")

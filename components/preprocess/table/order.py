@@ -31,8 +31,8 @@ def in_order(kept: "pl.LazyFrame", spec: DataSpec, survey: Survey, scratch: Path
 def _sorted_on_disk(kept: "pl.LazyFrame", time: str, count: int, scratch: Path) -> "pl.LazyFrame":
     import polars as pl
 
-    parts, done = scratch / "parts", scratch / "sorted"
-    done.mkdir()
+    parts, sorted_folder = scratch / "parts", scratch / "sorted"
+    sorted_folder.mkdir()
     every = 1 + count // _SAMPLE
     sample = kept.filter(pl.col(ROW) % every == 0).select(time).collect(engine="streaming")[time].sort()
     step = max(1, len(sample) * ROWS_AT_ONCE // count)
@@ -43,7 +43,7 @@ def _sorted_on_disk(kept: "pl.LazyFrame", time: str, count: int, scratch: Path) 
     files = []
     for number in range(len(edges) + 1):
         if (folder := parts / f"_part={number}").is_dir():
-            files.append(done / f"{number:06}.parquet")
+            files.append(sorted_folder / f"{number:06}.parquet")
             rows = pl.scan_parquet(folder, hive_partitioning=False)
             rows.sort(time, ROW).drop(ROW).sink_parquet(files[-1], compression="lz4", engine="streaming")
     return pl.scan_parquet(files, hive_partitioning=False)

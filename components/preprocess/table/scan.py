@@ -66,8 +66,8 @@ def reading(what: str) -> "Iterator[None]":
     try:
         yield
     except pl.exceptions.PolarsError as error:
-        if said := system_said(error):
-            raise OstinatoError(f"preprocess of {what} stopped: {said}") from error
+        if message := system_said(error):
+            raise OstinatoError(f"preprocess of {what} stopped: {message}") from error
         raise InputError(f"{what} cannot be read: {_plain(error)}") from error
     except OSError as error:
         raise OstinatoError(f"preprocess of {what} stopped: {error}") from error
@@ -75,8 +75,8 @@ def reading(what: str) -> "Iterator[None]":
 
 def system_said(error: Exception) -> str:
     """What the operating system said, such as a full disk, if that is what Polars reports; else nothing."""
-    found = re.search(r"([^:\n]+) \(os error \d+\)", str(error))
-    return found[1].strip() if found else ""
+    match = re.search(r"([^:\n]+) \(os error \d+\)", str(error))
+    return match[1].strip() if match else ""
 
 
 def _plain(error: Exception) -> str:

@@ -61,7 +61,7 @@ def survey(rows: "pl.LazyFrame", spec: DataSpec) -> Survey:
         return Survey(count, duplicates=_duplicates(rows, spec, count))
     time = pl.col(spec.time)
     valid = pl.when(~in_future(time)).then(time)
-    found = (
+    facts = (
         rows.select(valid.alias("time"))
         .select(
             rows=pl.len(),
@@ -71,8 +71,8 @@ def survey(rows: "pl.LazyFrame", spec: DataSpec) -> Survey:
         .collect(engine="streaming")
         .row(0, named=True)
     )
-    duplicates = _duplicates(rows, spec, found["rows"])
-    return Survey(found["rows"], found["last"], not found["falls"], duplicates)
+    duplicates = _duplicates(rows, spec, facts["rows"])
+    return Survey(facts["rows"], facts["last"], not facts["falls"], duplicates)
 
 
 def _duplicates(rows: "pl.LazyFrame", spec: DataSpec, count: int) -> "dict[str, pl.Series]":
@@ -90,12 +90,12 @@ def repeats(rows: "pl.LazyFrame", name: str, count: int) -> "pl.Series":
 
     shares = 1 + count // HASHES_AT_ONCE
     hashed = rows.drop_nulls(name).with_columns(hash=pl.col(name).hash())
-    found = [pl.Series(ROW, [], pl.UInt32)]
+    repeats = [pl.Series(ROW, [], pl.UInt32)]
     for share in range(shares):
         part = hashed.filter(pl.col("hash") % shares == share) if shares > 1 else hashed
         hashes = part.select("hash").collect(engine="streaming")["hash"].sort(in_place=True)
         twice = hashes.filter(hashes == hashes.shift(1)).unique()
         if len(twice):
             candidates = part.filter(pl.col("hash").is_in(twice.implode())).collect(engine="streaming").sort(ROW)
-            found.append(candidates.filter(~pl.col(name).is_first_distinct())[ROW])
-    return pl.concat(found)
+            repeats.append(candidates.filter(~pl.col(name).is_first_distinct())[ROW])
+    return pl.concat(repeats)

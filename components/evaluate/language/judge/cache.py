@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components.evaluate.language.judge.prompt import Messages
-from components.evaluate.language.judge.reply import Reply
+from components.evaluate.language.judge.reply import JudgeReply
 from training.errors import InputError
 from training.folder import workspace_root
 
@@ -45,13 +45,13 @@ class Cache:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def get(self, key: str) -> Reply | None:
+    def get(self, key: str) -> JudgeReply | None:
         try:
-            return Reply.model_validate_json((self._folder / f"{key}.json").read_bytes())
+            return JudgeReply.model_validate_json((self._folder / f"{key}.json").read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
 
-    def put(self, key: str, reply: Reply) -> None:
+    def put(self, key: str, reply: JudgeReply) -> None:
         try:
             with tempfile.NamedTemporaryFile("wb", dir=self._folder, suffix=".part", delete=False) as part:
                 part.write(reply.model_dump_json().encode())

@@ -11,7 +11,7 @@ FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*)\n[ \t]*```", re.DOTALL)
 SHOWN_CHARS = 80
 
 
-class Reply(BaseModel):
+class JudgeReply(BaseModel):
     """The judge's word on one pair in one order."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -24,13 +24,13 @@ class Unusable(Exception):
     """A reply that is no verdict; the text says what it was instead."""
 
 
-def read_reply(text: str) -> Reply:
+def read_reply(text: str) -> JudgeReply:
     """The verdict of a reply: a JSON object with ``better`` and ``reason`` alone. White space around it and one code
     fence, ```` ```json ````, are passed over. Raises Unusable for everything else."""
     bare = text.strip()
     fenced = FENCED.fullmatch(bare)
     try:
-        reply = Reply.model_validate(json.loads(fenced[1] if fenced else bare, object_pairs_hook=_each_key_once))
+        reply = JudgeReply.model_validate(json.loads(fenced[1] if fenced else bare, object_pairs_hook=_each_key_once))
         reply.reason.encode()  # JSON may hold half a character, which no file can
         return reply
     except ValidationError as error:

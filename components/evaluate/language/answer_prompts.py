@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.language.rows import Messages
+from components.evaluate.language.questions import Messages
 from delivery.documents.numbers import shortened
 from training.errors import InputError, OstinatoError
 from training.spec.model import Decoding
