@@ -11,6 +11,7 @@ from pathlib import Path
 
 from release.candidates import bare_git
 
+from delivery.connections import Connections
 from delivery.documents.data_card import DATA_CARD_FILE
 from delivery.documents.sample import SAMPLE_FILE
 from delivery.kserve.manifest import LiveModel
@@ -33,6 +34,10 @@ class World:
     remote: str
     manifests: Path
     """The bare repository itself, which a server may hand out as ``remote``."""
+
+    @property
+    def connections(self) -> Connections:
+        return Connections(self.tracking_uri, self.remote)
 
 
 def all_hold(world: World, released: Mapping[str, Sequence[str]]) -> None:

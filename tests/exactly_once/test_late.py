@@ -12,6 +12,7 @@ from exactly_once.invariants import World, aliases_follow_git, all_hold
 from exactly_once.weather import BadWeather, bad_weather
 from release.candidates import model_spec
 
+from delivery.connections import Connections
 from delivery.registry.lookup import registry
 from delivery.releases.reconcile import reconcile
 from delivery.releases.release import release
@@ -41,7 +42,7 @@ def test_a_late_copy_of_a_version_is_never_released_and_goes_with_the_next_run(
 ) -> None:
     name = "late-version"
     proxy.late = ("/model-versions/create", name.encode())
-    run = new_release(tmp_path / "1", name, proxy.url, served.remote, 1)
+    run = new_release(tmp_path / "1", name, Connections(proxy.url, served.remote), 1)
     assert attempt(run, **IMPATIENT).ended == "done"
     all_hold(served, {name: ["1"]})
     land(proxy)
@@ -57,8 +58,11 @@ def test_an_alias_that_is_set_late_follows_git_again_with_the_next_reconcile(
 ) -> None:
     name = "late-alias"
     proxy.late = ("/registered-models/alias", b'"champion"')
-    assert attempt(new_release(tmp_path / "1", name, proxy.url, served.remote, 1), **IMPATIENT).ended == "done"
-    assert attempt(new_release(tmp_path / "2", name, proxy.url, served.remote, 2, "1")).ended == "done"
+    assert (
+        attempt(new_release(tmp_path / "1", name, Connections(proxy.url, served.remote), 1), **IMPATIENT).ended
+        == "done"
+    )
+    assert attempt(new_release(tmp_path / "2", name, Connections(proxy.url, served.remote), 2, "1")).ended == "done"
     all_hold(served, {name: ["1", "2"]})
     land(proxy)
     with pytest.raises(AssertionError, match="git says"):
