@@ -30,7 +30,7 @@ def main() -> int:
     for name in (*rows[0], "forecast"):
         table.add_column(name, justify="right")
     for row, forecast in zip(rows, forecasts, strict=True):
-        table.add_row(*("" if one is None else str(one) for one in row.values()), f"{forecast:,.1f}")
+        table.add_row(*("" if value is None else str(value) for value in row.values()), f"{forecast:,.1f}")
     width = None if sys.stdout.isatty() else 10_000  # a pipe gets whole lines
     Console(width=width, markup=False, highlight=False).print(table)
     return 0

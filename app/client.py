@@ -99,7 +99,7 @@ class DemandForecast:
     def _describe(self) -> dict[str, str]:
         described = self._ask("GET", "")
         try:
-            return {one["name"]: one["datatype"] for one in described["inputs"]}
+            return {column["name"]: column["datatype"] for column in described["inputs"]}
         except (KeyError, TypeError) as error:
             raise EndpointUnavailable(
                 f"{self._path} does not describe the model's inputs; is it a V2 server?"
@@ -166,15 +166,15 @@ def read_json(response: requests.Response) -> Any:
         answer = response.text
     if response.ok:
         return answer
-    said = answer.get("error", answer) if isinstance(answer, dict) else answer
+    reason = answer.get("error", answer) if isinstance(answer, dict) else answer
     kind = RequestRefused if 400 <= response.status_code < 500 else EndpointUnavailable
-    raise kind(f"{response.url} answered {response.status_code}: {str(said)[:500]}")
+    raise kind(f"{response.url} answered {response.status_code}: {str(reason)[:500]}")
 
 
 def read_answer(answer: Any, rows: int, where: str) -> list[float]:
     """The first output as numbers, one a row. Raises EndpointUnavailable if it is no such thing."""
     try:
-        values = [float(one) for one in answer["outputs"][0]["data"]]
+        values = [float(value) for value in answer["outputs"][0]["data"]]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise EndpointUnavailable(f"{where} gave no forecast that can be read: {error!r}") from error
     if len(values) != rows:

@@ -48,4 +48,4 @@ def infer_request(model: str, columns: Columns) -> "InferRequest":
 
 def numbers(response: "InferResponse | dict[str, Any]") -> list[float]:
     assert not isinstance(response, dict), "protocol V2"
-    return [float(one) for one in response.outputs[0].as_numpy()]
+    return [float(value) for value in response.outputs[0].as_numpy()]

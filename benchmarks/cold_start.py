@@ -60,7 +60,7 @@ from pathlib import Path
 from delivery.serving.server.server import checked_digest, make_server
 from delivery.serving.server.signature import read_signature
 from delivery.models.folder import load_model
-from delivery.serving.server.model import FolderModel
+from delivery.serving.server.folder_model import FolderModel
 part("import the server's own modules")
 folder = Path(folder)
 columns, digest = read_signature(folder), checked_digest(folder)

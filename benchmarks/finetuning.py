@@ -113,9 +113,9 @@ def conversations(count: int) -> list[list[dict[str, str]]]:
 
 def examples(model: Path, steps: int, batch: int) -> list[Any]:
     """Tokens and labels of every step's conversations, in our order of learning."""
-    from training.finetuning.answers import Window, tokenise
     from training.finetuning.base import load_tokenizer
     from training.finetuning.batches import order
+    from training.finetuning.examples import Window, tokenise
 
     made = tokenise(conversations(steps * batch), load_tokenizer(model), Window(2048, "", ""))
     return [made[index] for index in order(len(made), steps * batch, SEED)]

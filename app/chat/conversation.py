@@ -27,7 +27,7 @@ class Conversation(BaseModel):
 
     @model_validator(mode="after")
     def within_bounds(self) -> Self:
-        roles = [one.role for one in self.messages]
+        roles = [message.role for message in self.messages]
         if roles != [("user", "assistant")[place % 2] for place in range(len(roles))] or len(roles) % 2 == 0:
             raise refusal("A conversation is questions and answers in turn, and ends with a question.")
         if not self.messages[-1].content.strip():
@@ -36,7 +36,7 @@ class Conversation(BaseModel):
             raise refusal(f"The question has more than {QUESTION_CHARS:,} characters. Ask a shorter one.")
         if len(roles) > MESSAGES:
             raise refusal(f"This conversation has more than {MESSAGES // 2} questions. Start a new one.")
-        if sum(len(one.content) for one in self.messages) > CONVERSATION_CHARS:
+        if sum(len(message.content) for message in self.messages) > CONVERSATION_CHARS:
             raise refusal("This conversation is too long. Start a new one.")
         return self
 

@@ -95,7 +95,7 @@ class LanguageModel:
         client = self._client.with_options(max_retries=0, timeout=READY_S)
         with in_plain_words(self._settings.model):
             try:
-                if any(one.id == self._settings.model for one in (await client.models.list()).data or ()):
+                if any(model.id == self._settings.model for model in (await client.models.list()).data or ()):
                     return
             except APIStatusError as error:
                 log.info("the list of models is not to be had: %s", error.message)
@@ -107,11 +107,11 @@ class LanguageModel:
         messages: list[ChatCompletionMessageParam] = []
         if self._settings.system:
             messages.append({"role": "system", "content": self._settings.system})
-        for one in conversation:
-            if one.role == "user":
-                messages.append({"role": "user", "content": one.content})
+        for message in conversation:
+            if message.role == "user":
+                messages.append({"role": "user", "content": message.content})
             else:
-                messages.append({"role": "assistant", "content": one.content})
+                messages.append({"role": "assistant", "content": message.content})
         return await self._client.chat.completions.create(
             model=self._settings.model,
             messages=messages,

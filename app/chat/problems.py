@@ -53,12 +53,12 @@ def for_the_log(error: APIError | Malformed) -> str:
     """The message of the endpoint, or of the network below it."""
     if isinstance(error, APIConnectionError) and error.__cause__ is not None:
         return f"{error.message} ({error.__cause__!r})"[:LOGGED_CHARS]
-    said = error.message if isinstance(error, APIError) else str(error)
+    text = error.message if isinstance(error, APIError) else str(error)
     if isinstance(error, APIError) and isinstance(error.body, str):
-        said += f" {error.body}"
+        text += f" {error.body}"
     if isinstance(error, APIStatusError):
-        said += f" (request {error.request_id})" if error.request_id else ""
-    return said[:LOGGED_CHARS]
+        text += f" (request {error.request_id})" if error.request_id else ""
+    return text[:LOGGED_CHARS]
 
 
 def problem(error: APIError | Malformed, model: str) -> Problem:
@@ -86,5 +86,5 @@ def problem(error: APIError | Malformed, model: str) -> Problem:
 
 
 def says_too_long(error: APIStatusError) -> bool:
-    said = f"{error.code} {error.message}".lower()
-    return error.status_code in (400, 422) and any(one in said for one in TOO_LONG)
+    text = f"{error.code} {error.message}".lower()
+    return error.status_code in (400, 422) and any(phrase in text for phrase in TOO_LONG)

@@ -58,8 +58,8 @@ def create_app(settings: Settings) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     async def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        said = first["msg"] if first["type"] == "conversation" else "This is no conversation that the chat can read."
-        return JSONResponse({"message": said, "again": False}, status_code=422)
+        message = first["msg"] if first["type"] == "conversation" else "This is no conversation that the chat can read."
+        return JSONResponse({"message": message, "again": False}, status_code=422)
 
     @app.post("/api/chat", response_class=EventSourceResponse)
     async def chat(conversation: Conversation) -> AsyncIterator[ServerSentEvent]:

@@ -42,11 +42,12 @@ def read_settings() -> Settings:
     try:
         return Settings()  # pyright: ignore[reportCallIssue] - the environment fills it
     except ValidationError as error:
-        raise WrongSettings("; ".join(in_words(str(one["loc"][0]), one["msg"]) for one in error.errors())) from None
+        problems = [in_words(str(problem["loc"][0]), problem["msg"]) for problem in error.errors()]
+        raise WrongSettings("; ".join(problems)) from None
 
 
-def in_words(field: str, said: str) -> str:
+def in_words(field: str, problem: str) -> str:
     variable = PREFIX + field.upper()
-    if said == "Field required":
+    if problem == "Field required":
         return f"{variable} is not set; set it, for example {variable}={EXAMPLES[field]}"
-    return f"{variable}: {said[0].lower()}{said[1:]}"
+    return f"{variable}: {problem[0].lower()}{problem[1:]}"

@@ -163,7 +163,7 @@ def _canonical_environment(folder: Path) -> None:
     python_env.write_text(yaml.safe_dump(described, sort_keys=True))
     described = yaml.safe_load(conda.read_text())
     described["dependencies"] = [
-        "pip" if isinstance(one, str) and one.startswith("pip") else one for one in described["dependencies"]
+        "pip" if isinstance(entry, str) and entry.startswith("pip") else entry for entry in described["dependencies"]
     ]
     conda.write_text(yaml.safe_dump(described, sort_keys=True))
 
@@ -191,8 +191,8 @@ class Predictor:
         """Float64 (n,) for a regressor, class labels (n,) for a classifier."""
         import numpy as np
 
-        found = np.asarray(self._estimator.predict(self._select(rows)))
-        return found if self.classes is not None else found.astype(np.float64)
+        answers = np.asarray(self._estimator.predict(self._select(rows)))
+        return answers if self.classes is not None else answers.astype(np.float64)
 
     def predict_proba(self, rows: "pd.DataFrame") -> "np.ndarray | None":
         """Probabilities (n, classes) float64; None where the estimator has none."""

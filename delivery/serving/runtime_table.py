@@ -86,11 +86,11 @@ def runtimes(root: Path | None) -> Mapping[str, Runtime]:
 
     Raises InputError that names file, entry, field and value if the workspace's file is wrong.
     """
-    found = dict(_stock())
+    table = dict(_stock())
     own = root / OWN_TABLE if root is not None else None
     if own is not None and own.is_file():
-        found |= _read(own)
-    return found
+        table |= _read(own)
+    return table
 
 
 def named(name: str, root: Path | None) -> Runtime:
@@ -112,19 +112,19 @@ def _read(path: Path) -> dict[str, Runtime]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not YAML: {error}") from error
     try:
-        found = _ADAPTER.validate_python(raw or {})
+        table = _ADAPTER.validate_python(raw or {})
     except ValidationError as error:
         lines = "\n".join(
-            f"  {'.'.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in error.errors()
+            f"  {'.'.join(map(str, wrong['loc']))}: {wrong['msg']} (got {wrong['input']!r})" for wrong in error.errors()
         )
         raise InputError(f"{path} has {error.error_count()} wrong field(s):\n{lines}") from error
-    for name, runtime in found.items():
+    for name, runtime in table.items():
         if unknown := [library for library in runtime.needs if library not in TRAINED_WITH]:
             raise InputError(
                 f"{path}: {name}.needs: {unknown[0]!r} is no library that a model is trained with. "
                 f"{did_you_mean(unknown[0], TRAINED_WITH)}"
             )
-    return found
+    return table
 
 
 TRAINED_WITH = (

@@ -108,8 +108,8 @@ def _fitting(spec: ModelSpec, root: Path | None) -> str:
     """The fix: every runtime that would do."""
     fits = [
         f"runtime: {name} with model_format: {model_format}"
-        for name, one in runtimes(root).items()
-        for model_format in one.formats
-        if spec.task in one.tasks and not _weights(one, model_format, spec.task) and not _versions(one)
+        for name, runtime in runtimes(root).items()
+        for model_format in runtime.formats
+        if spec.task in runtime.tasks and not _weights(runtime, model_format, spec.task) and not _versions(runtime)
     ]
     return f"What fits: {', or '.join(fits) or 'none'}; {HOW_TO_ADD}"

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
-from delivery.serving.clients.chat import ChatModel, Wanted, openai_url
+from delivery.serving.clients.chat import ChatModel, SamplingParameters, openai_url
 from delivery.serving.runtimes import runtime_of
 from training.errors import InputError, OstinatoError
 from training.spec.model import ModelSpec
@@ -23,7 +23,7 @@ def chat(root: Path, spec: ModelSpec, url: str | None, system: str, question: st
     and where nothing listens on this machine; OstinatoError if the server does not answer.
     """
     model = model_at(root, spec, url)
-    talk = Talk(model, Wanted.of(spec.quality.decoding), system)
+    talk = Talk(model, SamplingParameters.of(spec.quality.decoding), system)
     if question is not None:
         talk.ask(question, sys.stdout)
         return
@@ -54,7 +54,7 @@ def model_at(root: Path, spec: ModelSpec, url: str | None) -> ChatModel:
 class Talk:
     """A conversation; it remembers what was said."""
 
-    def __init__(self, model: ChatModel, wanted: Wanted, system: str) -> None:
+    def __init__(self, model: ChatModel, wanted: SamplingParameters, system: str) -> None:
         self._model, self._wanted = model, wanted
         self._messages = [{"role": "system", "content": system}] if system else []
 

@@ -16,7 +16,7 @@ from training.errors import InputError, OstinatoError
 from training.spec.model import ModelSpec
 
 if TYPE_CHECKING:
-    from delivery.serving.process.process import Served
+    from delivery.serving.process.process import RunningServer
 
 OWN_RUNTIME = "ostinato-mlflow"
 """Hands its address over to another version; other runtimes are started and stopped."""
@@ -74,7 +74,7 @@ def serve_by_another(spec: ModelSpec, chosen: Choice, port: int) -> None:
             raise OstinatoError(f"the server of {name} ended with exit code {served.wait()}")
 
 
-def first_curl(folder: Path, served: "Served", protocol: str) -> str:
+def first_curl(folder: Path, served: "RunningServer", protocol: str) -> str:
     """A command that asks what the server was asked first."""
     from delivery.serving.clients.predict import ServedModel
     from delivery.serving.process.process import HELLO

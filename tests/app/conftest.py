@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from harness.two_versions import MODEL, Shop, make_shop
 
-from delivery.serving.process.process import Served, serving
+from delivery.serving.process.process import RunningServer, serving
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def shop(registered: Shop, tmp_path: Path) -> Shop:
 
 
 @pytest.fixture(scope="session")
-def endpoint(registered: Shop) -> Iterator[Served]:
+def endpoint(registered: Shop) -> Iterator[RunningServer]:
     """Version 1 over REST and gRPC, without a pipeline around it."""
     with serving(registered.root / "work" / "1" / "model", MODEL) as served:
         yield served

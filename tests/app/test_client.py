@@ -17,7 +17,7 @@ from harness.two_versions import MODEL, Shop
 from app.client import DemandForecast
 from app.errors import EndpointUnavailable, RequestRefused
 from app.kserve_client import forecast_grpc, forecast_rest
-from delivery.serving.process.process import Served
+from delivery.serving.process.process import RunningServer
 
 ROW = {"price": 10.0}
 
@@ -26,14 +26,14 @@ def client(url: str, **options: Any) -> DemandForecast:
     return DemandForecast(url, MODEL, backoff_s=0.001, **options)
 
 
-def test_the_forecasts_are_the_models(endpoint: Served, registered: Shop) -> None:
+def test_the_forecasts_are_the_models(endpoint: RunningServer, registered: Shop) -> None:
     with client(endpoint.url) as asked:
         assert asked.forecast(plain_rows(registered)) == registered.answers["1"].tolist()
         assert asked.forecast([]) == []
         assert asked.retried == 0
 
 
-def test_the_kserve_packages_clients_get_the_same(endpoint: Served, registered: Shop) -> None:
+def test_the_kserve_packages_clients_get_the_same(endpoint: RunningServer, registered: Shop) -> None:
     with client(endpoint.url) as asked:
         columns = {
             name: (datatype, [row[name] for row in plain_rows(registered)])
@@ -124,7 +124,9 @@ def test_a_new_version_with_other_columns_needs_no_restart() -> None:
         ({"price": None}, r"400: column 'price' is missing \(null or NaN\) in row 0"),
     ],
 )
-def test_a_wrong_row_is_refused_in_words(endpoint: Served, registered: Shop, row: dict[str, Any], words: str) -> None:
+def test_a_wrong_row_is_refused_in_words(
+    endpoint: RunningServer, registered: Shop, row: dict[str, Any], words: str
+) -> None:
     (first, *_) = plain_rows(registered)
     del first["price"]
     with client(endpoint.url) as asked, pytest.raises(RequestRefused, match=words):
@@ -143,7 +145,7 @@ def run_app(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 
 def test_the_command_prints_a_table_and_takes_the_endpoint_from_the_environment(
-    endpoint: Served, registered: Shop, tmp_path: Path
+    endpoint: RunningServer, registered: Shop, tmp_path: Path
 ) -> None:
     file = tmp_path / "rows.csv"
     registered.rows.assign(note="not an input").to_csv(file, index=False)
@@ -167,7 +169,7 @@ def test_the_command_prints_a_table_and_takes_the_endpoint_from_the_environment(
     ],
 )
 def test_a_wrong_file_is_named_with_the_place(
-    endpoint: Served, tmp_path: Path, content: str | bytes | None, words: str
+    endpoint: RunningServer, tmp_path: Path, content: str | bytes | None, words: str
 ) -> None:
     file = tmp_path / "rows.csv"
     if content is not None:
@@ -194,7 +196,7 @@ def test_a_wrong_file_is_named_with_the_place(
     ],
 )
 def test_a_wrong_endpoint_is_named(
-    endpoint: Served, tmp_path: Path, url: str, model: str, code: int, words: str
+    endpoint: RunningServer, tmp_path: Path, url: str, model: str, code: int, words: str
 ) -> None:
     free = free_port()
     done = run_app("--url", url.format(endpoint=endpoint.url, free=free), "--model", model, "rows.csv", FORECAST_URL="")

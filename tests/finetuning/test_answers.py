@@ -8,8 +8,8 @@ import pytest
 from tests.finetuning.conftest import Conversations, asked
 from tests.harness.tiny_models import CHAT_TEMPLATE, tiny_model
 from training.errors import InputError
-from training.finetuning.answers import IGNORED, Example, Window, tokenise
 from training.finetuning.base import load_tokenizer
+from training.finetuning.examples import IGNORED, Example, Window, tokenise
 
 SMOLLM = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"

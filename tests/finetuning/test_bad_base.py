@@ -147,7 +147,7 @@ def test_a_gpus_own_out_of_memory_error_is_explained_alike() -> None:
     """Raised here by hand, since no GPU is: PyTorch's error of a CUDA device that is full."""
     import torch
 
-    from training.finetuning.failures import memory_explained
+    from training.finetuning.training_failures import memory_explained
 
     with (
         pytest.raises(OstinatoError, match=r"out of memory.*4 conversations of up to 100 tokens.*CUDA out of memory"),

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.finetuning.conftest import Conversations
-from training.finetuning.answers import IGNORED, Example, Window, tokenise
 from training.finetuning.base import load_tokenizer
 from training.finetuning.batches import Collator, hold_out, order, pack
+from training.finetuning.examples import IGNORED, Example, Window, tokenise
 
 
 @pytest.fixture(scope="module")

@@ -119,9 +119,9 @@ def test_the_loss_is_the_mean_over_the_answers_tokens(base: Path, conversations:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from training.finetuning.answers import Window, tokenise
     from training.finetuning.base import load_tokenizer
     from training.finetuning.batches import order
+    from training.finetuning.examples import Window, tokenise
 
     model = AutoModelForCausalLM.from_pretrained(base)
     examples = tokenise(conversations, load_tokenizer(base), Window(256, "", ""))
@@ -140,9 +140,9 @@ def test_our_loss_and_its_gradient_are_those_of_trls_own_head(base: Path, conver
     from transformers import AutoModelForCausalLM
     from trl.trainer.utils import add_fused_lm_head
 
-    from training.finetuning.answers import Window, tokenise
     from training.finetuning.base import load_tokenizer
     from training.finetuning.batches import Collator
+    from training.finetuning.examples import Window, tokenise
     from training.finetuning.head import add_answer_loss
 
     examples = tokenise(conversations, load_tokenizer(base), Window(256, "", ""))

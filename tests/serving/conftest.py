@@ -8,7 +8,7 @@ import pytest
 from serving import talkers
 from serving.shops import amounts, fit_and_save, moods, shop_rows
 
-from delivery.serving.process.process import Served, serving
+from delivery.serving.process.process import RunningServer, serving
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +29,13 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def amount_server(regressor: Path) -> Iterator[Served]:
+def amount_server(regressor: Path) -> Iterator[RunningServer]:
     with serving(regressor, "amount") as served:
         yield served
 
 
 @pytest.fixture(scope="session")
-def mood_server(classifier: Path) -> Iterator[Served]:
+def mood_server(classifier: Path) -> Iterator[RunningServer]:
     with serving(classifier, "mood") as served:
         yield served
 
@@ -46,6 +46,6 @@ def talker(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def talker_server(talker: Path) -> Iterator[Served]:
+def talker_server(talker: Path) -> Iterator[RunningServer]:
     with serving(talker, talkers.NAME, runtime="kserve-huggingfaceserver", protocol="openai") as served:
         yield served

@@ -11,7 +11,7 @@ from serving.talkers import ANSWERS, NAME, QUESTIONS, asks
 
 from delivery.kserve.language_server import arguments
 from delivery.kserve.mirror import OPENAI_ROUTES
-from delivery.serving.clients.chat import ChatModel, Wanted
+from delivery.serving.clients.chat import ChatModel, SamplingParameters
 from delivery.serving.process.language_arguments import language_places
 from delivery.serving.process.process import serving
 from delivery.serving.process.start_command import command_of
@@ -121,9 +121,9 @@ def test_a_window_that_is_less_than_the_models_holds_and_one_that_is_more_does_n
         pass
     with serving(talker, NAME, engine=EngineSpec(max_model_len=48, dtype="bfloat16"), **about) as served:
         model = ChatModel(served.openai, NAME)
-        assert model.answer(asks(QUESTIONS[1]), Wanted(16)).text == ANSWERS[QUESTIONS[1]]
+        assert model.answer(asks(QUESTIONS[1]), SamplingParameters(16)).text == ANSWERS[QUESTIONS[1]]
         with pytest.raises(OstinatoError, match="maximum context length is 48 tokens"):
-            model.answer(asks(QUESTIONS[1]), Wanted(40))
+            model.answer(asks(QUESTIONS[1]), SamplingParameters(40))
 
 
 def test_weights_of_an_adapter_answer_to_the_models_name_and_those_below_to_another(
@@ -147,7 +147,7 @@ def test_weights_of_an_adapter_answer_to_the_models_name_and_those_below_to_anot
     with serving(folder, NAME, runtime=HUGGINGFACE, protocol="openai") as served:
         assert sorted(ChatModel(served.openai, NAME).models()) == [NAME, f"{NAME}-base"]
         said = {
-            name: ChatModel(served.openai, name).answer(asks(QUESTIONS[0]), Wanted(24)).text
+            name: ChatModel(served.openai, name).answer(asks(QUESTIONS[0]), SamplingParameters(24)).text
             for name in (NAME, f"{NAME}-base")
         }
     assert said[f"{NAME}-base"] == ANSWERS[QUESTIONS[0]] != said[NAME]

@@ -8,7 +8,7 @@ import pytest
 from harness.odd_servers import Answer, hangs_up, is_cut_off, odd_server, says
 from harness.servers import free_port
 
-from delivery.serving.clients.chat import ChatModel, Wanted, openai_url
+from delivery.serving.clients.chat import ChatModel, SamplingParameters, openai_url
 from training.errors import InputError, OstinatoError
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
@@ -45,7 +45,7 @@ def test_what_is_no_answer_is_an_error_that_names_the_url(kind: str) -> None:
     answer, words = ODD[kind]
     with odd_server(answer) as server:
         with pytest.raises(OstinatoError, match=words) as caught:
-            ChatModel(f"{server.url}/v1", "guide").answer(MESSAGES, Wanted())
+            ChatModel(f"{server.url}/v1", "guide").answer(MESSAGES, SamplingParameters())
         assert server.url in str(caught.value) and len(server.bodies) == 1  # it is not asked again
 
 
@@ -62,7 +62,7 @@ def test_a_stream_that_breaks_is_an_error_that_names_the_url(kind: str) -> None:
     answer, words = STREAMS[kind]
     with odd_server(answer) as server:
         with pytest.raises(OstinatoError, match=words) as caught:
-            list(ChatModel(f"{server.url}/v1", "guide").stream(MESSAGES, Wanted()))
+            list(ChatModel(f"{server.url}/v1", "guide").stream(MESSAGES, SamplingParameters()))
         assert server.url in str(caught.value)
 
 
@@ -71,9 +71,9 @@ def test_a_server_that_does_not_answer_in_time_is_told_with_the_time() -> None:
         server.answers["POST"] = [server.hangs]
         model = ChatModel(f"{server.url}/v1", "guide", timeout_s=0.3)
         with pytest.raises(OstinatoError, match=r"did not answer within 0\.3 s"):
-            model.answer(MESSAGES, Wanted())
+            model.answer(MESSAGES, SamplingParameters())
         with pytest.raises(OstinatoError, match=r"did not answer within 0\.3 s"):
-            list(model.stream(MESSAGES, Wanted()))
+            list(model.stream(MESSAGES, SamplingParameters()))
 
 
 def test_nobody_at_the_address_is_told() -> None:
@@ -93,7 +93,7 @@ def test_the_request_has_what_was_wanted_and_no_key_of_the_environment(monkeypat
         whole("Hi", usage={"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3})(handler)
 
     with odd_server(looks) as server:
-        found = ChatModel(f"{server.url}/v1", "guide").answer(MESSAGES, Wanted(7, 0.0, ("END",)))
+        found = ChatModel(f"{server.url}/v1", "guide").answer(MESSAGES, SamplingParameters(7, 0.0, ("END",)))
         assert (found.text, found.finish_reason, found.prompt_tokens, found.tokens) == ("Hi", "stop", 2, 1)
         asked = {"model": "guide", "messages": MESSAGES, "max_tokens": 7, "temperature": 0.0, "stop": ["END"]}
         assert server.bodies == [asked]
@@ -105,7 +105,7 @@ def test_a_streamed_answer_is_timed_and_its_tokens_are_the_servers_or_its_pieces
     with odd_server(events(CHUNK, CHUNK, usage, "[DONE]"), events(CHUNK, CHUNK, "[DONE]")) as server:
         model = ChatModel(f"{server.url}/v1", "guide")
         for tokens in (9, 2):
-            timed = model.timed(MESSAGES, Wanted())
+            timed = model.timed(MESSAGES, SamplingParameters())
             assert (timed.text, timed.tokens) == ("HiHi", tokens)
             assert 0 < timed.first_s <= timed.whole_s
 

@@ -13,8 +13,8 @@ import requests
 from harness.tiny_models import tiny_model
 from serving.talkers import ANSWERS, NAME, QUESTIONS, asks
 
-from delivery.serving.clients.chat import ChatModel, Wanted
-from delivery.serving.process.process import Served
+from delivery.serving.clients.chat import ChatModel, SamplingParameters
+from delivery.serving.process.process import RunningServer
 from training.errors import OstinatoError
 
 GREEDY: dict[str, Any] = {"model": NAME, "temperature": 0}
@@ -23,7 +23,7 @@ SPECIAL = QUESTIONS[2]
 
 
 @pytest.fixture(scope="module")
-def client(talker_server: Served) -> openai.OpenAI:
+def client(talker_server: RunningServer) -> openai.OpenAI:
     return openai.OpenAI(base_url=talker_server.openai, api_key="none", max_retries=0)
 
 
@@ -61,7 +61,7 @@ def test_an_answer_says_why_it_ended_and_what_it_took(client: openai.OpenAI) -> 
     assert newer.choices[0].message.content == cut.choices[0].message.content
 
 
-def test_a_stream_ends_with_its_reason_its_usage_where_asked_and_done(talker_server: Served) -> None:
+def test_a_stream_ends_with_its_reason_its_usage_where_asked_and_done(talker_server: RunningServer) -> None:
     body = {**GREEDY, "messages": asks(QUESTIONS[3]), "stream": True, "stream_options": {"include_usage": True}}
     response = requests.post(f"{talker_server.openai}/chat/completions", json=body, timeout=60)
     assert response.headers["content-type"].startswith("text/event-stream")
@@ -106,7 +106,7 @@ def test_a_seed_gives_the_same_answer_again_and_another_seed_another(client: ope
     assert said(client, QUESTIONS[0], temperature=1, top_p=0.01, seed=1) == ANSWERS[QUESTIONS[0]]
 
 
-def test_the_models_and_the_health_routes_of_kserve(talker_server: Served, client: openai.OpenAI) -> None:
+def test_the_models_and_the_health_routes_of_kserve(talker_server: RunningServer, client: openai.OpenAI) -> None:
     assert [one.id for one in client.models.list()] == [NAME]
     for path, status in (
         ("/v2/health/live", 200),
@@ -152,7 +152,7 @@ def test_a_wrong_request_is_refused_in_openais_form(client: openai.OpenAI, kind:
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"model": 1}', "\x00", "[" * 5000])
-def test_a_body_that_is_no_request_is_refused_in_openais_form(talker_server: Served, body: str) -> None:
+def test_a_body_that_is_no_request_is_refused_in_openais_form(talker_server: RunningServer, body: str) -> None:
     for route in ("chat/completions", "completions"):
         found = requests.post(f"{talker_server.openai}/{route}", data=body.encode(), timeout=10)
         assert found.status_code == 400 and found.json()["error"]["message"], found.text
@@ -165,11 +165,11 @@ def test_nulls_are_as_good_as_nothing_and_content_may_be_parts(client: openai.Op
     assert found["choices"][0]["message"]["content"] == ANSWERS[QUESTIONS[1]]
 
 
-def test_callers_at_the_same_time_are_all_answered(talker_server: Served) -> None:
+def test_callers_at_the_same_time_are_all_answered(talker_server: RunningServer) -> None:
     found: dict[str, str] = {}
 
     def ask(question: str) -> None:
-        found[question] = "".join(ChatModel(talker_server.openai, NAME).stream(asks(question), Wanted(64)))
+        found[question] = "".join(ChatModel(talker_server.openai, NAME).stream(asks(question), SamplingParameters(64)))
 
     threads = [threading.Thread(target=ask, args=(question,)) for question in QUESTIONS]
     for one in threads:
@@ -213,11 +213,11 @@ def endless_server(folder: Path) -> Iterator[str]:
 
 def test_who_goes_away_ends_the_answer_and_the_next_caller_is_served(tmp_path: Path) -> None:
     with endless_server(tmp_path / "model") as url:
-        model, long = ChatModel(url, NAME, timeout_s=30), Wanted(90_000)
+        model, long = ChatModel(url, NAME, timeout_s=30), SamplingParameters(90_000)
         pieces = model.stream(asks("x"), long)
         assert next(pieces)
         pieces.close()
-        assert model.answer(asks("x"), Wanted(2)).tokens == 2
+        assert model.answer(asks("x"), SamplingParameters(2)).tokens == 2
         with pytest.raises(OstinatoError, match=r"did not answer within 0\.5 s"):
             ChatModel(url, NAME, timeout_s=0.5).answer(asks("x"), long)
-        assert model.answer(asks("x"), Wanted(2)).tokens == 2
+        assert model.answer(asks("x"), SamplingParameters(2)).tokens == 2

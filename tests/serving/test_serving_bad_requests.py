@@ -17,14 +17,14 @@ from kserve import InferenceGRPCClient, InferInput, InferRequest
 from serving.shops import COLUMNS, body_of, shop_rows
 
 from delivery.serving.clients.predict import ServedModel
-from delivery.serving.process.process import Served
+from delivery.serving.process.process import RunningServer
 from training.errors import InputError, OstinatoError
 
 FUZZ_CASES = 300
 """Of JSON and of binary requests, with the seed 20."""
 
 
-def post(served: Served, body: bytes) -> requests.Response:
+def post(served: RunningServer, body: bytes) -> requests.Response:
     headers = {"content-type": "application/json"}
     return requests.post(f"{served.url}/v2/models/{served.name}/infer", data=body, headers=headers)
 
@@ -83,7 +83,9 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], None], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_wrong_v2_request_is_a_400_that_names_what_is_wrong_and_the_fix(amount_server: Served, kind: str) -> None:
+def test_a_wrong_v2_request_is_a_400_that_names_what_is_wrong_and_the_fix(
+    amount_server: RunningServer, kind: str
+) -> None:
     edit, words = BAD[kind]
     body = body_of(shop_rows(2).assign(rain=[1.0, 2.0]))
     edit(body)
@@ -108,32 +110,34 @@ def test_a_wrong_v2_request_is_a_400_that_names_what_is_wrong_and_the_fix(amount
         (b"[" * 100_000, "Unrecognized request format"),
     ],
 )
-def test_a_wrong_v1_request_is_a_400_that_says_what_to_send(amount_server: Served, body: bytes, words: str) -> None:
+def test_a_wrong_v1_request_is_a_400_that_says_what_to_send(
+    amount_server: RunningServer, body: bytes, words: str
+) -> None:
     response = requests.post(f"{amount_server.url}/v1/models/amount:predict", data=body)
     assert response.status_code == 400, response.text
     assert words in response.json()["error"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b'{"inputs": 3}', b"[" * 100_000, b'"text"', b"\xff\xfe"])
-def test_a_v2_body_that_is_no_request_is_a_4xx(amount_server: Served, body: bytes) -> None:
+def test_a_v2_body_that_is_no_request_is_a_4xx(amount_server: RunningServer, body: bytes) -> None:
     response = post(amount_server, body)
     assert 400 <= response.status_code < 500, response.text
 
 
 @pytest.mark.parametrize("length", ["10", "100000", "-1", "ten"])
-def test_binary_data_that_does_not_parse_is_a_400(amount_server: Served, length: str) -> None:
+def test_binary_data_that_does_not_parse_is_a_400(amount_server: RunningServer, length: str) -> None:
     head = json.dumps({"inputs": [{"name": "price", "shape": [9], "datatype": "FP64", "parameters": {}}]}).encode()
     headers = {"content-type": "application/octet-stream", "inference-header-content-length": length}
     response = requests.post(f"{amount_server.url}/v2/models/amount/infer", data=head + b"123", headers=headers)
     assert response.status_code == 400, response.text
 
 
-def test_an_unknown_model_is_a_404(amount_server: Served) -> None:
+def test_an_unknown_model_is_a_404(amount_server: RunningServer) -> None:
     assert requests.post(f"{amount_server.url}/v2/models/other/infer", json=body_of(shop_rows(1))).status_code == 404
     assert requests.get(f"{amount_server.url}/v2/models/other/ready").status_code == 404
 
 
-def test_a_caller_can_not_unload_the_model(amount_server: Served) -> None:
+def test_a_caller_can_not_unload_the_model(amount_server: RunningServer) -> None:
     for action in ("unload", "load"):
         response = requests.post(f"{amount_server.url}/v2/repository/models/amount/{action}")
         assert response.status_code == 400
@@ -142,7 +146,7 @@ def test_a_caller_can_not_unload_the_model(amount_server: Served) -> None:
 
 
 @pytest.mark.parametrize("stated", [True, False], ids=["by its header", "in chunks"])
-def test_a_huge_body_is_refused_with_413(amount_server: Served, stated: bool) -> None:
+def test_a_huge_body_is_refused_with_413(amount_server: RunningServer, stated: bool) -> None:
     connection = http.client.HTTPConnection(amount_server.url.removeprefix("http://"), timeout=30)
     connection.putrequest("POST", "/v2/models/amount/infer")
     connection.putheader("content-type", "application/json")
@@ -170,7 +174,9 @@ def test_a_huge_body_is_refused_with_413(amount_server: Served, stated: bool) ->
         ({"shape": [1, 2]}, "one value a row"),
     ],
 )
-def test_a_wrong_grpc_request_is_an_invalid_argument(amount_server: Served, change: dict[str, Any], words: str) -> None:
+def test_a_wrong_grpc_request_is_an_invalid_argument(
+    amount_server: RunningServer, change: dict[str, Any], words: str
+) -> None:
     rows = shop_rows(2)
     inputs = []
     for name, datatype in COLUMNS.items():
@@ -220,7 +226,7 @@ def mutated(chance: random.Random) -> bytes:
 
 
 def test_three_hundred_mutated_requests_leave_the_server_answering(
-    amount_server: Served, test_rows: pd.DataFrame
+    amount_server: RunningServer, test_rows: pd.DataFrame
 ) -> None:
     before = ServedModel(amount_server.url, "amount").infer(test_rows)
     chance, session, refused = random.Random(20), requests.Session(), 0
@@ -241,19 +247,19 @@ def test_three_hundred_mutated_requests_leave_the_server_answering(
     np.testing.assert_array_equal(ServedModel(amount_server.url, "amount").infer(test_rows), before)
 
 
-def test_the_client_names_a_column_that_the_rows_lack(amount_server: Served) -> None:
+def test_the_client_names_a_column_that_the_rows_lack(amount_server: RunningServer) -> None:
     with pytest.raises(InputError, match=r"lack the column 'price' .*Did you mean 'prices'"):
         ServedModel(amount_server.url, "amount").infer(shop_rows(1).rename(columns={"price": "prices"}))
 
 
-def test_the_client_passes_on_the_servers_own_words(amount_server: Served) -> None:
+def test_the_client_passes_on_the_servers_own_words(amount_server: RunningServer) -> None:
     with pytest.raises(OstinatoError, match=r"answered 400: column 'price' is missing \(null or NaN\) in row 0"):
         ServedModel(amount_server.url, "amount").infer(shop_rows(1).assign(price=np.nan))
     with pytest.raises(OstinatoError, match="answered 404"):
         ServedModel(amount_server.url, "other").infer(shop_rows(1))
 
 
-def test_the_client_says_when_nobody_answers_in_time_or_at_all(amount_server: Served) -> None:
+def test_the_client_says_when_nobody_answers_in_time_or_at_all(amount_server: RunningServer) -> None:
     import socket
 
     with socket.socket() as deaf:

@@ -10,7 +10,7 @@ from serving.shops import amounts, fit_and_save, moods, shop_rows
 
 from delivery.models.folder import load_model
 from delivery.serving.clients.compare import ClassComparison, NumberComparison, compare_numbers, compare_served
-from delivery.serving.process.process import Served, serving
+from delivery.serving.process.process import RunningServer, serving
 from training.errors import InputError, OstinatoError
 
 
@@ -21,13 +21,13 @@ def other_regressor(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def other_amounts(other_regressor: Path) -> Iterator[Served]:
+def other_amounts(other_regressor: Path) -> Iterator[RunningServer]:
     with serving(other_regressor, "amount") as served:
         yield served
 
 
 @pytest.fixture(scope="module")
-def other_moods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def other_moods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     rows = shop_rows(400, seed=3)
     folder = fit_and_save(tmp_path_factory.mktemp("moods") / "model", rows, moods(rows))
     with serving(folder, "mood") as served:
@@ -35,7 +35,11 @@ def other_moods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def test_two_regressors_are_compared_by_what_they_answered(
-    amount_server: Served, other_amounts: Served, regressor: Path, other_regressor: Path, test_rows: pd.DataFrame
+    amount_server: RunningServer,
+    other_amounts: RunningServer,
+    regressor: Path,
+    other_regressor: Path,
+    test_rows: pd.DataFrame,
 ) -> None:
     found = compare_served(amount_server.url, other_amounts.url, "amount", test_rows, "regression")
     assert isinstance(found, NumberComparison)
@@ -50,7 +54,7 @@ def test_two_regressors_are_compared_by_what_they_answered(
     assert found.correlation == pytest.approx(np.corrcoef(live, shadow)[0, 1])
 
 
-def test_a_model_compared_with_itself_is_equal(amount_server: Served, test_rows: pd.DataFrame) -> None:
+def test_a_model_compared_with_itself_is_equal(amount_server: RunningServer, test_rows: pd.DataFrame) -> None:
     found = compare_served(amount_server.url, amount_server.url, "amount", test_rows.head(50), "regression")
     assert isinstance(found, NumberComparison)
     assert (found.share_equal, found.largest_difference, found.live) == (1.0, 0.0, found.shadow)
@@ -58,7 +62,7 @@ def test_a_model_compared_with_itself_is_equal(amount_server: Served, test_rows:
 
 
 def test_two_classifiers_are_compared_by_class(
-    mood_server: Served, other_moods: Served, test_rows: pd.DataFrame
+    mood_server: RunningServer, other_moods: RunningServer, test_rows: pd.DataFrame
 ) -> None:
     found = compare_served(mood_server.url, other_moods.url, "mood", test_rows, "classification")
     assert isinstance(found, ClassComparison)
@@ -77,7 +81,7 @@ def test_a_constant_answer_has_no_correlation_and_one_that_is_not_finite_is_name
 
 
 def test_a_server_that_is_away_or_rows_that_lack_a_column_are_named(
-    amount_server: Served, test_rows: pd.DataFrame
+    amount_server: RunningServer, test_rows: pd.DataFrame
 ) -> None:
     with pytest.raises(OstinatoError, match=r"nobody answers at http://127\.0\.0\.1:9"):
         compare_served(amount_server.url, "http://127.0.0.1:9", "amount", test_rows.head(2), "regression")

@@ -16,7 +16,7 @@ import yaml
 from harness.servers import free_port, wait_until_ready
 
 from delivery.models.folder import model_digest
-from delivery.serving.process.process import Served, serving
+from delivery.serving.process.process import RunningServer, serving
 from delivery.serving.server.server import DIGEST_VARIABLE
 from training.errors import InputError, OstinatoError
 
@@ -150,7 +150,7 @@ def test_a_folder_without_an_example_asks_for_the_first_rows(regressor: Path, tm
         pass
 
 
-def test_a_cold_start_is_measured_and_bounded(amount_server: Served) -> None:
+def test_a_cold_start_is_measured_and_bounded(amount_server: RunningServer) -> None:
     assert 0 < amount_server.cold_start_s < COLD_START_S
 
 

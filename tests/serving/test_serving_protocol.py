@@ -18,12 +18,12 @@ from serving.shops import COLUMNS, amounts, body_of, fit_and_save, shop_rows
 
 from delivery.models.folder import load_model, model_digest
 from delivery.serving.clients.predict import ServedModel
-from delivery.serving.process.process import Served
-from delivery.serving.server.model import FolderModel
+from delivery.serving.process.process import RunningServer
+from delivery.serving.server.folder_model import FolderModel
 from delivery.serving.server.signature import read_signature
 
 
-def grpc_infer(served: Served, rows: pd.DataFrame, binary: bool, output: str) -> np.ndarray:
+def grpc_infer(served: RunningServer, rows: pd.DataFrame, binary: bool, output: str) -> np.ndarray:
     """Over gRPC with KServe's own client. binary: raw tensors, else typed contents."""
     inputs = []
     for name, datatype in COLUMNS.items():
@@ -44,7 +44,7 @@ def grpc_infer(served: Served, rows: pd.DataFrame, binary: bool, output: str) ->
 
 
 def test_the_client_gets_the_offline_numbers_of_a_whole_test_set(
-    amount_server: Served, regressor: Path, test_rows: pd.DataFrame
+    amount_server: RunningServer, regressor: Path, test_rows: pd.DataFrame
 ) -> None:
     found = ServedModel(amount_server.url, "amount").infer(test_rows)
     assert found.dtype == np.float64
@@ -52,7 +52,7 @@ def test_the_client_gets_the_offline_numbers_of_a_whole_test_set(
 
 
 def test_the_client_gets_the_offline_classes_and_chances_of_a_whole_test_set(
-    mood_server: Served, classifier: Path, test_rows: pd.DataFrame
+    mood_server: RunningServer, classifier: Path, test_rows: pd.DataFrame
 ) -> None:
     offline, model = load_model(classifier), ServedModel(mood_server.url, "mood")
     assert set(offline.predict(test_rows)) == {"müde", "good", "great"}
@@ -62,7 +62,12 @@ def test_the_client_gets_the_offline_classes_and_chances_of_a_whole_test_set(
 
 @pytest.mark.parametrize("binary", [True, False], ids=["raw", "typed"])
 def test_grpc_gives_the_offline_answers_of_a_whole_test_set(
-    amount_server: Served, mood_server: Served, regressor: Path, classifier: Path, test_rows: pd.DataFrame, binary: bool
+    amount_server: RunningServer,
+    mood_server: RunningServer,
+    regressor: Path,
+    classifier: Path,
+    test_rows: pd.DataFrame,
+    binary: bool,
 ) -> None:
     numbers = grpc_infer(amount_server, test_rows, binary, "predict")
     np.testing.assert_array_equal(numbers, load_model(regressor).predict(test_rows))
@@ -71,7 +76,7 @@ def test_grpc_gives_the_offline_answers_of_a_whole_test_set(
 
 
 def test_a_request_written_by_hand_gets_every_output_with_its_classes(
-    mood_server: Served, classifier: Path, test_rows: pd.DataFrame
+    mood_server: RunningServer, classifier: Path, test_rows: pd.DataFrame
 ) -> None:
     rows = test_rows.head(5)
     answer = requests.post(f"{mood_server.url}/v2/models/mood/infer", json={"id": "42", **body_of(rows)}).json()
@@ -84,7 +89,7 @@ def test_a_request_written_by_hand_gets_every_output_with_its_classes(
 
 
 def test_protocol_v1_gives_the_offline_answers(
-    amount_server: Served, regressor: Path, mood_server: Served, classifier: Path, test_rows: pd.DataFrame
+    amount_server: RunningServer, regressor: Path, mood_server: RunningServer, classifier: Path, test_rows: pd.DataFrame
 ) -> None:
     rows = test_rows.head(300)
     instances = rows.astype(object).where(rows.notna(), None).to_dict("records")
@@ -93,7 +98,7 @@ def test_protocol_v1_gives_the_offline_answers(
         assert answer.json()["predictions"] == load_model(folder).predict(rows).tolist()
 
 
-def test_metadata_lists_the_signatures_columns_and_the_outputs(mood_server: Served) -> None:
+def test_metadata_lists_the_signatures_columns_and_the_outputs(mood_server: RunningServer) -> None:
     described = requests.get(f"{mood_server.url}/v2/models/mood").json()
     assert described["inputs"] == [
         {"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in COLUMNS.items()
@@ -104,14 +109,14 @@ def test_metadata_lists_the_signatures_columns_and_the_outputs(mood_server: Serv
     ]
 
 
-def test_liveness_and_readiness_are_there(amount_server: Served) -> None:
+def test_liveness_and_readiness_are_there(amount_server: RunningServer) -> None:
     for path in ("v2/health/live", "v2/health/ready", "v2/models/amount/ready", "v1/models/amount"):
         assert requests.get(f"{amount_server.url}/{path}").status_code == 200, path
 
 
-@pytest.mark.parametrize("unusual", [{}, {"parameters": {}}], ids=["the short way", "the kserve package's"])
+@pytest.mark.parametrize("unusual", [{}, {"parameters": {}}], ids=["the fast path", "the kserve package's"])
 def test_the_metrics_count_every_answer(
-    amount_server: Served, test_rows: pd.DataFrame, unusual: dict[str, Any]
+    amount_server: RunningServer, test_rows: pd.DataFrame, unusual: dict[str, Any]
 ) -> None:
     def counted() -> dict[str, float]:
         text = requests.get(f"{amount_server.url}/metrics").text
@@ -127,11 +132,11 @@ def test_the_metrics_count_every_answer(
 
 
 def test_every_answer_and_the_metadata_say_the_digest_of_the_served_folder(
-    amount_server: Served, regressor: Path, test_rows: pd.DataFrame
+    amount_server: RunningServer, regressor: Path, test_rows: pd.DataFrame
 ) -> None:
     digest, url, body = model_digest(regressor), f"{amount_server.url}/v2/models/amount", body_of(test_rows.head(1))
     assert requests.get(url).json()["versions"] == [digest]
-    for unusual in ({}, {"parameters": {}}):  # the short way, and the kserve package's
+    for unusual in ({}, {"parameters": {}}):  # the fast path, and the kserve package's
         assert requests.post(f"{url}/infer", json=body | unusual).json()["model_version"] == digest
 
     async def ask() -> tuple[Any, Any]:
@@ -149,7 +154,7 @@ def test_every_answer_and_the_metadata_say_the_digest_of_the_served_folder(
 
 @pytest.mark.parametrize("more", [{}, {"id": "42"}, {"outputs": [{"name": "predict"}]}], ids=str)
 def test_the_short_way_answers_byte_for_byte_as_the_kserve_package(
-    amount_server: Served, mood_server: Served, test_rows: pd.DataFrame, more: dict[str, Any]
+    amount_server: RunningServer, mood_server: RunningServer, test_rows: pd.DataFrame, more: dict[str, Any]
 ) -> None:
     for served in (amount_server, mood_server):
         for rows in (test_rows.head(1), test_rows):
@@ -160,7 +165,7 @@ def test_the_short_way_answers_byte_for_byte_as_the_kserve_package(
 
 
 def test_a_column_may_come_in_any_order_and_as_one_column_matrix(
-    amount_server: Served, regressor: Path, test_rows: pd.DataFrame
+    amount_server: RunningServer, regressor: Path, test_rows: pd.DataFrame
 ) -> None:
     body = body_of(test_rows.head(2))
     body["inputs"].reverse()
@@ -186,7 +191,7 @@ def test_labels_come_back_as_the_type_that_they_have(tmp_path: Path, labels: Any
     assert answer.data == load_model(folder).predict(rows).tolist()
 
 
-def test_the_server_listens_on_loopback_only(amount_server: Served) -> None:
+def test_the_server_listens_on_loopback_only(amount_server: RunningServer) -> None:
     listening = Path(f"/proc/{amount_server.pid}/net/tcp")
     if not listening.is_file():
         pytest.skip("needs /proc")

@@ -9,7 +9,7 @@ import yaml
 from harness.contracts import crd_validator
 from jsonschema import Draft202012Validator
 
-from delivery.serving.process.process import Served
+from delivery.serving.process.process import RunningServer
 from delivery.serving.server.server import arguments
 from training.spec.model import ServingSpec
 
@@ -66,7 +66,7 @@ def test_a_model_has_two_minutes_to_load_and_a_server_that_hangs_is_noticed_in_h
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
 def test_the_probes_ask_for_paths_that_the_server_answers(
-    runtime: dict[str, Any], amount_server: Served, probe: str
+    runtime: dict[str, Any], amount_server: RunningServer, probe: str
 ) -> None:
     (container,) = runtime["spec"]["containers"]
     assert requests.get(amount_server.url + container[probe]["httpGet"]["path"]).status_code == 200

@@ -24,7 +24,7 @@ from components.register.steps import Candidate, register
 from delivery.documents.sample import Sample
 from delivery.documents.verdict import ServingProof, Verdict
 from delivery.registry.mlflow import mlflow_client
-from delivery.serving.process.process import Served
+from delivery.serving.process.process import RunningServer
 
 QUESTION = QUESTIONS[0]
 
@@ -70,7 +70,7 @@ Talk = Callable[..., Finished]
 
 
 @pytest.fixture
-def talk(guides: Path, talker_server: Served) -> Talk:
+def talk(guides: Path, talker_server: RunningServer) -> Talk:
     """`ostinato COMMAND guide … --url` of the session's server."""
     return lambda command, *arguments: run_ostinato(guides, command, NAME, *arguments, "--url", talker_server.url)
 
@@ -110,7 +110,7 @@ def test_follow_is_not_for_other_runtimes(guides: Path) -> None:
     assert "--follow needs the runtime ostinato-mlflow; guide is served by kserve-huggingfaceserver" in done.err
 
 
-def test_a_question_is_answered_on_the_terminal(talk: Talk, talker_server: Served, guides: Path) -> None:
+def test_a_question_is_answered_on_the_terminal(talk: Talk, talker_server: RunningServer, guides: Path) -> None:
     done = talk("chat", QUESTION)
     assert (done.code, done.out, done.err) == (0, f"{ANSWERS[QUESTION]}\n", "")
     base_url = run_ostinato(guides, "chat", NAME, QUESTION, "--url", talker_server.openai)

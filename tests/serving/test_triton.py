@@ -20,7 +20,7 @@ from components.train.steps import save_trained
 from delivery.models.folder import load_model, model_digest
 from delivery.models.onnx.export import MAX_BATCH_SIZE
 from delivery.serving.clients.predict import ServedModel
-from delivery.serving.process.process import Served, serving
+from delivery.serving.process.process import RunningServer, serving
 from training.errors import InputError, OstinatoError
 
 TRITON = "kserve-tritonserver"
@@ -47,7 +47,7 @@ def mood_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=["as the table says", "real"])
 def triton(
     request: pytest.FixtureRequest, mood_repository: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
+) -> Iterator[RunningServer]:
     """What the table starts here, which is the stand-in where there is no Triton; and a real one where there is."""
     if request.param != "real":
         with serving(mood_repository, "mood", runtime=TRITON) as served:
@@ -75,7 +75,7 @@ def test_the_served_numbers_of_a_whole_test_set_are_the_offline_ones(repository:
 
 
 def test_the_served_classes_and_chances_of_a_whole_test_set_are_the_offline_ones(
-    triton: Served, mood_repository: Path, test_rows: pd.DataFrame
+    triton: RunningServer, mood_repository: Path, test_rows: pd.DataFrame
 ) -> None:
     offline, model = load_model(mood_repository), ServedModel(triton.url, "mood")
     assert model.infer(test_rows).tolist() == offline.predict(test_rows).tolist()
@@ -85,7 +85,7 @@ def test_the_served_classes_and_chances_of_a_whole_test_set_are_the_offline_ones
     np.testing.assert_allclose(chances, expected, rtol=0, atol=1e-6)
 
 
-def test_it_says_what_ran_with_its_version(triton: Served) -> None:
+def test_it_says_what_ran_with_its_version(triton: RunningServer) -> None:
     runtimes = f"{TRITON}|{real_triton.NAME}"
     assert re.fullmatch(rf"({runtimes}), (triton [\d.]+|onnxruntime [\d.]+ in place of Triton)", triton.ran)
 
@@ -97,7 +97,7 @@ def test_the_same_folder_is_served_by_our_own_runtime_too(mood_repository: Path,
     assert found.tolist() == load_model(mood_repository).predict(test_rows).tolist()
 
 
-def test_metadata_is_the_one_of_triton(triton: Served) -> None:
+def test_metadata_is_the_one_of_triton(triton: RunningServer) -> None:
     described = requests.get(f"{triton.url}/v2/models/mood").json()
     inputs = [{"name": name, "datatype": datatype, "shape": [-1, 1]} for name, datatype in COLUMNS.items()]
     outputs = [
@@ -145,7 +145,7 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], int, str]] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_request_gets_tritons_words_and_the_server_stays_up(triton: Served, kind: str) -> None:
+def test_a_bad_request_gets_tritons_words_and_the_server_stays_up(triton: RunningServer, kind: str) -> None:
     edit, status, words = BAD[kind]
     body = matrix_body()
     edit(body)
@@ -155,14 +155,14 @@ def test_a_bad_request_gets_tritons_words_and_the_server_stays_up(triton: Served
     assert requests.get(f"{triton.url}/v2/models/mood/ready").status_code == 200
 
 
-def test_more_rows_than_the_batch_are_refused(triton: Served) -> None:
+def test_more_rows_than_the_batch_are_refused(triton: RunningServer) -> None:
     answer = requests.post(f"{triton.url}/v2/models/mood/infer", json=matrix_body(MAX_BATCH_SIZE + 1))
     assert (answer.status_code, f"batch-size must be <= {MAX_BATCH_SIZE}" in answer.text) == (400, True)
     answer = requests.post(f"{triton.url}/v2/models/mood/infer", json=matrix_body(MAX_BATCH_SIZE))
     assert answer.json()["outputs"][0]["shape"] == [MAX_BATCH_SIZE, 1]
 
 
-def test_another_model_is_a_404_and_not_ready(triton: Served) -> None:
+def test_another_model_is_a_404_and_not_ready(triton: RunningServer) -> None:
     answer = requests.post(f"{triton.url}/v2/models/other/infer", json=matrix_body())
     assert (answer.status_code, answer.json()) == (404, {"error": "Request for unknown model: 'other' is not found"})
     assert requests.get(f"{triton.url}/v2/models/other/ready").status_code == 400
@@ -215,7 +215,7 @@ def test_a_protocol_that_it_does_not_speak_is_refused(mood_repository: Path) -> 
         pass
 
 
-def test_a_gap_is_sent_as_the_nan_that_triton_reads(triton: Served, mood_repository: Path) -> None:
+def test_a_gap_is_sent_as_the_nan_that_triton_reads(triton: RunningServer, mood_repository: Path) -> None:
     rows = shop_rows(50, seed=3).assign(rain=math.nan)
     found = ServedModel(triton.url, "mood").infer(rows)
     assert found.tolist() == load_model(mood_repository).predict(rows).tolist()

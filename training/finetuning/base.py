@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from training.errors import InputError
-from training.finetuning.answers import Window
+from training.finetuning.examples import Window
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,7 @@ def window_of(base: Path, options: "FineTuning") -> Window:
     return Window(options.max_length, "hyperparameters.max_length", f"raise it, up to the model's own window of {own}")
 
 
-def precision_of(wanted: Literal["auto", "bf16", "fp32"]) -> Literal["bf16", "fp32"]:
+def precision_of(requested: Literal["auto", "bf16", "fp32"]) -> Literal["bf16", "fp32"]:
     """What the hardware of this process computes in. Raises InputError for bf16 where it would be emulated."""
     import torch
 
@@ -71,12 +71,12 @@ def precision_of(wanted: Literal["auto", "bf16", "fp32"]) -> Literal["bf16", "fp
         level, known = torch.backends.cpu.get_cpu_capability(), torch.cpu.get_capabilities()
         name = f"{known.get('cpu_name', 'the processor')}, used by PyTorch as {level}"
         able = level.startswith("AVX512") and bool(known.get("avx512_bf16") or known.get("amx_bf16"))
-    if wanted == "bf16" and not able:
+    if requested == "bf16" and not able:
         raise InputError(
             f"hyperparameters.precision is bf16, in which this hardware does not compute ({name}); "
             "set it to auto or fp32, or train on other hardware"
         )
-    return "bf16" if able and wanted != "fp32" else "fp32"
+    return "bf16" if able and requested != "fp32" else "fp32"
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def load_base(base: Path, options: "FineTuning", precision: Literal["bf16", "fp3
         loaded: Any = AutoModelForCausalLM.from_pretrained(base, **arguments)
     except SafetensorError as error:
         raise InputError(f"the weights of {base} can't be read: {error}; fetch them again") from error
-    model, found = loaded
-    wrong = sorted(found["missing_keys"]) or sorted(map(str, found["mismatched_keys"]))
+    model, facts = loaded
+    wrong = sorted(facts["missing_keys"]) or sorted(map(str, facts["mismatched_keys"]))
     if wrong:
         raise InputError(f"the weights of {base} don't fit its config.json: {len(wrong)} wrong, such as {wrong[0]}")
     return Loaded(model, stored)

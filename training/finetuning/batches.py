@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from training.finetuning.answers import IGNORED
+from training.finetuning.examples import IGNORED
 
 if TYPE_CHECKING:
     import torch
 
-    from training.finetuning.answers import Example
+    from training.finetuning.examples import Example
 
 
 WIDE = 1024
@@ -26,13 +26,13 @@ def hold_out(examples: Sequence["Example"], share: float, seed: int) -> tuple[li
     return learned, [example for index, example in enumerate(examples) if index in drawn]
 
 
-def order(count: int, wanted: int, seed: int) -> list[int]:
-    """``wanted`` indices below ``count``: one shuffled pass after the other, each shuffled anew."""
+def order(count: int, length: int, seed: int) -> list[int]:
+    """``length`` indices below ``count``: one shuffled pass after the other, each shuffled anew."""
     import numpy as np
 
     rng = np.random.default_rng([seed, 2])
-    passes = [rng.permutation(count) for _ in range(-(-wanted // count))]
-    return np.concatenate(passes)[:wanted].tolist()
+    passes = [rng.permutation(count) for _ in range(-(-length // count))]
+    return np.concatenate(passes)[:length].tolist()
 
 
 def pack(lengths: Sequence[int]) -> list[list[int]]:
@@ -53,7 +53,7 @@ def _fill(lengths: Sequence[int], room: int) -> list[list[int]]:
     """Rows of at most ``room``: best fit, longest first."""
     rows: list[list[int]] = []
     free: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda one: (-lengths[one], one)):
+    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
         fitting = [row for row, left in enumerate(free) if left >= lengths[index]]
         if fitting:
             best = min(fitting, key=lambda row: (free[row], row))

@@ -3,7 +3,7 @@
 import functools
 from typing import TYPE_CHECKING, Any
 
-from training.finetuning.answers import IGNORED
+from training.finetuning.examples import IGNORED
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import training
 from training.errors import InputError, OstinatoError
-from training.finetuning.answers import Conversation
+from training.finetuning.examples import Conversation
 from training.finetuning.place import Place
 from training.spec.fine_tuning import FineTuning
 
@@ -24,7 +24,7 @@ def launch(conversations: Sequence[Conversation], base: Path, options: FineTunin
     for old in place.folder.glob("error-*.json"):
         old.unlink()
     document = {
-        "conversations": [list(map(dict, one)) for one in conversations],
+        "conversations": [list(map(dict, conversation)) for conversation in conversations],
         "base": str(base.absolute()),
         "options": options.model_dump(mode="json"),
         "seed": seed,
@@ -51,8 +51,8 @@ def launch(conversations: Sequence[Conversation], base: Path, options: FineTunin
 
 def _error_of(place: Place, processes: int, code: int) -> OstinatoError:
     """The error that came first; one that merely lost its partner comes later, or is of no kind of ours."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(place.folder.glob("error-*.json"))]
-    for error in sorted(found, key=lambda one: (one["kind"] == "other", one["time"])):
+    errors = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(place.folder.glob("error-*.json"))]
+    for error in sorted(errors, key=lambda error: (error["kind"] == "other", error["time"])):
         kind = InputError if error["kind"] == "input" else OstinatoError
         return kind(f"process {error['rank']} of {processes}: {error['message']}")
     return OstinatoError(

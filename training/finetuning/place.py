@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from training.errors import OstinatoError
-from training.finetuning.answers import Conversation
+from training.finetuning.examples import Conversation
 from training.spec.fine_tuning import FineTuning
 
 COMPLETE = "complete.json"
@@ -45,7 +45,7 @@ def place_for(
 ) -> Place:
     """Equal content (conversations, files of the base model, options, seed, libraries) gives an equal folder."""
     digest = hashlib.sha256()
-    facts = [options.canonical_json(), seed, precision, [list(map(dict, one)) for one in conversations]]
+    facts = [options.canonical_json(), seed, precision, [list(map(dict, turns)) for turns in conversations]]
     facts += [f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "peft", "accelerate")]
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for path in sorted(path for path in base.iterdir() if path.is_file()):

@@ -24,7 +24,7 @@ def finish_model(saved: Path, base: Path, dtype: "torch.dtype", folder: Path) ->
         if path.is_file() and not path.name.endswith(WEIGHTS):
             shutil.copyfile(path, folder / path.name)
     for path in sorted(saved.glob("*.safetensors")):
-        tensors = {name: one.to(dtype) if one.is_floating_point() else one for name, one in load_file(path).items()}
+        tensors = {name: kept.to(dtype) if kept.is_floating_point() else kept for name, kept in load_file(path).items()}
         save_file(tensors, folder / path.name, metadata={"format": "pt"})
     for path in saved.glob("*.index.json"):
         index = json.loads(path.read_text(encoding="utf-8"))

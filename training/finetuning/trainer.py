@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.errors import OstinatoError
-from training.finetuning.failures import not_finite
 from training.finetuning.head import add_answer_loss, loss_per_token, scales_logits
 from training.finetuning.place import seal
+from training.finetuning.training_failures import not_finite
 
 if TYPE_CHECKING:
     import torch
 
-    from training.finetuning.answers import Conversation
+    from training.finetuning.examples import Conversation
 
 Base: Any = object
 """TRL's SFTTrainer, whose import takes seconds: `answer_trainer` puts it behind the class."""

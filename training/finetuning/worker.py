@@ -11,7 +11,7 @@ from pathlib import Path
 
 from training.errors import InputError, OstinatoError
 from training.finetuning.place import Place
-from training.finetuning.run import train_here
+from training.finetuning.training_run import train_here
 from training.spec.fine_tuning import FineTuning
 
 

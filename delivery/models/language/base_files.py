@@ -108,8 +108,8 @@ def check_weights(path: Path) -> None:
         length = int.from_bytes(file.read(8), "little")
         text = file.read(length) if 0 < length <= LONGEST_HEADER else b""
     try:
-        tensors = [one for name, one in json.loads(text).items() if name != "__metadata__"]
-        end = max((one["data_offsets"][1] for one in tensors), default=0)
+        tensors = [tensor for name, tensor in json.loads(text).items() if name != "__metadata__"]
+        end = max((tensor["data_offsets"][1] for tensor in tensors), default=0)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(f"{path} is no safetensors file, or was cut off; fetch the model again") from error
     if path.stat().st_size != 8 + length + end:
@@ -120,16 +120,16 @@ def check_weights(path: Path) -> None:
 
 
 def _pickles(folder: Path) -> str:
-    found = sorted(path.name for suffix in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{suffix}"))
-    return f"; {found[0]} may run code when it is loaded and is not used, save it as safetensors" if found else ""
+    pickles = sorted(path.name for suffix in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{suffix}"))
+    return f"; {pickles[0]} may run code when it is loaded and is not used, save it as safetensors" if pickles else ""
 
 
 def _object(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises InputError for anything else."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path} holds {type(found).__name__}, not an object")
-    return found
+    if not isinstance(document, dict):
+        raise InputError(f"{path} holds {type(document).__name__}, not an object")
+    return document

@@ -28,12 +28,12 @@ def read_templates(folder: Path) -> dict[str, str]:
     Raises InputError if there is none, since nobody then knows how a conversation is written for the model.
     """
     config: dict[str, Any] = json.loads((folder / TOKENIZER_CONFIG).read_text(encoding="utf-8"))
-    found = config.get("chat_template") or {}
-    if isinstance(found, str):
-        found = {DEFAULT: found}
-    elif isinstance(found, list):
-        found = {one["name"]: one["template"] for one in found}
-    templates = dict(found)
+    templates = config.get("chat_template") or {}
+    if isinstance(templates, str):
+        templates = {DEFAULT: templates}
+    elif isinstance(templates, list):
+        templates = {template["name"]: template["template"] for template in templates}
+    templates = dict(templates)
     for path in sorted((folder / FURTHER).glob("*.jinja")):
         templates[path.stem] = path.read_text(encoding="utf-8")
     if (folder / TEMPLATE_FILE).is_file():
@@ -79,11 +79,11 @@ def check_template(folder: Path, text: str, called: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     question = [{"role": "user", "content": "Which way?"}]
     try:
-        said = str(tokenizer.apply_chat_template(question, tokenize=False, add_generation_prompt=True))
+        prompt = str(tokenizer.apply_chat_template(question, tokenize=False, add_generation_prompt=True))
     except (TemplateError, TypeError, ValueError) as error:
         system = "; if it takes no system message, leave training.system_prompt out" if text else ""
         raise InputError(f"the chat template of {called} does not render a question: {error}{system}") from error
-    if "Which way?" not in said:
+    if "Which way?" not in prompt:
         raise InputError(f"the chat template of {called} leaves the question out")
-    if text and text not in said:
+    if text and text not in prompt:
         raise InputError(f"the chat template of {called} leaves system messages out; leave training.system_prompt out")

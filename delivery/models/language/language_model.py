@@ -157,7 +157,7 @@ def save_language_model(
 
 def _take_model(trained: Path, base: Path, folder: Path) -> None:
     """Weights and configuration of a model that was trained as a whole, in the base's dtype."""
-    sizes = [json.loads((one / CONFIG).read_text(encoding="utf-8")).get("vocab_size") for one in (trained, base)]
+    sizes = [json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("vocab_size") for folder in (trained, base)]
     if sizes[0] != sizes[1]:
         raise InputError(
             f"the trained model has a vocabulary of {sizes[0]} tokens and its base {sizes[1]}; the tokenizer is the "

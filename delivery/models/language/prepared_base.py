@@ -41,7 +41,7 @@ def prepare_base(base: Path, target: Path, system_prompt: str, called: str) -> P
     system_prompt: the text itself. Raises InputError for a base without a chat template, or with one that does not
     render it.
     """
-    templates = {name: with_system_prompt(one, system_prompt) for name, one in read_templates(base).items()}
+    templates = {name: with_system_prompt(template, system_prompt) for name, template in read_templates(base).items()}
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for name in model_files(base):

@@ -17,7 +17,7 @@ def read_prompts(folder: Path) -> dict[str, str]:
     Raises InputError for one that the prompt registry could not keep: an empty or very long one, or a name of other
     characters than letters, digits, - and _.
     """
-    found = {}
+    prompts = {}
     for path in sorted((folder / PROMPTS).rglob("*.md")):
         name = path.relative_to(folder / PROMPTS).as_posix()
         if not _NAME.fullmatch(name):
@@ -28,8 +28,8 @@ def read_prompts(folder: Path) -> dict[str, str]:
             raise InputError(f"{path} is not UTF-8 text: {error}") from error
         if not text.strip() or len(text) > LONGEST:
             raise InputError(f"{path} has {len(text):,} characters; a prompt has text, and at most {LONGEST:,}")
-        found[name] = text
-    return found
+        prompts[name] = text
+    return prompts
 
 
 def registered_name(model: str, path: str) -> str:

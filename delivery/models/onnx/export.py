@@ -72,7 +72,7 @@ def export_onnx(estimator: Any, folder: Path, name: str, rows: "pd.DataFrame") -
         print(f"exported to ONNX in {numbers} precision; {len(sample)} rows differ by at most {worst:.2g}")
         return worst
     # Nearer to success says more: another answer rather than an operator that there is not.
-    raise next((one for one in reasons if not isinstance(one, InputError)), reasons[-1])
+    raise next((reason for reason in reasons if not isinstance(reason, InputError)), reasons[-1])
 
 
 def check_columns(rows: "pd.DataFrame") -> None:
@@ -103,15 +103,15 @@ def convert(estimator: Any, name: str, rows: "pd.DataFrame", numbers: str) -> "o
     from skl2onnx.common.data_types import guess_proto_type
 
     inner = onnx.compose.add_prefix(_converted(estimator, name, rows, numbers), "model/")
-    given = {one.name: one.type.tensor_type.elem_type for one in inner.graph.input}
+    given = {tensor.name: tensor.type.tensor_type.elem_type for tensor in inner.graph.input}
     number = TensorProto.DOUBLE if numbers == "double" else TensorProto.FLOAT
     inputs, before, parts = [], [], []
     for column in rows:
         kind = guess_proto_type(_tensor_type(_kind(rows[column])))
         inputs.append(helper.make_tensor_value_info(str(column), kind, [None, 1]))
-        wanted = given.get(f"model/{column}", number) if _by_name(estimator) else number
+        dtype = given.get(f"model/{column}", number) if _by_name(estimator) else number
         part = f"model/{column}" if _by_name(estimator) else f"number/{column}"
-        before.append(helper.make_node("Cast", [str(column)], [part], f"cast {column}", to=wanted))
+        before.append(helper.make_node("Cast", [str(column)], [part], f"cast {column}", to=dtype))
         parts.append(part)
     if not _by_name(estimator):
         before.append(helper.make_node("Concat", parts, ["model/matrix"], "matrix", axis=1))
@@ -151,7 +151,7 @@ def _converted(estimator: Any, name: str, rows: "pd.DataFrame", numbers: str) ->
         types = [("matrix", _tensor_type(number, rows.shape[1]))]
     chances = hasattr(estimator, "classes_") and hasattr(estimator, "predict_proba")
     try:
-        found = convert_sklearn(
+        converted = convert_sklearn(
             estimator,
             name,
             types,
@@ -164,8 +164,8 @@ def _converted(estimator: Any, name: str, rows: "pd.DataFrame", numbers: str) ->
             },
             custom_shape_calculators={SimpleImputer: onnx_imputer.output_type},
         )
-        assert isinstance(found, onnx.ModelProto), "what a call without intermediate or as_function gives"
-        return found
+        assert isinstance(converted, onnx.ModelProto), "what a call without intermediate or as_function gives"
+        return converted
     except InputError:
         raise
     except (
@@ -197,7 +197,7 @@ def _outputs(estimator: Any, inner: "onnx.ModelProto") -> "tuple[list[onnx.Value
     if classes is not None:
         labels = {"b": TensorProto.BOOL, "i": TensorProto.INT64, "u": TensorProto.INT64, "f": TensorProto.DOUBLE}
         kind = labels.get(np.asarray(classes).dtype.kind, TensorProto.STRING)
-    names = [one.name for one in inner.graph.output]
+    names = [output.name for output in inner.graph.output]
     outputs = [helper.make_tensor_value_info("predict", kind, [None, 1])]
     after = [
         helper.make_node("Cast", [names[0]], ["predict/flat"], "predict cast", to=kind),
@@ -217,11 +217,11 @@ def config_of(model: "onnx.ModelProto", name: str) -> str:
     """
     from onnx import helper
 
-    def tensor(one: "onnx.ValueInfoProto") -> str:
-        kind = helper.tensor_dtype_to_np_dtype(one.type.tensor_type.elem_type)
+    def tensor(value: "onnx.ValueInfoProto") -> str:
+        kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
         datatype = DATATYPES.get(str(kind), "STRING")
-        width = one.type.tensor_type.shape.dim[1].dim_value
-        return f"  {{ name: {_quoted(one.name)} data_type: TYPE_{datatype} dims: [ {width} ] }}"
+        width = value.type.tensor_type.shape.dim[1].dim_value
+        return f"  {{ name: {_quoted(value.name)} data_type: TYPE_{datatype} dims: [ {width} ] }}"
 
     lines = [f"name: {_quoted(name)}", 'platform: "onnxruntime_onnx"', f"max_batch_size: {MAX_BATCH_SIZE}"]
     lines += ["input [", ",\n".join(map(tensor, model.graph.input)), "]"]

@@ -34,16 +34,16 @@ def check_parity(estimator: Any, model: bytes, rows: "pd.DataFrame") -> float:
     import numpy as np
 
     session = open_session(model)
-    found = run_session(session, rows)
+    outputs = run_session(session, rows)
     expected = np.asarray(estimator.predict(rows)).ravel()
-    got = found["predict"].ravel()
+    got = outputs["predict"].ravel()
     if hasattr(estimator, "classes_"):
         other = np.flatnonzero(got != expected)
         if len(other):
             raise _differs(estimator, rows, other[0], got, expected, f"another class for {len(other)}")
-        if "predict_proba" not in found:
+        if "predict_proba" not in outputs:
             return 0.0
-        got, expected = found["predict_proba"], estimator.predict_proba(rows)
+        got, expected = outputs["predict_proba"], estimator.predict_proba(rows)
         apart = np.abs(got - expected).max(axis=1)
     else:
         size = np.abs(expected)
@@ -97,15 +97,15 @@ def run_session(session: Any, rows: "pd.DataFrame") -> "dict[str, np.ndarray]":
     import numpy as np
 
     feeds = {}
-    for one in session.get_inputs():
-        dtype = NUMPY[one.type]
-        feeds[one.name] = rows[one.name].to_numpy().astype(dtype).reshape(-1, 1)
-    names = [one.name for one in session.get_outputs()]
+    for tensor in session.get_inputs():
+        dtype = NUMPY[tensor.type]
+        feeds[tensor.name] = rows[tensor.name].to_numpy().astype(dtype).reshape(-1, 1)
+    names = [tensor.name for tensor in session.get_outputs()]
     try:
-        found = session.run(names, feeds)
+        outputs = session.run(names, feeds)
     except ort_errors("Fail", "InvalidArgument", "RuntimeException") as error:
         raise InputError(f"ONNX Runtime can't compute the rows: {' '.join(str(error).split())[:300]}") from error
-    return dict(zip(names, (np.asarray(one) for one in found), strict=True))
+    return dict(zip(names, (np.asarray(tensor) for tensor in outputs), strict=True))
 
 
 NUMPY = {

@@ -35,8 +35,8 @@ class Trees:
         def doubles(name: str, values: Any) -> Any:
             return numpy_helper.from_array(np.array(values, dtype=np.float64), name)
 
-        trees, ids, modes, columns, values, true, false, missing = (list(one) for one in zip(*self.nodes, strict=True))
-        leaf_trees, leaf_ids, targets, weights = (list(one) for one in zip(*self.leaves, strict=True))
+        trees, ids, modes, columns, values, true, false, missing = map(list, zip(*self.nodes, strict=True))
+        leaf_trees, leaf_ids, targets, weights = map(list, zip(*self.leaves, strict=True))
         return {
             "n_targets": self.targets,
             "nodes_treeids": trees,
@@ -61,9 +61,9 @@ def trees_of(estimator: Any) -> Trees:
     """
     columns, categories = _columns_and_categories(estimator)
     trees = Trees(estimator.n_trees_per_iteration_)
-    for number, one in enumerate(estimator._predictors):
-        for target, predictor in enumerate(one):
-            _add_tree(trees, number * len(one) + target, target, predictor, columns, categories)
+    for number, predictors in enumerate(estimator._predictors):
+        for target, predictor in enumerate(predictors):
+            _add_tree(trees, number * len(predictors) + target, target, predictor, columns, categories)
     return trees
 
 
@@ -116,7 +116,7 @@ def _columns_and_categories(estimator: Any) -> "tuple[list[int], dict[int, np.nd
             )
         numbers = values.astype(np.float64)
         categories[at] = numbers[~np.isnan(numbers)]
-    return [int(one) for one in columns], categories
+    return [int(column) for column in columns], categories
 
 
 def convert(scope: Any, operator: Any, container: Any) -> None:
@@ -144,8 +144,8 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     baseline = constant(np.ravel(estimator._baseline_prediction)[None, :])
     scores = node("Add", [node("Cast", [sums], to=TensorProto.DOUBLE), baseline])
     if not hasattr(estimator, "classes_"):
-        found = node(link, [scores]) if link else scores
-        container.add_node("Cast", [found], operator.outputs[0].full_name, to=_type_of(operator.outputs[0]))
+        result = node(link, [scores]) if link else scores
+        container.add_node("Cast", [result], operator.outputs[0].full_name, to=_type_of(operator.outputs[0]))
         return
     if link == "Sigmoid":
         chance = node("Sigmoid", [scores])
@@ -156,7 +156,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     classes = estimator.classes_
     kind = TensorProto.INT64 if classes.dtype.kind in "iub" else TensorProto.STRING
     known = constant(
-        [str(one).encode() for one in classes] if kind == TensorProto.STRING else classes.astype(int), kind
+        [str(name).encode() for name in classes] if kind == TensorProto.STRING else classes.astype(int), kind
     )
     label, chance_of_each = operator.outputs
     container.add_node("Gather", [known, position], label.full_name, axis=0)

@@ -18,7 +18,7 @@ Messages = Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SamplingParameters:
     """How an answer is to be made; greedily unless said otherwise. None leaves a field to the server."""
 
     max_tokens: int | None = None
@@ -31,12 +31,12 @@ class Wanted:
 
     def fields(self) -> dict[str, Any]:
         """As the protocol has them."""
-        told = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": list(self.stop) or None}
-        return {name: value for name, value in told.items() if value is not None}
+        fields = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": list(self.stop) or None}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Completion:
     """A whole answer."""
 
     text: str
@@ -95,36 +95,36 @@ class ChatModel:
     def models(self) -> list[str]:
         """Names that the server lists."""
         with self._asking():
-            return [one.id for one in self._client.models.list().data]
+            return [listed.id for listed in self._client.models.list().data]
 
-    def answer(self, messages: Messages, wanted: Wanted) -> Answer:
+    def answer(self, messages: Messages, sampling: SamplingParameters) -> Completion:
         given: Any = list(messages)
         with self._asking():
-            found = self._client.chat.completions.create(model=self.model, messages=given, **wanted.fields())
-            choice, usage = found.choices[0], found.usage
+            reply = self._client.chat.completions.create(model=self.model, messages=given, **sampling.fields())
+            choice, usage = reply.choices[0], reply.usage
             counts = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-            return Answer(_text(choice.message.content), str(choice.finish_reason), *counts)
+            return Completion(_text(choice.message.content), str(choice.finish_reason), *counts)
 
-    def complete(self, prompt: str, wanted: Wanted) -> Answer:
+    def complete(self, prompt: str, sampling: SamplingParameters) -> Completion:
         """What follows a text, without a chat template."""
         with self._asking():
-            found = self._client.completions.create(model=self.model, prompt=prompt, **wanted.fields())
-            choice, usage = found.choices[0], found.usage
+            reply = self._client.completions.create(model=self.model, prompt=prompt, **sampling.fields())
+            choice, usage = reply.choices[0], reply.usage
             counts = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-            return Answer(_text(choice.text), str(choice.finish_reason), *counts)
+            return Completion(_text(choice.text), str(choice.finish_reason), *counts)
 
-    def stream(self, messages: Messages, wanted: Wanted) -> Generator[str, None, None]:
+    def stream(self, messages: Messages, sampling: SamplingParameters) -> Generator[str, None, None]:
         """The pieces of the answer as they come. Closing the generator ends the request, and so the answer."""
-        for piece, _ in self._chunks(messages, wanted):
+        for piece, _ in self._chunks(messages, sampling):
             if piece:
                 yield piece
 
-    def timed(self, messages: Messages, wanted: Wanted) -> Timed:
+    def timed(self, messages: Messages, sampling: SamplingParameters) -> Timed:
         """A streamed answer to its end, with the clock."""
         began = time.perf_counter()
         first: float | None = None
         pieces, tokens = [], 0
-        for piece, counted in self._chunks(messages, wanted):
+        for piece, counted in self._chunks(messages, sampling):
             if piece and first is None:
                 first = time.perf_counter() - began
             if piece:
@@ -133,14 +133,14 @@ class ChatModel:
         whole = time.perf_counter() - began
         return Timed("".join(pieces), whole if first is None else first, whole, tokens or len(pieces))
 
-    def _chunks(self, messages: Messages, wanted: Wanted) -> Iterator[tuple[str, int]]:
+    def _chunks(self, messages: Messages, sampling: SamplingParameters) -> Iterator[tuple[str, int]]:
         """Text and, in the last one, tokens of the whole answer."""
         given: Any = list(messages)
         usage: Any = {"include_usage": True}
         with (
             self._asking(),
             self._client.chat.completions.create(
-                model=self.model, messages=given, stream=True, stream_options=usage, **wanted.fields()
+                model=self.model, messages=given, stream=True, stream_options=usage, **sampling.fields()
             ) as chunks,
         ):
             for chunk in chunks:
@@ -161,7 +161,7 @@ class ChatModel:
         except openai.APIConnectionError as error:
             raise OstinatoError(f"nobody answers at {at}; is the server running? ({_reason(error)})") from error
         except openai.APIStatusError as error:
-            raise OstinatoError(f"{at} answered {error.status_code}: {_said(error)}") from error
+            raise OstinatoError(f"{at} answered {error.status_code}: {_message_of(error)}") from error
         except openai.OpenAIError as error:
             raise OstinatoError(f"{at} gave no answer of OpenAI's protocol: {error}") from error
         except httpx.HTTPError as error:
@@ -181,8 +181,8 @@ def _reason(error: BaseException) -> str:
     return str(error.__cause__ or error)
 
 
-def _said(error: Any) -> str:
+def _message_of(error: Any) -> str:
     """The server's own message, at most 500 characters."""
     body = error.body
-    said = body.get("message", body) if isinstance(body, dict) else body
-    return str(said or error.response.text or error)[:500]
+    message = body.get("message", body) if isinstance(body, dict) else body
+    return str(message or error.response.text or error)[:500]

@@ -15,7 +15,7 @@ BATCH_ROWS = 500
 
 
 @dataclass(frozen=True)
-class Summary:
+class Distribution:
     """Of one model's numbers."""
 
     count: int
@@ -32,8 +32,8 @@ class NumberComparison:
     """Two regressors. Differences are shadow minus live."""
 
     rows: int
-    live: Summary
-    shadow: Summary
+    live: Distribution
+    shadow: Distribution
     mean_difference: float
     largest_difference: float
     """The one with the largest absolute value."""
@@ -74,11 +74,11 @@ def compare_served(
 
     Raises what :class:`ServedModel` raises, and OstinatoError for numbers that are not finite.
     """
-    live, shadow = (_ask(one, name, rows, protocol) for one in (url, shadow_url))
+    live, shadow = (_ask(address, name, rows, protocol) for address in (url, shadow_url))
     if len(live) != len(shadow):
         raise OstinatoError(f"{url} answered {len(live)} rows and {shadow_url} {len(shadow)}, of {len(rows)}")
     if task == "classification":
-        return compare_classes([str(one) for one in live.tolist()], [str(one) for one in shadow.tolist()])
+        return compare_classes([str(answer) for answer in live.tolist()], [str(answer) for answer in shadow.tolist()])
     return compare_numbers(live, shadow)
 
 
@@ -107,16 +107,16 @@ def compare_numbers(live: "np.ndarray", shadow: "np.ndarray") -> NumberCompariso
 def compare_classes(live: list[str], shadow: list[str]) -> ClassComparison:
     """Shares, agreement and confusion of two lists of class labels, one a row."""
     classes = tuple(sorted({*live, *shadow}))
-    confusion = {one: dict.fromkeys(classes, 0) for one in classes}
-    for one, other in zip(live, shadow, strict=True):
-        confusion[one][other] += 1
+    confusion = {name: dict.fromkeys(classes, 0) for name in classes}
+    for answer, other in zip(live, shadow, strict=True):
+        confusion[answer][other] += 1
     rows = len(live)
     return ClassComparison(
         rows=rows,
         classes=classes,
-        live={one: live.count(one) / rows for one in classes},
-        shadow={one: shadow.count(one) / rows for one in classes},
-        agreement=sum(confusion[one][one] for one in classes) / rows,
+        live={answer: live.count(answer) / rows for answer in classes},
+        shadow={answer: shadow.count(answer) / rows for answer in classes},
+        agreement=sum(confusion[answer][answer] for answer in classes) / rows,
         confusion=confusion,
     )
 
@@ -131,8 +131,8 @@ def _ask(url: str, name: str, rows: "pd.DataFrame", protocol: str) -> "np.ndarra
         model.close()
 
 
-def _summary(answers: "np.ndarray") -> Summary:
+def _summary(answers: "np.ndarray") -> Distribution:
     import numpy as np
 
-    q01, q50, q99 = (float(one) for one in np.quantile(answers, (0.01, 0.5, 0.99)))
-    return Summary(len(answers), float(answers.mean()), float(answers.std()), q01, q50, q99)
+    q01, q50, q99 = (float(quantile) for quantile in np.quantile(answers, (0.01, 0.5, 0.99)))
+    return Distribution(len(answers), float(answers.mean()), float(answers.std()), q01, q50, q99)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from delivery.serving.clients.chat import TIMEOUT_S, Answer, ChatModel, Messages, Wanted
+from delivery.serving.clients.chat import TIMEOUT_S, ChatModel, Completion, Messages, SamplingParameters
 
 if TYPE_CHECKING:
     import requests
@@ -23,8 +23,8 @@ class Known:
     """The question that the promises are tried with, and its answer from the same server, whole."""
 
     messages: Messages
-    wanted: Wanted
-    answer: Answer
+    sampling: SamplingParameters
+    answer: Completion
 
 
 def check_end(reason: str, tokens: int, limit: int | None, faults: Collection[str]) -> None:
@@ -44,16 +44,16 @@ def streams(model: ChatModel, known: Known, faults: Collection[str]) -> str:
     if not events or events[-1] != "[DONE]":
         raise Broken(f"the stream does not end with [DONE] but with {events[-1:] or 'nothing'}")
     try:
-        choices = [one for event in events[:-1] for one in json.loads(event)["choices"]]
-        text = "".join(one["delta"].get("content") or "" for one in choices)
-        reasons = [one["finish_reason"] for one in choices if one.get("finish_reason")]
+        choices = [choice for event in events[:-1] for choice in json.loads(event)["choices"]]
+        text = "".join(choice["delta"].get("content") or "" for choice in choices)
+        reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Broken(f"an event of the stream is none of OpenAI's: {error!r}") from error
     if text != known.answer.text:
-        raise Broken(f"streamed it says {short(text)}, and whole {short(known.answer.text)}")
+        raise Broken(f"streamed it says {excerpt(text)}, and whole {excerpt(known.answer.text)}")
     if not reasons:
         raise Broken("no event of the stream has a finish_reason")
-    check_end(reasons[-1], known.answer.tokens, known.wanted.max_tokens, faults)
+    check_end(reasons[-1], known.answer.tokens, known.sampling.max_tokens, faults)
     return f"{len(choices)} events with the text of the whole answer, finish_reason {reasons[-1]}, [DONE]"
 
 
@@ -62,24 +62,24 @@ def refuses(model: ChatModel, body: dict[str, Any] | str, status: int | None, fa
 
     https://platform.openai.com/docs/guides/error-codes: {"error": {"message": …}}"""
     response = _post(model, body)
-    found = response.status_code
-    if found != status if status else not 400 <= found < 500:
-        raise Broken(f"it is answered {found}, not {status or '4xx'}: {response.text[:200]}")
+    code = response.status_code
+    if code != status if status else not 400 <= code < 500:
+        raise Broken(f"it is answered {code}, not {status or '4xx'}: {response.text[:200]}")
     try:
-        said = response.json()
+        answer = response.json()
     except ValueError as error:
-        raise Broken(f"it is answered {found} with no JSON: {response.text[:200]}") from error
-    error = said.get("error") if isinstance(said, dict) else None
+        raise Broken(f"it is answered {code} with no JSON: {response.text[:200]}") from error
+    error = answer.get("error") if isinstance(answer, dict) else None
     message = error.get("message") if isinstance(error, dict) else None
     if not isinstance(message, str):
         if "plain_errors" not in faults:
             raise Broken(f"the error is none of OpenAI's: {response.text[:200]}")
         message = response.text
-    return f"answered {found}: {short(message)}"
+    return f"answered {code}: {excerpt(message)}"
 
 
 def body_of(model: ChatModel, known: Known) -> dict[str, Any]:
-    return {"model": model.model, "messages": list(known.messages), **known.wanted.fields()}
+    return {"model": model.model, "messages": list(known.messages), **known.sampling.fields()}
 
 
 def _post(model: ChatModel, body: dict[str, Any] | str) -> "requests.Response":
@@ -89,12 +89,12 @@ def _post(model: ChatModel, body: dict[str, Any] | str) -> "requests.Response":
     with requests.Session() as session:
         session.trust_env = False
         try:
-            found = session.post(url, text.encode(), headers={"content-type": "application/json"}, timeout=TIMEOUT_S)
+            response = session.post(url, text.encode(), headers={"content-type": "application/json"}, timeout=TIMEOUT_S)
         except requests.RequestException as error:
             raise Broken(f"the request to {url} came to nothing: {error}") from error
-    found.encoding = "utf-8"
-    return found
+    response.encoding = "utf-8"
+    return response
 
 
-def short(text: str) -> str:
+def excerpt(text: str) -> str:
     return repr(text if len(text) <= 120 else f"{text[:117]}...")

@@ -41,9 +41,9 @@ class ServedModel:
             return
         try:
             self.versions = tuple(described.get("versions") or ())
-            self._datatypes = {one["name"]: one["datatype"] for one in described["inputs"]}
-            self._columns = {one["name"] for one in described["inputs"] if len(one["shape"]) == 2}
-            self._outputs = {one["name"] for one in described.get("outputs") or []}
+            self._datatypes = {column["name"]: column["datatype"] for column in described["inputs"]}
+            self._columns = {column["name"] for column in described["inputs"] if len(column["shape"]) == 2}
+            self._outputs = {column["name"] for column in described.get("outputs") or []}
             # Triton alone gives a platform; its JSON has NaN and no null (triton_json.h, kParseNanAndInfFlag).
             self._gap = float("nan") if described.get("platform") else None
         except (KeyError, TypeError, AttributeError) as error:
@@ -80,9 +80,9 @@ class ServedModel:
         answer = self._ask("POST", ":predict" if self._v1 else "/infer", body)
         try:
             if self._v1:
-                found = np.array(answer["predictions"])
-                return found.astype(object) if found.dtype.kind == "U" else found
-            answers = [one for one in answer["outputs"] if one["name"] == output or self._only_answer(output)]
+                predictions = np.array(answer["predictions"])
+                return predictions.astype(object) if predictions.dtype.kind == "U" else predictions
+            answers = [tensor for tensor in answer["outputs"] if tensor["name"] == output or self._only_answer(output)]
             values = np.array(answers[0]["data"], dtype=DTYPES[answers[0]["datatype"]]).reshape(answers[0]["shape"])
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise OstinatoError(f"{self._base} gave no output {output!r} that can be read: {error!r}") from error
@@ -123,5 +123,5 @@ def _reason(response: "requests.Response") -> str:
         body = response.json()
     except ValueError:
         return f"{response.text[:500]} (no JSON; is it a V2 server?)"
-    said = body.get("error", body.get("detail", body)) if isinstance(body, dict) else body
-    return str(said)[:500]
+    message = body.get("error", body.get("detail", body)) if isinstance(body, dict) else body
+    return str(message)[:500]

@@ -45,14 +45,14 @@ def check_window(window: int | None, max_model_len: int | None) -> int | None:
 
 
 def _room(rank: int) -> int:
-    return next((one for one in VLLM_RANKS if one >= rank), rank)
+    return next((allowed for allowed in VLLM_RANKS if allowed >= rank), rank)
 
 
 def _read(path: Path) -> dict:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise OstinatoError(f"{path.parent} holds no language model: {path.name} is missing") from error
     except ValueError as error:
         raise OstinatoError(f"{path} is no JSON: {error}") from error
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from delivery.serving.clients.chat import ChatModel, Wanted
+from delivery.serving.clients.chat import ChatModel, SamplingParameters
 from delivery.serving.clients.predict import ServedModel
 from delivery.serving.process.language_arguments import language_places
 from delivery.serving.process.start_command import Places, command_of, path_of
@@ -32,7 +32,7 @@ HELLO = ({"role": "user", "content": "Hello"},)
 
 
 @dataclass(frozen=True)
-class Served:
+class RunningServer:
     """A server that has answered an inference."""
 
     url: str
@@ -64,7 +64,7 @@ def serving(
     protocol: str = "v2",
     http_port: int | None = None,
     engine: EngineSpec | None = None,
-) -> Iterator[Served]:
+) -> Iterator[RunningServer]:
     """Serve a model folder on loopback in a fresh process that is gone at the end whatever happens.
 
     It listens on free ports, unless one is given for REST. It also ends when this process is killed: its standard input
@@ -99,12 +99,12 @@ def serving(
             _ask_first(openai or url, name, first, protocol, log)
             cold_start_s = time.perf_counter() - began
             ran, grpc = _ran(runtime, start, url), f"127.0.0.1:{ports[1]}"
-            yield Served(url, grpc, name, cold_start_s, process.pid, ran, process.wait, openai)
+            yield RunningServer(url, grpc, name, cold_start_s, process.pid, ran, process.wait, openai)
         except OstinatoError as error:
             code = _ended(process)
             if code is None or isinstance(error, Ended):
                 raise
-            raise Ended(f"{error}; the server of {name} ended with exit code {code}: {_said(log)}") from error
+            raise Ended(f"{error}; the server of {name} ended with exit code {code}: {_last_output(log)}") from error
         finally:
             _end(process)
 
@@ -127,11 +127,13 @@ def _first_asked(folder: Path, first: Any, protocol: str) -> Any:
 def _ask_first(url: str, name: str, first: Any, protocol: str, log: IO[bytes]) -> None:
     try:
         if protocol == "openai":
-            ChatModel(url, name).answer(first, Wanted(max_tokens=1))
+            ChatModel(url, name).answer(first, SamplingParameters(max_tokens=1))
         else:
             ServedModel(url, name, protocol=protocol).infer(first.head(1))
     except OstinatoError as error:
-        raise OstinatoError(f"the server of {name} is ready but does not answer: {error}; {_said(log)}") from error
+        raise OstinatoError(
+            f"the server of {name} is ready but does not answer: {error}; {_last_output(log)}"
+        ) from error
 
 
 def _workspace() -> Path | None:
@@ -149,11 +151,11 @@ def _ran(name: str, start: Start, url: str) -> str:
     import requests
 
     try:
-        said = requests.get(f"{url}{start.version}", timeout=5).json()
-        server = f"{said.get('name', 'version')} {said['version']}"
+        described = requests.get(f"{url}{start.version}", timeout=5).json()
+        server = f"{described.get('name', 'version')} {described['version']}"
     except (requests.RequestException, KeyError, TypeError, ValueError, AttributeError):
         server = "a server that names no version"
-    libraries = [f"{one} {version(one)}" for one in start.versions]
+    libraries = [f"{library} {version(library)}" for library in start.versions]
     return ", ".join([name, server, *libraries])
 
 
@@ -168,14 +170,14 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, name: str, wit
         except subprocess.TimeoutExpired:
             pass
         else:
-            raise Ended(f"the server of {name} ended with exit code {code}: {_said(log)}")
+            raise Ended(f"the server of {name} ended with exit code {code}: {_last_output(log)}")
         try:
             if requests.get(url, timeout=1).status_code == 200:
                 return
         except requests.RequestException:
             pass  # not listening yet
         if time.perf_counter() > end:
-            raise OstinatoError(f"the server of {name} was not ready within {within_s:g} s: {_said(log)}")
+            raise OstinatoError(f"the server of {name} was not ready within {within_s:g} s: {_last_output(log)}")
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int | None:
@@ -186,7 +188,7 @@ def _ended(process: subprocess.Popen[bytes]) -> int | None:
         return None
 
 
-def _said(log: IO[bytes]) -> str:
+def _last_output(log: IO[bytes]) -> str:
     """The end of what the process wrote."""
     log.seek(0)
     return log.read()[-2000:].decode(errors="replace").strip() or "it wrote nothing"
@@ -209,6 +211,6 @@ def _free_ports(count: int) -> list[int]:
 
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in sockets]

@@ -45,7 +45,7 @@ class Replica:
                 errors="replace",
                 start_new_session=True,
             )
-        self._said: deque[str] = deque(maxlen=30)
+        self._output: deque[str] = deque(maxlen=30)
         self._serves = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -85,7 +85,7 @@ class Replica:
         except OSError as error:
             raise OstinatoError(self._why(error)) from error
         self._serves.set()
-        sys.stderr.write("".join(self._said))
+        sys.stderr.write("".join(self._output))
 
     def retire(self) -> None:
         """Accept no more, answer every request that has come, then end. Returns when the process is gone."""
@@ -118,7 +118,7 @@ class Replica:
                 if self._serves.is_set():
                     sys.stderr.write(line)
                 else:
-                    self._said.append(line)
+                    self._output.append(line)
 
     def _why(self, error: Exception) -> str:
         """What kept it from answering: its own last words if it ended, else the error."""
@@ -127,5 +127,5 @@ class Replica:
         except subprocess.TimeoutExpired:
             return f"it does not answer: {error}"
         self._reader.join(STOP_S)
-        said = "".join(self._said).strip()[-2000:] or "it wrote nothing"
-        return f"its server ended with exit code {code}: {said}"
+        output = "".join(self._output).strip()[-2000:] or "it wrote nothing"
+        return f"its server ended with exit code {code}: {output}"

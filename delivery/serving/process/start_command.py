@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 
-from delivery.serving.process import ends_with_parent as watched
+from delivery.serving.process import exit_with_parent
 from delivery.serving.runtime_table import OWN_TABLE, Argument, Runtime, Start
 from training.errors import InputError, OstinatoError
 
@@ -39,7 +39,7 @@ def command_of(name: str, runtime: Runtime, places: Places) -> tuple[list[str], 
     environment = _filled(name, tuple(start.environment.values()), filled_in)
     added = dict(zip(start.environment, environment, strict=True))
     if not start.ends_with_stdin:
-        command = [sys.executable, watched.__file__, *command]
+        command = [sys.executable, exit_with_parent.__file__, *command]
     return command, {**os.environ, **added}
 
 
@@ -72,8 +72,8 @@ def _first(start: Start) -> str:
 
 def _filled(name: str, arguments: Sequence[Argument], places: Places) -> list[str]:
     texts: list[str] = []
-    for one in arguments:
-        group = (one,) if isinstance(one, str) else one
+    for argument in arguments:
+        group = (argument,) if isinstance(argument, str) else argument
         try:
             named = {field for text in group for _, field, _, _ in Formatter().parse(text) if field is not None}
             if all(places[field] is not None for field in named):

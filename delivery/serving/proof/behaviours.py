@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from delivery.documents.verdict import Behaviour
-from delivery.serving.clients.chat import ChatModel, Messages, Wanted
-from delivery.serving.clients.openai_events import Broken, Known, body_of, check_end, refuses, short, streams
+from delivery.serving.clients.chat import ChatModel, Messages, SamplingParameters
+from delivery.serving.clients.openai_events import Broken, Known, body_of, check_end, excerpt, refuses, streams
 from training.errors import OstinatoError
 
 SHORT_SYSTEM = "Be brief."
@@ -16,7 +16,7 @@ LONG_SYSTEM = "Be brief. Answer in one sentence, say what you do not know, and n
 
 
 def try_behaviours(
-    model: ChatModel, questions: Sequence[Messages], wanted: Wanted, faults: Collection[str]
+    model: ChatModel, questions: Sequence[Messages], sampling: SamplingParameters, faults: Collection[str]
 ) -> tuple[Behaviour, ...]:
     """Try every promise. questions: those of the sample; the one with the longest answer is used, of the first four.
     faults: of the runtime's entry, which are let pass."""
@@ -36,10 +36,10 @@ def try_behaviours(
         ("negative limit", lambda known: refuses(model, {**body_of(model, known), "max_tokens": -3}, None, faults)),
     ]
     try:
-        answers = [Known(one, wanted, model.answer(one, wanted)) for one in questions[:4]]
+        answers = [Known(question, sampling, model.answer(question, sampling)) for question in questions[:4]]
     except OstinatoError as error:
         return (Behaviour(name="chat", held=False, reason=str(error)),)
-    known = max(answers, key=lambda one: len(one.answer.text))
+    known = max(answers, key=lambda candidate: len(candidate.answer.text))
     return tuple(_tried(name, promise, known) for name, promise in tried)
 
 
@@ -62,17 +62,17 @@ def _chats(known: Known, faults: Collection[str]) -> str:
     answer = known.answer
     if not answer.text:
         raise Broken("every answer is empty")
-    check_end(answer.finish_reason, answer.tokens, known.wanted.max_tokens, faults)
+    check_end(answer.finish_reason, answer.tokens, known.sampling.max_tokens, faults)
     if answer.tokens <= 0 or answer.prompt_tokens <= 0:
         raise Broken(f"usage says {answer.prompt_tokens} tokens of the prompt and {answer.tokens} of the answer")
     return f"{answer.tokens} tokens, finish_reason {answer.finish_reason}"
 
 
 def _completes(model: ChatModel, known: Known) -> str:
-    found = model.complete(known.messages[-1]["content"], replace(known.wanted, max_tokens=4))
-    if found.finish_reason not in ("stop", "length") or found.tokens > 4:
-        raise Broken(f"a completion of at most 4 tokens has {found.tokens}, finish_reason {found.finish_reason!r}")
-    return f"{found.tokens} tokens, finish_reason {found.finish_reason}"
+    answer = model.complete(known.messages[-1]["content"], replace(known.sampling, max_tokens=4))
+    if answer.finish_reason not in ("stop", "length") or answer.tokens > 4:
+        raise Broken(f"a completion of at most 4 tokens has {answer.tokens}, finish_reason {answer.finish_reason!r}")
+    return f"{answer.tokens} tokens, finish_reason {answer.finish_reason}"
 
 
 def _stops(model: ChatModel, known: Known, faults: Collection[str]) -> str:
@@ -82,13 +82,15 @@ def _stops(model: ChatModel, known: Known, faults: Collection[str]) -> str:
         raise Broken("every answer is empty, so there is no text to stop at")
     stop = _stop_text(whole)
     before = whole[: whole.index(stop)]
-    found = model.answer(known.messages, replace(known.wanted, stop=(*known.wanted.stop[:3], stop)))
-    if stop in found.text:
-        raise Broken(f"with the stop text {stop!r} it says {short(found.text)}")
-    if found.text.strip() != before.strip():
-        raise Broken(f"with the stop text {stop!r} it says {short(found.text)}, and {short(before)} comes before it")
-    if found.finish_reason != "stop" and "length_at_the_end" not in faults:
-        raise Broken(f"finish_reason is {found.finish_reason!r} at a stop text")
+    answer = model.answer(known.messages, replace(known.sampling, stop=(*known.sampling.stop[:3], stop)))
+    if stop in answer.text:
+        raise Broken(f"with the stop text {stop!r} it says {excerpt(answer.text)}")
+    if answer.text.strip() != before.strip():
+        raise Broken(
+            f"with the stop text {stop!r} it says {excerpt(answer.text)}, and {excerpt(before)} comes before it"
+        )
+    if answer.finish_reason != "stop" and "length_at_the_end" not in faults:
+        raise Broken(f"finish_reason is {answer.finish_reason!r} at a stop text")
     return f"it ends before {stop!r}"
 
 
@@ -102,19 +104,19 @@ def _stop_text(whole: str) -> str:
 
 def _limits(model: ChatModel, known: Known) -> str:
     limit = max(1, known.answer.tokens // 2)
-    found = model.answer(known.messages, replace(known.wanted, max_tokens=limit))
-    if found.tokens > limit:
-        raise Broken(f"with max_tokens {limit} the answer has {found.tokens} tokens")
-    if known.answer.tokens > limit and found.finish_reason != "length":
-        raise Broken(f"cut off at max_tokens {limit}, finish_reason is {found.finish_reason!r} and not length")
-    return f"with max_tokens {limit} the answer has {found.tokens} tokens, finish_reason {found.finish_reason}"
+    answer = model.answer(known.messages, replace(known.sampling, max_tokens=limit))
+    if answer.tokens > limit:
+        raise Broken(f"with max_tokens {limit} the answer has {answer.tokens} tokens")
+    if known.answer.tokens > limit and answer.finish_reason != "length":
+        raise Broken(f"cut off at max_tokens {limit}, finish_reason is {answer.finish_reason!r} and not length")
+    return f"with max_tokens {limit} the answer has {answer.tokens} tokens, finish_reason {answer.finish_reason}"
 
 
 def _heeds_system(model: ChatModel, known: Known) -> str:
     """A longer system message makes a longer prompt, so it is in what the model reads."""
-    rest = [one for one in known.messages if one["role"] != "system"]
+    rest = [message for message in known.messages if message["role"] != "system"]
     counts = [
-        model.answer([{"role": "system", "content": text}, *rest], replace(known.wanted, max_tokens=1)).prompt_tokens
+        model.answer([{"role": "system", "content": text}, *rest], replace(known.sampling, max_tokens=1)).prompt_tokens
         for text in (SHORT_SYSTEM, LONG_SYSTEM)
     ]
     if counts[0] >= counts[1]:

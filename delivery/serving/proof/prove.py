@@ -11,9 +11,9 @@ from delivery.documents.sample import Sample, difference
 from delivery.documents.verdict import Latency, ServingProof
 from delivery.serving.clients.chat import ChatModel
 from delivery.serving.clients.predict import ServedModel
-from delivery.serving.process.process import Served, faults_of, serving
+from delivery.serving.process.process import RunningServer, faults_of, serving
 from delivery.serving.proof.behaviours import try_behaviours
-from delivery.serving.proof.prove_chat import compare_texts, time_streams, wanted_of
+from delivery.serving.proof.prove_chat import compare_texts, sampling_of, time_streams
 from training.errors import OstinatoError
 from training.spec.model import ServingSpec
 
@@ -40,20 +40,20 @@ def prove(folder: Path, sample: Sample, serving_spec: ServingSpec, concurrencies
         "sample_digest": sample.digest(),
         "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
     }
-    found: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     try:
         with serving(folder, sample.model, _first(sample), runtime, protocol, engine=serving_spec.engine) as served:
-            found |= {"ran": served.ran, "cold_start_s": served.cold_start_s}
+            facts |= {"ran": served.ran, "cold_start_s": served.cold_start_s}
             if protocol == "openai":
-                found |= _prove_chat(served, sample, faults_of(runtime))
+                facts |= _prove_chat(served, sample, faults_of(runtime))
             else:
-                found |= _prove_rows(served, sample, protocol, concurrencies)
+                facts |= _prove_rows(served, sample, protocol, concurrencies)
     except OstinatoError as error:
         return ServingProof(**common, ran="", worst_difference=None, failure=str(error))
-    worst = found.pop("worst")
+    worst = facts.pop("worst")
     if not math.isfinite(worst):
-        found |= {"failure": "it answers with too few values, or with one that is no finite number"}
-    return ServingProof(**common, **found, worst_difference=worst if math.isfinite(worst) else None)
+        facts |= {"failure": "it answers with too few values, or with one that is no finite number"}
+    return ServingProof(**common, **facts, worst_difference=worst if math.isfinite(worst) else None)
 
 
 def _first(sample: Sample) -> Any:
@@ -61,19 +61,19 @@ def _first(sample: Sample) -> Any:
     return sample.prompts[0] if sample.task == "generation" else sample.rows.head(1)
 
 
-def _prove_rows(served: Served, sample: Sample, protocol: str, concurrencies: Sequence[int]) -> dict[str, Any]:
+def _prove_rows(served: RunningServer, sample: Sample, protocol: str, concurrencies: Sequence[int]) -> dict[str, Any]:
     worst = compare(ServedModel(served.url, sample.model, protocol=protocol), sample)
     timed = [time_requests(served.url, sample.model, protocol, sample.rows, many) for many in concurrencies]
     return {"worst": worst, "latency": tuple(timed)}
 
 
-def _prove_chat(served: Served, sample: Sample, faults: Collection[str]) -> dict[str, Any]:
+def _prove_chat(served: RunningServer, sample: Sample, faults: Collection[str]) -> dict[str, Any]:
     """The promises first: where one is broken, answers that can't be had are not asked for."""
-    model, wanted = ChatModel(served.openai, sample.model), wanted_of(sample)
-    behaviours = try_behaviours(model, sample.prompts, wanted, faults)
+    model, sampling = ChatModel(served.openai, sample.model), sampling_of(sample)
+    behaviours = try_behaviours(model, sample.prompts, sampling, faults)
     worst = compare_texts(model, sample)
-    broken = {one.name for one in behaviours if not one.held}
-    streaming = None if "streaming" in broken else time_streams(model, sample.prompts, wanted)
+    broken = {behaviour.name for behaviour in behaviours if not behaviour.held}
+    streaming = None if "streaming" in broken else time_streams(model, sample.prompts, sampling)
     return {"worst": worst, "behaviours": behaviours, "streaming": streaming}
 
 
@@ -82,8 +82,8 @@ def compare(model: ServedModel, sample: Sample) -> float:
     import numpy as np
 
     rows = sample.rows
-    found = [model.infer(rows.iloc[at : at + BATCH_ROWS]) for at in range(0, len(rows), BATCH_ROWS)]
-    return difference(np.concatenate(found), sample.answers, sample.task)
+    batches = [model.infer(rows.iloc[at : at + BATCH_ROWS]) for at in range(0, len(rows), BATCH_ROWS)]
+    return difference(np.concatenate(batches), sample.answers, sample.task)
 
 
 def time_requests(url: str, name: str, protocol: str, rows: "pd.DataFrame", concurrency: int) -> Latency:
@@ -100,8 +100,8 @@ def time_requests(url: str, name: str, protocol: str, rows: "pd.DataFrame", conc
         return _timed(ServedModel(url, name, protocol=protocol), bodies, calls, end)
 
     with ThreadPoolExecutor(concurrency) as threads:
-        found = threads.map(ask, [max(1, CALLS // concurrency)] * concurrency)
-        times = [one for part in found for one in part]
+        parts = threads.map(ask, [max(1, CALLS // concurrency)] * concurrency)
+        times = [seconds for part in parts for seconds in part]
     return Latency(
         concurrency=concurrency,
         p50_ms=float(np.quantile(times, 0.5)),

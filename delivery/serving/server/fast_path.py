@@ -1,4 +1,4 @@
-"""The short way of a usual request. Only the server imports it.
+"""The fast path of a usual request. Only the server imports it.
 
 FastAPI and the kserve package's objects take longer for one row than most models. A plain JSON request for inference
 is read, checked by the same functions and answered here, with the same bytes. Everything else is left to the kserve
@@ -12,8 +12,8 @@ import orjson
 from kserve.metrics import POST_HIST_TIME, PRE_HIST_TIME, PREDICT_HIST_TIME
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from delivery.serving.server.model import FolderModel
-from delivery.serving.server.rows import Tensor
+from delivery.serving.server.folder_model import FolderModel
+from delivery.serving.server.tensors import Tensor
 from training.errors import InputError
 
 REQUEST_KEYS = {"id", "inputs", "outputs"}
@@ -21,7 +21,7 @@ INPUT_KEYS = {"name", "shape", "datatype", "data"}
 OUTPUT_KEYS = ("name", "shape", "datatype", "parameters", "data")
 
 
-class ShortWay:
+class FastPath:
     """ASGI middleware in front of the kserve package's application."""
 
     def __init__(self, app: ASGIApp, model: FolderModel) -> None:
@@ -29,7 +29,7 @@ class ShortWay:
         self._model = model
         self._path = f"/v2/models/{model.name}/infer"
         self._metrics = [
-            one.labels(model_name=model.name) for one in (PRE_HIST_TIME, PREDICT_HIST_TIME, POST_HIST_TIME)
+            metric.labels(model_name=model.name) for metric in (PRE_HIST_TIME, PREDICT_HIST_TIME, POST_HIST_TIME)
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +40,7 @@ class ShortWay:
         messages = [await receive()]
         while messages[-1].get("more_body"):
             messages.append(await receive())
-        answer = await self._answer(b"".join(one.get("body", b"") for one in messages))
+        answer = await self._answer(b"".join(message.get("body", b"") for message in messages))
         if answer is None:
             await self._app(scope, _again(messages, receive), send)
             return
@@ -56,21 +56,21 @@ class ShortWay:
             tensors = _tensors(request)
             if tensors is None:
                 return None
-            wanted = self._model.wanted([one["name"] for one in request.get("outputs") or ()])
+            names = self._model.requested_outputs([output["name"] for output in request.get("outputs") or ()])
             read = time.perf_counter()
-            outputs = await self._model.ask(tensors, wanted)
+            outputs = await self._model.ask(tensors, names)
             asked = time.perf_counter()
         except (orjson.JSONDecodeError, InputError):
             return None
         described = [
             {
-                "name": one.name,
-                "shape": one.shape,
-                "datatype": one.datatype,
-                "parameters": one.parameters,
-                "data": one.data,
+                "name": output.name,
+                "shape": output.shape,
+                "datatype": output.datatype,
+                "parameters": output.parameters,
+                "data": output.data,
             }
-            for one in outputs
+            for output in outputs
         ]
         answer = orjson.dumps(
             {
@@ -108,14 +108,14 @@ def _tensors(request: Any) -> list[Tensor] | None:
     inputs, outputs = request.get("inputs"), request.get("outputs")
     if not isinstance(inputs, list) or not isinstance(outputs, list | None):
         return None
-    for one in outputs or ():
-        if not isinstance(one, dict) or one.keys() != {"name"} or not isinstance(one["name"], str):
+    for entry in outputs or ():
+        if not isinstance(entry, dict) or entry.keys() != {"name"} or not isinstance(entry["name"], str):
             return None
     tensors = []
-    for one in inputs:
-        if not isinstance(one, dict) or one.keys() != INPUT_KEYS:
+    for entry in inputs:
+        if not isinstance(entry, dict) or entry.keys() != INPUT_KEYS:
             return None
-        tensor = Tensor(one["name"], one["datatype"], one["shape"], one["data"])
+        tensor = Tensor(entry["name"], entry["datatype"], entry["shape"], entry["data"])
         if list(map(type, tensor)) != [str, str, list, list] or not all(type(size) is int for size in tensor.shape):
             return None
         tensors.append(tensor)

@@ -19,8 +19,8 @@ connection closes. Closing it at once would cut off a request that is just on it
 TICK_S = 0.1
 
 
-class HandedServer(_RefreshingServer):
-    """uvicorn's server on sockets that are handed to it while it runs."""
+class InheritedSocketsServer(_RefreshingServer):
+    """uvicorn's server on sockets that it inherits while it runs."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -24,7 +24,7 @@ from training.errors import OstinatoError
 if TYPE_CHECKING:
     from kserve import ModelServer
 
-    from delivery.serving.server.model import FolderModel
+    from delivery.serving.server.folder_model import FolderModel
 
 DIGEST_VARIABLE = "OSTINATO_MODEL_DIGEST"
 """The environment variable that says which model folder may be served. Manifests set it."""
@@ -56,7 +56,7 @@ def main() -> int:
     except OSError as error:
         print(f"error: {given.model_dir} can't be read: {error}", file=sys.stderr)
         return 1
-    from delivery.serving.server.model import FolderModel
+    from delivery.serving.server.folder_model import FolderModel
 
     model = FolderModel(given.model_name, digest, columns, predictor)
     server = make_server(model, given.host, given.http_port, given.grpc_port, given.listen_on_stdin)
@@ -122,8 +122,14 @@ def make_server(
     from kserve.logging import configure_logging
     from kserve.model_server import app
 
-    from delivery.serving.server.fast_path import ShortWay
-    from delivery.serving.server.guards import BodyLimit, CheckedDataPlane, FixedModels, HostGRPCServer, refuse_invalid
+    from delivery.serving.server.fast_path import FastPath
+    from delivery.serving.server.kserve_workarounds import (
+        BodyLimit,
+        CheckedDataPlane,
+        FixedModels,
+        HostGRPCServer,
+        refuse_invalid,
+    )
 
     configure_logging()
     warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # the kserve package's, each request
@@ -134,7 +140,7 @@ def make_server(
         return not (record.exc_info and isinstance(record.exc_info[1], InvalidInput | ModelNotFound))
 
     logging.getLogger("kserve").addFilter(is_ours)  # a caller's mistake is answered, not logged with a traceback
-    app.add_middleware(ShortWay, model=model)
+    app.add_middleware(FastPath, model=model)
     app.add_middleware(BodyLimit, most=MAX_BODY_BYTES)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
 
@@ -149,9 +155,9 @@ def make_server(
             assert self._rest_server is not None
             self._rest_server.config.host = host
             if listen_on_stdin:
-                from delivery.serving.server.inherited_sockets import HandedServer
+                from delivery.serving.server.inherited_sockets import InheritedSocketsServer
 
-                self._rest_server._server = HandedServer(self._rest_server.config)
+                self._rest_server._server = InheritedSocketsServer(self._rest_server.config)
             self._rest_server._add_middlewares = lambda app: None  # logs two timings a request, which the metrics have
             if grpc_port is not None:
                 self._grpc_server = HostGRPCServer(host, grpc_port, self.dataplane, self.model_repository_extension)

@@ -45,7 +45,7 @@ def read_signature(folder: Path) -> tuple[Column, ...]:
     try:
         described = yaml.safe_load((folder / "MLmodel").read_text())
         inputs = json.loads(described["signature"]["inputs"])
-        columns = tuple(Column(one["name"], one["type"], one.get("required", True)) for one in inputs)
+        columns = tuple(Column(column["name"], column["type"], column.get("required", True)) for column in inputs)
     except FileNotFoundError as error:
         raise OstinatoError(f"{folder} is no complete model folder: {error.filename} is missing") from error
     except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
@@ -66,5 +66,5 @@ def example_rows(folder: Path) -> "pd.DataFrame | None":
     path = folder / "input_example.json"
     if not path.is_file():
         return None
-    found: dict[str, Any] = json.loads(path.read_text())
-    return pd.DataFrame(found["data"], columns=found["columns"])
+    example: dict[str, Any] = json.loads(path.read_text())
+    return pd.DataFrame(example["data"], columns=example["columns"])

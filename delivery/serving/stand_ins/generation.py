@@ -37,7 +37,7 @@ class Wish:
 class Answering:
     """An answer that is being made."""
 
-    said: Callable[[str], object]
+    on_text: Callable[[str], object]
     """Called with each further piece of the text, from the thread that makes it."""
     wish: Wish
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -114,9 +114,9 @@ class Generator:
         from transformers import GenerationConfig
 
         default = self._defaults
-        temperature = next(one for one in (wish.temperature, default.temperature, 1.0) if one is not None)
+        temperature = next(value for value in (wish.temperature, default.temperature, 1.0) if value is not None)
         sampled = temperature > 0
-        top_p = next(one for one in (wish.top_p, default.top_p, 1.0) if one is not None)
+        top_p = next(value for value in (wish.top_p, default.top_p, 1.0) if value is not None)
         return GenerationConfig(
             do_sample=sampled,
             num_beams=1,
@@ -125,7 +125,7 @@ class Generator:
             top_k=(default.top_k or 0) if sampled else 50,
             max_new_tokens=wish.max_new_tokens,
             eos_token_id=self._ends or None,
-            pad_token_id=next((one for one in (self._tokenizer.pad_token_id, *self._ends) if one is not None), 0),
+            pad_token_id=next((token for token in (self._tokenizer.pad_token_id, *self._ends) if token is not None), 0),
         )
 
 
@@ -175,7 +175,7 @@ class _Text:
 
     def _give(self, text: str) -> None:
         if len(text) > self._given:
-            self._answering.said(text[self._given :])
+            self._answering.on_text(text[self._given :])
             self._given = len(text)
 
 

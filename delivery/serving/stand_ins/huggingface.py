@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from delivery.serving.stand_ins.generation import Generator
-from delivery.serving.stand_ins.openai_reply import Reply, answered
-from delivery.serving.stand_ins.openai_requests import Asked, ChatRequest, CompletionRequest, Refused, parse
+from delivery.serving.stand_ins.openai_reply import CompletionReply, answered
+from delivery.serving.stand_ins.openai_requests import Asked, ChatRequest, CompletionRequest, RefusedRequest, parse
 from training.errors import InputError, OstinatoError
 
 if TYPE_CHECKING:
@@ -33,18 +33,18 @@ def app_of(generator: Generator, names: Mapping[str, bool]) -> "FastAPI":
 
     app, began = FastAPI(openapi_url=None), int(time.time())
 
-    @app.exception_handler(Refused)
-    async def refuse(_: Request, error: Refused) -> JSONResponse:
+    @app.exception_handler(RefusedRequest)
+    async def refuse(_: Request, error: RefusedRequest) -> JSONResponse:
         return JSONResponse(error.body, error.status)
 
     @app.exception_handler(Exception)
     async def fail(_: Request, error: Exception) -> JSONResponse:
-        return JSONResponse(Refused(500, f"{type(error).__name__}: {error}").body, 500)
+        return JSONResponse(RefusedRequest(500, f"{type(error).__name__}: {error}").body, 500)
 
     @app.get("/v2")
     async def server() -> dict[str, Any]:
-        told = f"{version('transformers')} in place of KServe's huggingfaceserver"
-        return {"name": "transformers", "version": told, "extensions": []}
+        label = f"{version('transformers')} in place of KServe's huggingfaceserver"
+        return {"name": "transformers", "version": label, "extensions": []}
 
     @app.get("/v2/health/live")
     @app.get("/v2/health/ready")
@@ -67,8 +67,8 @@ def app_of(generator: Generator, names: Mapping[str, bool]) -> "FastAPI":
         try:
             prompt = generator.encode_chat(asked.conversation)
         except InputError as error:
-            raise Refused(400, str(error), param="messages") from error
-        return await answered(request, Reply(generator, asked, prompt, names[asked.model]), asked.stream)
+            raise RefusedRequest(400, str(error), param="messages") from error
+        return await answered(request, CompletionReply(generator, asked, prompt, names[asked.model]), asked.stream)
 
     @app.post("/openai/v1/completions")
     async def complete(request: Request) -> Response:
@@ -76,13 +76,13 @@ def app_of(generator: Generator, names: Mapping[str, bool]) -> "FastAPI":
         known(asked)
         prompt = generator.encode_text(asked.prompt)
         if not prompt:
-            raise Refused(400, "prompt: it is empty", param="prompt")
-        return await answered(request, Reply(generator, asked, prompt, names[asked.model]), asked.stream)
+            raise RefusedRequest(400, "prompt: it is empty", param="prompt")
+        return await answered(request, CompletionReply(generator, asked, prompt, names[asked.model]), asked.stream)
 
     def known(asked: Asked) -> None:
         if asked.model not in names:
             message = f"The model `{asked.model}` does not exist; there is {', '.join(names)}."
-            raise Refused(404, message, param="model", code="model_not_found")
+            raise RefusedRequest(404, message, param="model", code="model_not_found")
 
     return app
 

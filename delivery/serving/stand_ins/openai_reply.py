@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from delivery.serving.stand_ins.generation import Answering, Generator, Wish
-from delivery.serving.stand_ins.openai_requests import Asked, ChatRequest, Refused
+from delivery.serving.stand_ins.openai_requests import Asked, ChatRequest, RefusedRequest
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DONE = "data: [DONE]\n\n"
 
 
-class Reply:
+class CompletionReply:
     """One answer on its way to a caller, as chat or as a completion."""
 
     def __init__(self, generator: Generator, asked: Asked, prompt: list[int], with_adapter: bool) -> None:
@@ -35,10 +35,10 @@ class Reply:
         self._kind = kind
 
     def _room(self, limit: int | None) -> int:
-        """Most tokens of the answer. Raises Refused if prompt and answer do not fit the window."""
+        """Most tokens of the answer. Raises RefusedRequest if prompt and answer do not fit the window."""
         window, prompt = self._generator.window, len(self._prompt)
         if prompt + (limit or 1) > window:
-            raise Refused(
+            raise RefusedRequest(
                 400,
                 f"This model's maximum context length is {window} tokens. However, you requested "
                 f"{prompt + (limit or 1)} tokens ({prompt} in the messages, {limit or 1} in the completion). Please "
@@ -64,8 +64,8 @@ class Reply:
         if self._chat:
             yield self._event({"delta": {"role": "assistant", "content": ""}, "finish_reason": None})
         async for piece in self.pieces():
-            said = {"delta": {"content": piece}} if self._chat else {"text": piece}
-            yield self._event({**said, "finish_reason": None})
+            part = {"delta": {"content": piece}} if self._chat else {"text": piece}
+            yield self._event({**part, "finish_reason": None})
         last = {"delta": {}} if self._chat else {"text": ""}
         yield self._event({**last, "finish_reason": self._answering.finish_reason})
         if self._asked.with_usage:
@@ -74,8 +74,8 @@ class Reply:
 
     async def whole(self) -> dict[str, Any]:
         text = "".join([piece async for piece in self.pieces()])
-        said = {"message": {"role": "assistant", "content": text}} if self._chat else {"text": text}
-        choice = {"index": 0, **said, "logprobs": None, "finish_reason": self._answering.finish_reason}
+        content = {"message": {"role": "assistant", "content": text}} if self._chat else {"text": text}
+        choice = {"index": 0, **content, "logprobs": None, "finish_reason": self._answering.finish_reason}
         return {**self._head, "object": self._kind, "choices": [choice], "usage": self._usage()}
 
     def _event(self, choice: Mapping[str, Any] | None) -> str:
@@ -89,7 +89,7 @@ class Reply:
         return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
 
 
-async def answered(request: "Request", reply: Reply, stream: bool) -> "Response":
+async def answered(request: "Request", reply: CompletionReply, stream: bool) -> "Response":
     """The answer as it is made, or whole; it is given up when the caller goes away."""
     from starlette.responses import JSONResponse, Response, StreamingResponse
 

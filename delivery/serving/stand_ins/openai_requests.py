@@ -23,7 +23,7 @@ UNSUPPORTED = (
 )
 
 
-class Refused(Exception):
+class RefusedRequest(Exception):
     """A request that is answered with an error in OpenAI's form."""
 
     def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
@@ -37,14 +37,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
 
-class Part(Strict):
+class ContentPart(Strict):
     type: Literal["text"]
     text: str
 
 
 class Message(Strict):
     role: Literal["system", "user", "assistant"]
-    content: str | list[Part]
+    content: str | list[ContentPart]
 
     @property
     def text(self) -> str:
@@ -105,7 +105,7 @@ class ChatRequest(Asked):
 
     @property
     def conversation(self) -> list[dict[str, str]]:
-        return [{"role": one.role, "content": one.text} for one in self.messages]
+        return [{"role": message.role, "content": message.text} for message in self.messages]
 
 
 class CompletionRequest(Asked):
@@ -121,11 +121,11 @@ Request = TypeVar("Request", bound=Asked)
 
 
 def parse(kind: type[Request], body: bytes) -> Request:
-    """Read a request. Raises Refused, 400, that names the first wrong field."""
+    """Read a request. Raises RefusedRequest, 400, that names the first wrong field."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        raise Refused(400, f"{field}: {said}" if field else said, param=field or None) from error
+        problem = first["msg"].removeprefix("Value error, ")
+        raise RefusedRequest(400, f"{field}: {problem}" if field else problem, param=field or None) from error

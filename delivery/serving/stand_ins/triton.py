@@ -41,7 +41,7 @@ TAKES: dict[str, tuple[tuple[type, ...], str]] = {
 NUMPY = {"FP64": "float64", "FP32": "float32", "INT64": "int64", "INT32": "int32", "BOOL": "bool", "BYTES": "object"}
 
 
-class Refused(Exception):
+class TritonError(Exception):
     """A request that Triton answers with an error."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -58,13 +58,13 @@ class OnnxModel:
             config = (folder / "config.pbtxt").read_text(encoding="utf-8")
         except FileNotFoundError as error:
             raise OstinatoError(f"{folder} is no model of Triton: {error.filename} is missing") from error
-        found = re.search(r"^max_batch_size: (\d+)$", config, re.MULTILINE)
-        if found is None or 'platform: "onnxruntime_onnx"' not in config:
+        batch = re.search(r"^max_batch_size: (\d+)$", config, re.MULTILINE)
+        if batch is None or 'platform: "onnxruntime_onnx"' not in config:
             raise OstinatoError(f"{folder / 'config.pbtxt'} lacks max_batch_size or platform onnxruntime_onnx")
-        self._most = int(found[1])
+        self._most = int(batch[1])
         self._session = open_session(folder / "1" / "model.onnx")
-        self._inputs = {one.name: DATATYPES[one.type] for one in self._session.get_inputs()}
-        self._outputs = {one.name: (DATATYPES[one.type], [-1, *one.shape[1:]]) for one in self._session.get_outputs()}
+        self._inputs = {tensor.name: DATATYPES[tensor.type] for tensor in self._session.get_inputs()}
+        self._outputs = {out.name: (DATATYPES[out.type], [-1, *out.shape[1:]]) for out in self._session.get_outputs()}
 
     def metadata(self) -> dict[str, Any]:
         inputs = [{"name": name, "datatype": kind, "shape": [-1, 1]} for name, kind in self._inputs.items()]
@@ -73,44 +73,49 @@ class OnnxModel:
         return {**about, "inputs": inputs, "outputs": outputs}
 
     def infer(self, body: Any) -> dict[str, Any]:
-        """The answer to a V2 request. Raises Refused with Triton's words."""
+        """The answer to a V2 request. Raises TritonError with Triton's words."""
         if not isinstance(body, dict) or not isinstance(body.get("inputs"), list):
-            raise Refused(500, "Unable to parse 'inputs': attempt to access non-existing object member 'inputs'")
+            raise TritonError(500, "Unable to parse 'inputs': attempt to access non-existing object member 'inputs'")
         feeds = self._feeds(body["inputs"])
-        names = [str(one["name"]) for one in body.get("outputs") or []] or list(self._outputs)
+        names = [str(output["name"]) for output in body.get("outputs") or []] or list(self._outputs)
         for name in names:
             if name not in self._outputs:
-                raise Refused(400, f"unexpected inference output '{name}' for model '{self.name}'")
+                raise TritonError(400, f"unexpected inference output '{name}' for model '{self.name}'")
         try:
             values = self._session.run(names, feeds)
         except ort_errors("Fail", "InvalidArgument", "RuntimeException") as error:
-            raise Refused(500, f"onnx runtime error: {error}") from error
+            raise TritonError(500, f"onnx runtime error: {error}") from error
         outputs = [
-            {"name": name, "datatype": self._outputs[name][0], "shape": list(one.shape), "data": one.ravel().tolist()}
-            for name, one in zip(names, values, strict=True)
+            {
+                "name": name,
+                "datatype": self._outputs[name][0],
+                "shape": list(array.shape),
+                "data": array.ravel().tolist(),
+            }
+            for name, array in zip(names, values, strict=True)
         ]
-        told = {"id": body["id"]} if body.get("id") else {}
-        return {**told, "model_name": self.name, "model_version": "1", "outputs": outputs}
+        identity = {"id": body["id"]} if body.get("id") else {}
+        return {**identity, "model_name": self.name, "model_version": "1", "outputs": outputs}
 
     def _feeds(self, inputs: list[Any]) -> "dict[str, np.ndarray]":
         feeds: dict[str, np.ndarray] = {}
-        for one in inputs:
-            name = str(one.get("name")) if isinstance(one, dict) else ""
+        for tensor in inputs:
+            name = str(tensor.get("name")) if isinstance(tensor, dict) else ""
             if name not in self._inputs:
-                raise Refused(400, f"unexpected inference input '{name}' for model '{self.name}'")
+                raise TritonError(400, f"unexpected inference input '{name}' for model '{self.name}'")
             if name in feeds:
-                raise Refused(400, f"input '{name}' already exists in request")
-            feeds[name] = self._tensor(name, one)
+                raise TritonError(400, f"input '{name}' already exists in request")
+            feeds[name] = self._tensor(name, tensor)
         missing = [name for name in self._inputs if name not in feeds]
         if missing:
-            raise Refused(
+            raise TritonError(
                 400,
                 f"expected {len(self._inputs)} inputs but got {len(feeds)} inputs for model '{self.name}'. Got "
                 f"input(s) {list(feeds)}, but missing required input(s) {missing}. "
                 "Please provide all required input(s).",
             )
         if len({len(values) for values in feeds.values()}) > 1:
-            raise Refused(400, f"input batch size does not match other inputs for '{self.name}'")
+            raise TritonError(400, f"input batch size does not match other inputs for '{self.name}'")
         return feeds
 
     def _tensor(self, name: str, given: dict[str, Any]) -> "np.ndarray":
@@ -119,37 +124,37 @@ class OnnxModel:
 
         datatype, shape, values = self._inputs[name], given.get("shape"), given.get("data")
         if given.get("datatype") != datatype:
-            raise Refused(
+            raise TritonError(
                 400,
                 f"inference input '{name}' data-type is '{given.get('datatype')}', but model '{self.name}' expects "
                 f"'{datatype}'",
             )
         if not isinstance(values, list):
-            raise Refused(500, "Unable to parse 'data': attempt to access JSON non-array as array")
+            raise TritonError(500, "Unable to parse 'data': attempt to access JSON non-array as array")
         if not (isinstance(shape, list) and len(shape) == 2 and type(shape[0]) is int and shape[1] == 1):
-            raise Refused(
+            raise TritonError(
                 400, f"unexpected shape for input '{name}' for model '{self.name}'. Expected [-1,1], got {shape}."
             )
-        flat = [inner for one in values for inner in (one if isinstance(one, list) else [one])]
+        flat = [inner for value in values for inner in (value if isinstance(value, list) else [value])]
         taken, otherwise = TAKES[datatype]
-        if any(type(one) not in taken for one in flat):
-            raise Refused(500, f"Unable to parse 'data': attempt to access {otherwise}")
+        if any(type(value) not in taken for value in flat):
+            raise TritonError(500, f"Unable to parse 'data': attempt to access {otherwise}")
         if len(flat) != shape[0] or not flat:
-            raise Refused(500, "Unable to parse 'data': Shape does not match true shape of 'data' field")
+            raise TritonError(500, "Unable to parse 'data': Shape does not match true shape of 'data' field")
         if len(flat) > self._most:
-            raise Refused(400, f"inference request batch-size must be <= {self._most} for '{self.name}'")
+            raise TritonError(400, f"inference request batch-size must be <= {self._most} for '{self.name}'")
         try:
             return np.array(flat, dtype=NUMPY[datatype]).reshape(-1, 1)
         except OverflowError as error:
-            raise Refused(500, f"Unable to parse 'data': attempt to access {otherwise}") from error
+            raise TritonError(500, f"Unable to parse 'data': attempt to access {otherwise}") from error
 
 
 def models_of(repository: Path) -> dict[str, OnnxModel]:
     """Every model of a repository: its folders; files are left alone. Raises OstinatoError if there is none."""
-    found = {folder.name: OnnxModel(folder) for folder in sorted(repository.iterdir()) if folder.is_dir()}
-    if not found:
+    models = {folder.name: OnnxModel(folder) for folder in sorted(repository.iterdir()) if folder.is_dir()}
+    if not models:
         raise OstinatoError(f"{repository} has no folder with a model; was it trained for kserve-tritonserver?")
-    return found
+    return models
 
 
 def app_of(models: dict[str, OnnxModel]) -> "FastAPI":
@@ -164,17 +169,17 @@ def app_of(models: dict[str, OnnxModel]) -> "FastAPI":
 
     def model(name: str) -> OnnxModel:
         if name not in models:
-            raise Refused(404, f"Request for unknown model: '{name}' is not found")
+            raise TritonError(404, f"Request for unknown model: '{name}' is not found")
         return models[name]
 
-    @app.exception_handler(Refused)
-    async def refuse(_: Request, error: Refused) -> JSONResponse:
+    @app.exception_handler(TritonError)
+    async def refuse(_: Request, error: TritonError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, error.status)
 
     @app.get("/v2")
     async def server() -> dict[str, Any]:
-        told = f"{version('onnxruntime')} in place of Triton"
-        return {"name": "onnxruntime", "version": told, "extensions": []}
+        label = f"{version('onnxruntime')} in place of Triton"
+        return {"name": "onnxruntime", "version": label, "extensions": []}
 
     @app.get("/v2/health/live")
     @app.get("/v2/health/ready")
@@ -195,7 +200,7 @@ def app_of(models: dict[str, OnnxModel]) -> "FastAPI":
         try:
             body = json.loads(await request.body())
         except (ValueError, RecursionError) as error:
-            raise Refused(500, f"failed to parse the request JSON buffer: {error}") from error
+            raise TritonError(500, f"failed to parse the request JSON buffer: {error}") from error
         return Response(json.dumps(asked.infer(body)), media_type="application/json")
 
     return app

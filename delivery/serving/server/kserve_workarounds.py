@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from delivery.serving.server.model import FolderModel
+from delivery.serving.server.folder_model import FolderModel
 
 BROKEN = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, struct_error, InferenceError)
 """What the kserve package raises on bytes that are no request."""
@@ -67,8 +67,8 @@ async def refuse_invalid(_: Request, error: Exception) -> JSONResponse:
     """A body that is no V2 request: 400 in KServe's form, with the fields. FastAPI's own answer repeats the input,
     and fails on NaN."""
     assert isinstance(error, RequestValidationError)
-    fields = {".".join(str(part) for part in one["loc"][2:]): one["msg"] for one in error.errors()}
-    text = "; ".join(f"{ascii(name or 'the body').strip(chr(39))}: {said}" for name, said in fields.items())
+    fields = {".".join(str(part) for part in problem["loc"][2:]): problem["msg"] for problem in error.errors()}
+    text = "; ".join(f"{ascii(name or 'the body').strip(chr(39))}: {problem}" for name, problem in fields.items())
     return JSONResponse({"error": f"the body is no V2 inference request: {text[:500]}"}, 400)
 
 
@@ -106,11 +106,11 @@ class CheckedDataPlane(DataPlane):
 
 def _check_types(request: InferRequest) -> None:
     """What FastAPI checks of a JSON body and nobody of a binary one. Raises TypeError."""
-    for one in request.inputs:
-        if not isinstance(one.name, str) or not isinstance(one.data, list):
+    for tensor in request.inputs:
+        if not isinstance(tensor.name, str) or not isinstance(tensor.data, list):
             raise TypeError("an input needs a name and data")
-        if not isinstance(one.shape, list) or not all(type(size) is int for size in one.shape):
-            raise TypeError(f"the shape of {one.name!r} is no list of whole numbers")
+        if not isinstance(tensor.shape, list) or not all(type(size) is int for size in tensor.shape):
+            raise TypeError(f"the shape of {tensor.name!r} is no list of whole numbers")
     if not isinstance(request.id, str | None) or not isinstance(request.parameters, dict | None):
         raise TypeError("id is text, and parameters are an object")
 

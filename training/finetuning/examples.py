@@ -48,7 +48,7 @@ def tokenise(
     """
     if not conversations:
         raise InputError("there is no conversation to train on")
-    return [_example(number, one, tokenizer, window) for number, one in enumerate(conversations)]
+    return [_example(number, conversation, tokenizer, window) for number, conversation in enumerate(conversations)]
 
 
 def _example(number: int, messages: Conversation, tokenizer: Any, window: Window) -> Example:

@@ -11,9 +11,9 @@ from kserve import InferInput, InferOutput, InferRequest, InferResponse, Model
 from kserve.errors import InvalidInput
 
 from delivery.models.folder import Predictor
-from delivery.serving.server.rows import Tensor, arrays_of, shown, tensors_of
 from delivery.serving.server.signature import Column
 from delivery.serving.server.tables import table_maker
+from delivery.serving.server.tensors import Tensor, arrays_of, shown, tensors_of
 from training.errors import InputError
 
 INLINE_ROWS = 256
@@ -37,7 +37,7 @@ class FolderModel(Model):
         self.ready = True
 
     def get_input_types(self) -> list[dict[str, Any]]:
-        return [{"name": one.name, "datatype": one.datatype, "shape": [-1]} for one in self._columns]
+        return [{"name": column.name, "datatype": column.datatype, "shape": [-1]} for column in self._columns]
 
     def get_output_types(self) -> list[dict[str, Any]]:
         datatypes = {"predict": self._label, "predict_proba": "FP64"}
@@ -47,8 +47,8 @@ class FolderModel(Model):
         """V2 in, V2 out; V1 in, V1 out. Raises InvalidInput (400, INVALID_ARGUMENT) for what the caller can mend."""
         try:
             if isinstance(payload, InferRequest):
-                wanted = self.wanted([one.name for one in payload.request_outputs or ()])
-                outputs = await self.ask([_tensor(one) for one in payload.inputs], wanted)
+                names = self.requested_outputs([output.name for output in payload.request_outputs or ()])
+                outputs = await self.ask([_tensor(tensor) for tensor in payload.inputs], names)
                 return _answer(payload, self.version, outputs)
             if not isinstance(payload, dict) or "instances" not in payload:
                 raise InputError('the body must be a JSON object with "instances", a list of rows with named columns')
@@ -57,27 +57,27 @@ class FolderModel(Model):
         except InputError as error:
             raise InvalidInput(str(error)) from error
 
-    def wanted(self, names: Sequence[str]) -> Sequence[str]:
+    def requested_outputs(self, names: Sequence[str]) -> Sequence[str]:
         """The outputs that a request names, all if it names none. Raises InputError for one that there is not."""
         for name in names:
             if name not in self._outputs:
                 raise InputError(f"output {shown(name)} is not one of the model's; ask for {list(self._outputs)}")
         return names or list(self._outputs)
 
-    async def ask(self, tensors: Sequence[Tensor], wanted: Sequence[str]) -> list[InferOutput]:
-        """The wanted outputs for the columns of a request. Raises InputError for what the caller can mend."""
+    async def ask(self, tensors: Sequence[Tensor], names: Sequence[str]) -> list[InferOutput]:
+        """The named outputs for the columns of a request. Raises InputError for what the caller can mend."""
         arrays = arrays_of(self._columns, tensors)
         try:
             if len(next(iter(arrays.values()))) <= INLINE_ROWS:
-                return self._outputs_of(arrays, wanted)
-            return await asyncio.to_thread(self._outputs_of, arrays, wanted)
+                return self._outputs_of(arrays, names)
+            return await asyncio.to_thread(self._outputs_of, arrays, names)
         except ValueError as error:
             raise InputError(f"the model can't take these rows: {error}") from error
 
-    def _outputs_of(self, arrays: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[InferOutput]:
+    def _outputs_of(self, arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> list[InferOutput]:
         rows = self._table(arrays)
         outputs = []
-        for name in wanted:
+        for name in names:
             if name == "predict":
                 values, datatype, parameters = self._predictor.predict(rows), self._label, None
             else:
@@ -85,7 +85,7 @@ class FolderModel(Model):
             assert values is not None
             flat = values.reshape(-1).tolist()
             if datatype == "BYTES":
-                flat = [str(one) for one in flat]
+                flat = [str(value) for value in flat]
             outputs.append(InferOutput(name, list(values.shape), datatype, flat, parameters))
         return outputs
 

@@ -1,4 +1,4 @@
-"""The short way answers usual requests; whatever else comes reaches the application behind it as it came."""
+"""The fast path answers usual requests; whatever else comes reaches the application behind it as it came."""
 
 import asyncio
 import json
@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from delivery.models.folder import load_model
-from delivery.serving.server.fast_path import ShortWay
-from delivery.serving.server.model import FolderModel
+from delivery.serving.server.fast_path import FastPath
+from delivery.serving.server.folder_model import FolderModel
 from delivery.serving.server.signature import read_signature
 
 PATH = "/v2/models/amount/infer"
@@ -43,7 +43,7 @@ def post(model: FolderModel, path: str, body: bytes, headers: dict[str, str]) ->
         yield body[half:]
 
     async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(ShortWay(behind, model))
+        transport = httpx.ASGITransport(FastPath(behind, model))
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             return await client.post(path, content=pieces(), headers=headers)
 

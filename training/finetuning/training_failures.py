@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from training.errors import OstinatoError
-from training.finetuning.answers import Conversation, describe
+from training.finetuning.examples import Conversation, describe
 from training.spec.fine_tuning import FineTuning
 
 
@@ -19,14 +19,14 @@ def memory_explained(options: FineTuning, share: int, longest: int) -> Iterator[
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         # PyTorch's allocator for the processor has no error class of its own.
         if type(error) is RuntimeError and "DefaultCPUAllocator" not in str(error):
             raise
         raise OstinatoError(
             f"out of memory while training: {share} conversations of up to {longest} tokens in one forward pass "
             f"(batch_size {options.batch_size} / gradient_accumulation {options.gradient_accumulation} / processes), "
-            f"method {options.method}. {_advice(options, share)} ({said})"
+            f"method {options.method}. {_advice(options, share)} ({message})"
         ) from error
 
 

@@ -1,6 +1,6 @@
 """Run a server of others so that it ends with the one who started it: when standard input is closed.
 
-    python watched.py PROGRAM ARGUMENTS…
+    python exit_with_parent.py PROGRAM ARGUMENTS…
 
 Exit code and output are the server's. Its own children end with it. It imports nothing of the house, so that the
 server needs no path to it.

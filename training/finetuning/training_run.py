@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from training.errors import InputError
-from training.finetuning.answers import Conversation, Example, tokenise
 from training.finetuning.base import Loaded, check_base, load_base, load_tokenizer, precision_of, window_of
 from training.finetuning.batches import Collator, hold_out, order
-from training.finetuning.failures import memory_explained
+from training.finetuning.examples import Conversation, Example, tokenise
 from training.finetuning.launch import launch
 from training.finetuning.place import Place, alone, last_checkpoint, place_for
 from training.finetuning.result import finish_adapter, finish_model, write_log
 from training.finetuning.settings import arguments, check_devices, lora, world_size
+from training.finetuning.training_failures import memory_explained
 from training.llm_extra import need_llm_extra
 from training.spec.fine_tuning import FineTuning
 
@@ -153,18 +153,18 @@ def _resumed_from(trainer: "AnswerTraining", place: Place) -> str | None:
     if trainer.is_world_process_zero():
         last_checkpoint(place.checkpoints)
     trainer.accelerator.wait_for_everyone()
-    found = last_checkpoint(place.checkpoints)
-    if found and trainer.is_world_process_zero():
-        print(f"going on from {found.name}", flush=True)
-    return str(found) if found else None
+    checkpoint = last_checkpoint(place.checkpoints)
+    if checkpoint and trainer.is_world_process_zero():
+        print(f"going on from {checkpoint.name}", flush=True)
+    return str(checkpoint) if checkpoint else None
 
 
 def _parameters_here(trainer: "AnswerTraining") -> int:
     """How many this process holds: of sharded weights its part."""
     from torch.distributed.tensor import DTensor
 
-    kept = [one.to_local() if isinstance(one, DTensor) else one for one in trainer.model.parameters()]
-    return sum(one.numel() for one in kept)
+    parts = [part.to_local() if isinstance(part, DTensor) else part for part in trainer.model.parameters()]
+    return sum(part.numel() for part in parts)
 
 
 def _finish(trainer: "AnswerTraining", loaded: Loaded, base: Path, place: Place, facts: dict[str, Any]) -> None:

@@ -123,8 +123,8 @@ def _flat(column: Column, tensor: Tensor) -> "list[Any] | np.ndarray":
     shape, values = list(tensor.shape), tensor.values
     if len(shape) not in (1, 2) or shape[1:] not in ([], [1]):
         raise InputError(f"column {column.name!r} has shape {shown(shape)}; send one value a row, shape [n]")
-    if isinstance(values, list) and len(shape) == 2 and all(isinstance(one, list) and len(one) == 1 for one in values):
-        values = [one[0] for one in values]
+    if isinstance(values, list) and len(shape) == 2 and all(isinstance(row, list) and len(row) == 1 for row in values):
+        values = [row[0] for row in values]
     elif not isinstance(values, list):
         values = values.reshape(-1)
     if shape[0] == 0 or not len(values):
@@ -140,11 +140,11 @@ def _checked(column: Column, values: list[Any]) -> "np.ndarray":
 
     gaps = False
     for kind in set(map(type, values)) - TAKES[column.datatype]:
-        row = next(i for i, one in enumerate(values) if type(one) is kind)
+        row = next(i for i, value in enumerate(values) if type(value) is kind)
         if kind is not type(None):
             raise InputError(
                 f"column {column.name!r} is {shown(values[row])} in row {row}, which is no {column.datatype}; "
-                f"send {' or '.join(one.__name__ for one in SENDS[column.datatype])} values"
+                f"send {' or '.join(taken.__name__ for taken in SENDS[column.datatype])} values"
             )
         if column.required:
             raise _missing(column, row)
@@ -169,7 +169,7 @@ def _texts(column: Column, values: list[Any]) -> "np.ndarray":
     import pandas as pd
 
     try:
-        texts = [one.decode() if isinstance(one, bytes) else one for one in values]
+        texts = [value.decode() if isinstance(value, bytes) else value for value in values]
     except UnicodeDecodeError as error:
         raise InputError(f"column {column.name!r} holds bytes that are not UTF-8 ({error}); send text") from error
     if column.type == "datetime":
