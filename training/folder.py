@@ -89,12 +89,12 @@ def load_module(folder: Path, module: str = "model") -> ModuleType:
     if not path.is_file():
         raise InputError(f"{path} does not exist; training.entry_point names it")
     name = f"training.{folder.name}.{module}"
-    found = importlib.util.spec_from_file_location(name, path)
-    assert found and found.loader
-    loaded = importlib.util.module_from_spec(found)
+    source = importlib.util.spec_from_file_location(name, path)
+    assert source and source.loader
+    loaded = importlib.util.module_from_spec(source)
     sys.modules[name] = loaded
     try:
-        found.loader.exec_module(loaded)
+        source.loader.exec_module(loaded)
     except (ImportError, SyntaxError, NameError, AttributeError) as error:
         raise InputError(f"{path} does not import: {type(error).__name__}: {error}") from error
     return loaded

@@ -13,7 +13,7 @@ def code_version(root: Path) -> str:
     ``unknown``."""
     otherwise = os.environ.get(CODE_VERSION) or "unknown"
     try:
-        found = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
             capture_output=True,
             text=True,
@@ -21,4 +21,4 @@ def code_version(root: Path) -> str:
         )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return otherwise
-    return found.stdout.strip() if found.returncode == 0 else otherwise
+    return process.stdout.strip() if process.returncode == 0 else otherwise
