@@ -9,20 +9,21 @@ from urllib.parse import urlsplit
 
 from components.drift.steps import Watched
 from delivery.effects import effect
+from delivery.retry import RetryPolicy, is_transient, retrying
 from delivery.secret import secret
 from training.errors import InputError, OstinatoError
 
 SECRET = "OSTINATO_EVENTS_SECRET"
 SIGNATURE, TIMESTAMP = "X-Ostinato-Signature", "X-Ostinato-Timestamp"
 TIMEOUT_S = 60
-ATTEMPTS = 4
+RETRIES = RetryPolicy(attempts=4, pause_s=4.0, total_s=300.0)
 
 
-def post_event(url: str, watched: Watched, pause_s: float = 2.0) -> str:
+def post_event(url: str, watched: Watched, policy: RetryPolicy = RETRIES) -> str:
     """Ask for a training, and say what was answered.
 
     The body names window and version, so that the other side knows a request that it has seen. A lost answer, or one of
-    429 and 5xx, is tried again, :data:`ATTEMPTS` times in all, each ``pause_s`` later than twice the time before.
+    429 and 5xx, is tried again as the policy says.
     Raises InputError for an address or a secret that is missing or refused, OstinatoError if nobody answers.
     """
     import requests
@@ -32,25 +33,25 @@ def post_event(url: str, watched: Watched, pause_s: float = 2.0) -> str:
     if urlsplit(url).scheme not in ("http", "https"):
         raise InputError(f"events_url is of scheme {urlsplit(url).scheme!r}; write an https:// address")
     body = event_body(watched)
-    failure = ""
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(pause_s * 2 ** (attempt - 1))
-        try:
-            response = requests.post(url, body, headers=signed(key, body, int(time.time())), timeout=TIMEOUT_S)
-        except requests.RequestException as error:
-            failure = type(error).__name__
-            continue
-        if response.status_code < 300:
+
+    def post() -> requests.Response:
+        return requests.post(url, body, headers=signed(key, body, int(time.time())), timeout=TIMEOUT_S)
+
+    try:
+        response = retrying(policy, is_transient)(post)
+    except requests.RequestException as error:
+        status, reason = 0, type(error).__name__
+    else:
+        status, reason = response.status_code, f"HTTP {response.status_code}"
+        if status < 300:
             effect("training asked for")
-            return f"asked {shown}: {response.status_code}"
-        failure = f"HTTP {response.status_code}"
-        if response.status_code != 429 and response.status_code < 500:
+            return f"asked {shown}: {status}"
+        if status != 429 and status < 500:
             raise InputError(
-                f"events_url {shown} refused the request for a training: {failure} {response.text[:200]}; "
+                f"events_url {shown} refused the request for a training: {reason} {response.text[:200]}; "
                 f"check the address, and that {SECRET} is the same on both sides"
             )
-    raise OstinatoError(f"events_url {shown} did not take the request for a training: {failure}; run the watch again")
+    raise OstinatoError(f"events_url {shown} did not take the request for a training: {reason}; run the watch again")
 
 
 def event_body(watched: Watched) -> bytes:

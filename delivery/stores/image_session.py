@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from delivery.addresses import is_loopback, reason, signed_with
+from delivery.retry import RetryPolicy, is_transient, retrying
 from delivery.stores.image_credentials import DOCKER_HUB, Credentials, credentials
 from training.errors import OstinatoError
 
@@ -23,16 +24,12 @@ class ImageSession:
 
     def __init__(self, host: str, name: str) -> None:
         import requests
-        from requests.adapters import HTTPAdapter
-        from urllib3 import Retry
 
         self.host, self.name = host, name
         address = "registry-1.docker.io" if host == DOCKER_HUB else host
         self.url = f"{'http' if is_loopback(address) else 'https'}://{address}/v2/{name}"
         self._requests = requests.Session()
         self._requests.headers["Accept-Encoding"] = "identity"
-        again = Retry(2, backoff_factor=0.2, status_forcelist=(429, 502, 503, 504), raise_on_status=False)
-        self._requests.mount(self.url, HTTPAdapter(max_retries=again))
         self._authorization = ""
 
     def ask(
@@ -45,8 +42,16 @@ class ImageSession:
         stream: bool = False,
     ) -> "requests.Response":
         """The answer, with a status among the ``fine`` ones, else OstinatoError. Authenticates when asked to."""
+        import requests
+
         for attempt in (1, 2):
-            answer = self._send(method, url, body, headers or {}, stream)
+            try:
+                answer = retrying(RetryPolicy(), is_transient)(self._send, method, url, body, headers or {}, stream)
+            except requests.exceptions.SSLError as error:
+                fix = "Set REQUESTS_CA_BUNDLE to the authority that signed it"
+                raise self.error(f"has a TLS certificate that is not trusted: {reason(error)}", fix) from error
+            except requests.exceptions.RequestException as error:
+                raise self.error(f"can't be reached: {reason(error)}", "Check the address and the network") from error
             if answer.status_code in fine:
                 return answer
             challenge = answer.headers.get("WWW-Authenticate", "")
@@ -60,24 +65,16 @@ class ImageSession:
     def _send(
         self, method: str, url: str, body: bytes | Path, headers: dict[str, str], stream: bool
     ) -> "requests.Response":
-        import requests
-
         ours = urlsplit(url).netloc == urlsplit(self.url).netloc
         sign = signed_with(self._authorization if ours else "")
         options: dict[str, Any] = {"headers": headers, "auth": sign, "timeout": (CONNECT_S, READ_S), "stream": stream}
-        try:
-            if isinstance(body, Path):
-                with body.open("rb") as file:
-                    return self._requests.request(method, url, data=file, **options)
-            answer = self._requests.request(method, url, data=body or None, **options)
-            if not answer.ok:
-                _ = answer.content  # the reasons, also where a good answer is read piece by piece
-            return answer
-        except requests.exceptions.SSLError as error:
-            fix = "Set REQUESTS_CA_BUNDLE to the authority that signed it"
-            raise self.error(f"has a TLS certificate that is not trusted: {reason(error)}", fix) from error
-        except requests.exceptions.RequestException as error:
-            raise self.error(f"can't be reached: {reason(error)}", "Check the address and the network") from error
+        if isinstance(body, Path):
+            with body.open("rb") as file:
+                return self._requests.request(method, url, data=file, **options)
+        answer = self._requests.request(method, url, data=body or None, **options)
+        if not answer.ok:
+            _ = answer.content  # the reasons, also where a good answer is read piece by piece
+        return answer
 
     def _authenticate(self, challenge: str) -> bool:
         """Answer the registry's challenge; whether there is something to try again with."""
@@ -105,10 +102,14 @@ class ImageSession:
             if known and known.identity_token:
                 form = {**asked, "grant_type": "refresh_token", "client_id": "ostinato"}
                 form["refresh_token"] = known.identity_token
-                answer = self._requests.post(realm, data=form, auth=signed_with(""), timeout=limits)
+                answer = retrying(RetryPolicy(), is_transient)(
+                    self._requests.post, realm, data=form, auth=signed_with(""), timeout=limits
+                )
             else:
                 sign = signed_with(known.basic if known else "")
-                answer = self._requests.get(realm, params=asked, auth=sign, timeout=limits)
+                answer = retrying(RetryPolicy(), is_transient)(
+                    self._requests.get, realm, params=asked, auth=sign, timeout=limits
+                )
             body = answer.json() if answer.ok else {}
         except requests.exceptions.RequestException as error:
             raise self.error(f"its token server {realm} can't be used: {reason(error)}", "Run again") from error

@@ -8,6 +8,7 @@ import glob
 import hashlib
 import http.client
 import shutil
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from delivery.retry import TRANSIENT, RetryPolicy, retrying
 from training.errors import InputError, OstinatoError
 from training.spec.model import ConversationSpec, DataSpec
 
@@ -214,9 +216,15 @@ def _object_tag(info: dict[str, Any], path: str) -> str:
     raise InputError(f"{path}: the store tells neither generation nor ETag, so a change could not be noticed")
 
 
+def _is_transient(outcome: object) -> bool:
+    if isinstance(outcome, urllib.error.HTTPError):
+        return outcome.code in TRANSIENT
+    return isinstance(outcome, urllib.error.URLError) and not isinstance(outcome.reason, ssl.SSLError)
+
+
 def _open_http(uri: str) -> http.client.HTTPResponse:
     try:
-        return urllib.request.urlopen(uri, timeout=_TIMEOUT_S)
+        return retrying(RetryPolicy(), _is_transient)(urllib.request.urlopen, uri, timeout=_TIMEOUT_S)
     except urllib.error.HTTPError as error:
         raise InputError(f"{uri} cannot be read: HTTP {error.code} {error.reason}") from error
     except urllib.error.URLError as error:

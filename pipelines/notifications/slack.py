@@ -3,17 +3,14 @@
 Its address is a secret: whoever has it can write. So no error shows it.
 """
 
-import time
 from typing import Any
 
+from delivery.retry import RetryPolicy, is_transient, retrying
 from pipelines.notifications.notice import Notice
 from training.errors import InputError, OstinatoError
 
 WEBHOOK = "OSTINATO_SLACK_WEBHOOK"
 TIMEOUT_S = 10
-TRIES = 3
-LONGEST_PAUSE_S = 30.0
-"""What a Retry-After may ask for; then the notice is given up."""
 MOST_BLOCKS, LONGEST_TEXT, LONGEST_HEADER = 50, 3000, 150
 """Slack's limits: docs.slack.dev/reference/block-kit/blocks."""
 MARKS = {"failed": ":x:", "refused": ":no_entry:", "released": ":white_check_mark:"}
@@ -41,28 +38,15 @@ def send(url: str, notice: Notice) -> None:
     if not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
         raise InputError(f"{WEBHOOK} is no https:// address; give the webhook's")
     body = message_of(notice)
-    for left in reversed(range(TRIES)):
-        try:
-            answer = requests.post(url, json=body, timeout=TIMEOUT_S, allow_redirects=False)
-        except requests.RequestException as error:
-            # The error's text holds the address.
-            if not left:
-                raise OstinatoError(f"the webhook of {WEBHOOK} can't be reached ({type(error).__name__})") from None
-            continue
-        if answer.ok and not answer.is_redirect:
-            return
-        pause = _pause(answer.status_code, answer.headers.get("Retry-After", ""))
-        if not left or pause is None:
-            raise OstinatoError(f"the webhook of {WEBHOOK} answered {answer.status_code}: {answer.text[:200]!r}")
-        time.sleep(pause)
-
-
-def _pause(status: int, asked: str) -> float | None:
-    """Seconds before the next try; None where there is none."""
-    if status == 429:
-        seconds = float(asked) if asked.replace(".", "", 1).isdigit() else 1.0
-        return seconds if seconds <= LONGEST_PAUSE_S else None
-    return 0.2 if status >= 500 else None
+    try:
+        answer = retrying(RetryPolicy(), is_transient)(
+            requests.post, url, json=body, timeout=TIMEOUT_S, allow_redirects=False
+        )
+    except requests.RequestException as error:
+        # The error's text holds the address.
+        raise OstinatoError(f"the webhook of {WEBHOOK} can't be reached ({type(error).__name__})") from None
+    if not answer.ok or answer.is_redirect:
+        raise OstinatoError(f"the webhook of {WEBHOOK} answered {answer.status_code}: {answer.text[:200]!r}")
 
 
 def escape(text: str) -> str:

@@ -18,6 +18,7 @@ from components.drift.records import Records
 from components.drift.steps import Watched, watch
 from delivery.connections import Connections
 from delivery.registry.reference import REFERENCE_FILE
+from delivery.retry import RetryPolicy
 from training.errors import GateRefused, InputError, OstinatoError
 from training.folder import model_spec
 
@@ -213,7 +214,7 @@ def test_a_busy_entry_point_is_asked_again_with_the_same_body(events, monkeypatc
     url, server = events
     server.answers = [503, 429, 200]
     monkeypatch.setenv(SECRET, "top secret")
-    assert post_event(url, FOUND, pause_s=0.01) == "asked http://127.0.0.1: 200"
+    assert post_event(url, FOUND, RetryPolicy(attempts=4, pause_s=0)) == "asked http://127.0.0.1: 200"
     assert len({body for _, body in server.taken}) == 1 and len(server.taken) == 3
 
 
@@ -224,11 +225,11 @@ def test_a_refused_signature_is_not_tried_again_and_no_secret_is_told(events, mo
     server.answers = [401]
     monkeypatch.setenv(SECRET, "top secret")
     with pytest.raises(InputError, match="refused the request") as refused:
-        post_event(url, FOUND, pause_s=0.01)
+        post_event(url, FOUND, RetryPolicy(attempts=4, pause_s=0))
     assert "top secret" not in str(refused.value)
     server.answers = [500] * 4
     with pytest.raises(OstinatoError, match="HTTP 500; run the watch again"):
-        post_event(url, FOUND, pause_s=0.01)
+        post_event(url, FOUND, RetryPolicy(attempts=4, pause_s=0))
 
 
 def test_an_entry_point_needs_one_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

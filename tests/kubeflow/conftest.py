@@ -12,7 +12,7 @@ from pipelines.backends.remote import Submission
 from pipelines.settings.sections import KubeflowSettings
 
 ROOT = Path(__file__).parents[2]
-QUICK = Patience(connect_s=10, read_s=30, tries=3, pause_s=0.01)
+QUICK = Patience(connect_s=10, read_s=30, attempts=3, pause_s=0.01)
 MODEL = "demand-forecaster"
 
 

@@ -64,13 +64,13 @@ def test_a_bad_answer_is_one_clear_message_and_never_an_empty_list(
 def test_a_question_is_asked_again_a_few_times(
     kfp: KfpServer, engine: KubeflowEngine, submission: Make, ends: str, fault: dict
 ) -> None:
-    kfp.faults.append(Fault("GET", ends, times=QUICK.tries - 1, **fault))
+    kfp.faults.append(Fault("GET", ends, times=QUICK.attempts - 1, **fault))
     assert engine.submit(submission()).new
     assert kfp.faults == []
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for_without_end(kfp: KfpServer) -> None:
-    engine = connect(kfp, Patience(connect_s=10, read_s=0.2, tries=2, pause_s=0.01))
+    engine = connect(kfp, Patience(connect_s=10, read_s=0.2, attempts=2, pause_s=0.01))
     kfp.faults.append(Fault("GET", "/healthz", late=True, times=2))
     with pytest.raises(OstinatoError, match=r"gave no whole answer while asking for its health: .*timed out"):
         engine.schedules()
@@ -78,7 +78,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for_without_end(kfp: KfpServ
 
 
 def test_a_run_whose_start_was_not_answered_in_time_is_found(kfp: KfpServer, submission: Make) -> None:
-    engine = connect(kfp, Patience(connect_s=10, read_s=1, tries=3, pause_s=0.01))
+    engine = connect(kfp, Patience(connect_s=10, read_s=1, attempts=3, pause_s=0.01))
     kfp.faults.append(Fault("POST", "/runs", late=True, done=True))
     assert engine.submit(submission()).state == "pending"
     assert len(kfp.state.runs) == 1

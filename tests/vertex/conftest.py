@@ -12,7 +12,7 @@ from pipelines.backends.vertex.connection import Patience
 from pipelines.settings.sections import VertexSettings
 
 ROOT = Path(__file__).parents[2]
-QUICK = Patience(request_s=2, tries=3, pause_s=0.01)
+QUICK = Patience(request_s=2, attempts=3, pause_s=0.01)
 MODEL = "demand-forecaster"
 SETTINGS = {
     "project": "acme-ml",

@@ -6,13 +6,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pipelines.backends.vertex.secret_manager import ENDPOINT, TRIES, secrets_of
+from pipelines.backends.vertex.secret_manager import ENDPOINT, RETRIES, secrets_of
 from training.errors import InputError, OstinatoError
 
+QUICK = replace(RETRIES, pause_s=0)
 VERSION = "projects/acme-ml/secrets/forge/versions/3"
 VALUE = "s3cret-forge-t0ken"
 
@@ -103,11 +105,11 @@ def test_variables_that_name_no_version_are_left_alone(server: SecretServer) -> 
 def test_what_may_pass_is_tried_again_a_bounded_number_of_times(
     passing: tuple[int, bytes], server: SecretServer
 ) -> None:
-    server.answers = [passing] * (TRIES - 1)
-    assert secrets_of(server.environment, 0.01) == {"OSTINATO_FORGE_TOKEN": VALUE}
-    server.answers = [passing] * TRIES
+    server.answers = [passing] * (RETRIES.attempts - 1)
+    assert secrets_of(server.environment, QUICK) == {"OSTINATO_FORGE_TOKEN": VALUE}
+    server.answers = [passing] * RETRIES.attempts
     with pytest.raises(OstinatoError, match=rf"OSTINATO_FORGE_TOKEN_SECRET={VERSION}: .*{passing[0]}.*tried 4 times"):
-        secrets_of(server.environment, 0.01)
+        secrets_of(server.environment, QUICK)
 
 
 @pytest.mark.parametrize(

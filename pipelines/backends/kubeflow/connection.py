@@ -1,7 +1,6 @@
 """Kubeflow's API by its generated client, with bounded patience: reads are repeated, changes are looked for first."""
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ import kfp_server_api
 import urllib3
 
 from delivery.addresses import is_loopback, reason
+from delivery.retry import RetryPolicy, retrying
 from pipelines.backends.kubeflow.credentials import dex_cookies, token_hook
-from pipelines.backends.kubeflow.failures import Failure, explained, refused, said
+from pipelines.backends.kubeflow.failures import Failure, explained, is_passing, refused, said
 from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError
 
@@ -24,14 +24,14 @@ PAGE = 100
 
 
 @dataclass(frozen=True)
-class Patience:
+class Patience(RetryPolicy):
     """How long an answer is waited for, and how often it is asked for."""
 
+    attempts: int = 4
+    pause_s: float = 2
+    total_s: float = 300
     connect_s: float = 10
     read_s: float = 60
-    tries: int = 4
-    pause_s: float = 1
-    """Before the second try; it doubles each time."""
 
 
 class Connection:
@@ -44,8 +44,9 @@ class Connection:
         configuration = kfp_server_api.Configuration(host=settings.endpoint.rstrip("/"))
         ca: Any = settings.ca_file or None
         configuration.ssl_ca_cert = ca
-        # The client's own repetitions would follow a redirection to a login page.
-        retries: Any = urllib3.Retry(connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
+        # The client's own repetitions would follow a redirection to a login page, and hide an answer with Retry-After.
+        limits = {"connect": 0, "read": 0, "redirect": 0, "status": 0, "other": 0}
+        retries: Any = urllib3.Retry(**limits, raise_on_redirect=False, respect_retry_after_header=False)
         configuration.retries = retries
         hook: Any = token_hook(settings)
         if hook:
@@ -78,7 +79,7 @@ class Connection:
             response = method(*arguments, _preload_content=False, _request_timeout=limits, **named)
             raw: bytes = response.data
         except kfp_server_api.ApiException as error:
-            raise refused(error.status or 0, error.body or error.reason or "") from error
+            raise refused(error.status or 0, error.body or error.reason or "", error.headers) from error
         except UnicodeDecodeError as error:  # of the body of an error
             raise Failure(502, "no text") from error
         except urllib3.exceptions.HTTPError as error:
@@ -95,14 +96,10 @@ class Connection:
 
     def ask(self, doing: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Answer:
         """The answer to a question that changes nothing. Raises InputError or OstinatoError."""
-        for left in reversed(range(self.patience.tries)):
-            try:
-                return self.once(method, *arguments, **named)
-            except Failure as failure:
-                if not left or not failure.transient:
-                    raise explained(failure, doing, self.settings) from failure
-                self._pause(left)
-        raise AssertionError("unreachable")
+        try:
+            return retrying(self.patience, is_passing)(self.once, method, *arguments, **named)
+        except Failure as failure:
+            raise explained(failure, doing, self.settings) from failure
 
     def every(self, doing: str, key: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> list[Answer]:
         """The entries of all pages of a list."""
@@ -124,23 +121,23 @@ class Connection:
 
         Gives what is there, and whether this call made it. Raises InputError or OstinatoError.
         """
-        for left in reversed(range(self.patience.tries)):
-            found = look()
-            if found is not None:
-                return found, False
+
+        def bring_about() -> tuple[T, bool]:
+            present = look()
+            if present is not None:
+                return present, False
             try:
                 return change(), True
             except Failure as failure:
-                found = look()
-                if found is not None:
-                    return found, failure.status != 409
-                if not left or not (failure.transient or failure.status == 409):
-                    raise explained(failure, doing, self.settings) from failure
-                self._pause(left)
-        raise AssertionError("unreachable")
+                present = look()
+                if present is None:
+                    raise
+                return present, failure.status != 409
 
-    def _pause(self, left: int) -> None:
-        time.sleep(self.patience.pause_s * 2 ** (self.patience.tries - 1 - left))
+        try:
+            return retrying(self.patience, lambda outcome: is_passing(outcome, 409))(bring_about)
+        except Failure as failure:
+            raise explained(failure, doing, self.settings) from failure
 
 
 def check_endpoint(settings: KubeflowSettings) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 
 from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError, OstinatoError
@@ -28,16 +29,24 @@ class Failure(Exception):
     def __init__(self, status: int, text: str, page: bool = False, certificate: bool = False) -> None:
         super().__init__(text)
         self.status, self.text, self.page, self.certificate = status, text, page, certificate
+        self.headers: Mapping[str, str] = {}
 
     @property
     def transient(self) -> bool:
         return self.status in TRANSIENT and not self.certificate
 
 
-def refused(status: int, body: str) -> Failure:
+def is_passing(outcome: object, *statuses: int) -> bool:
+    """Whether an outcome is a failure that may pass by itself, or one of the statuses."""
+    return isinstance(outcome, Failure) and (outcome.transient or outcome.status in statuses)
+
+
+def refused(status: int, body: str, headers: Mapping[str, str] | None = None) -> Failure:
     """The failure of an answer that has another status than 2xx."""
     page = 300 <= status < 400 or body.lstrip()[:1] == "<"
-    return Failure(status, "a web page" if page else said(body), page)
+    failure = Failure(status, "a web page" if page else said(body), page)
+    failure.headers = headers or {}
+    return failure
 
 
 def said(body: str) -> str:

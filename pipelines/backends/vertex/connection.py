@@ -1,7 +1,6 @@
 """Talking to Vertex AI: Google's own clients over REST, a bounded number of tries, and one clear message for what
 can't be helped by trying again."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from delivery.addresses import is_loopback
-from pipelines.backends.vertex.failures import AlreadyThere, NotThere, explain
+from delivery.retry import RetryPolicy, raised, retrying
+from pipelines.backends.vertex.failures import AlreadyThere, NotThere, Passing, explain
 from pipelines.settings.sections import VertexSettings
 from training.errors import InputError, OstinatoError
 
@@ -20,13 +20,13 @@ REQUIRED = ("project", "region", "pipeline_root")
 
 
 @dataclass(frozen=True)
-class Patience:
+class Patience(RetryPolicy):
     """How long Vertex AI is waited for."""
 
+    attempts: int = 5
+    pause_s: float = 2
+    total_s: float = 330
     request_s: float = 60
-    tries: int = 5
-    pause_s: float = 1
-    """Before the second try; it doubles each time."""
 
 
 class Connection:
@@ -94,30 +94,26 @@ class Connection:
 
         Raises NotThere, AlreadyThere, or OstinatoError for everything else.
         """
-        problem = OstinatoError(what)
-        for number in range(self.patience.tries):
-            if number:
-                time.sleep(self.patience.pause_s * 2 ** (number - 1))
-            answer, problem, again = self.once(what, method, request)
-            if problem is None:
-                return answer
-            if not again:
-                raise problem
-        raise OstinatoError(f"{problem} (tried {self.patience.tries} times)") from problem
+        tries = retrying(self.patience, raised(Passing))
+        try:
+            return tries(self.once, what, method, request)
+        except Passing as problem:
+            raise OstinatoError(f"{problem} (tried {tries.statistics['attempt_number']} times)") from problem
 
-    def once(self, what: str, method: Callable[..., Any], request: dict[str, Any]) -> tuple[Any, Any, bool]:
-        """The answer, or the problem and whether trying again may help."""
+    def once(self, what: str, method: Callable[..., Any], request: dict[str, Any]) -> Any:
+        """The answer to one request. Raises Passing for a problem that may pass by itself, else as :meth:`call`."""
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
         from google.protobuf.json_format import ParseError
         from requests import RequestException
 
         try:
-            return method(request=request, timeout=self.patience.request_s, retry=None), None, False
+            return method(request=request, timeout=self.patience.request_s, retry=None)
         except (GoogleAPICallError, GoogleAuthError, ParseError, RequestException) as error:
             problem, again = explain(what, error, self.settings, self.address)
-            problem.__cause__ = error
-            return None, problem, again
+            if not again:
+                raise problem from error
+            raise Passing(str(problem), getattr(error, "response", None)) from error
 
     def pages(self, what: str, method: Callable[..., Any], request: dict[str, Any]) -> Iterator[Any]:
         """All pages of a list."""
@@ -130,4 +126,4 @@ class Connection:
                 return
 
 
-__all__ = ["AlreadyThere", "Connection", "NotThere", "Patience"]
+__all__ = ["AlreadyThere", "Connection", "NotThere", "Passing", "Patience"]

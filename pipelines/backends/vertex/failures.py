@@ -1,5 +1,7 @@
 """What an answer of Vertex AI that is no success means to who asked, and whether to ask again."""
 
+from typing import Any
+
 from pipelines.settings.sections import VertexSettings
 from training.errors import InputError, OstinatoError
 
@@ -9,6 +11,14 @@ TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 class NotThere(OstinatoError):
     """Vertex AI has no such thing."""
+
+
+class Passing(OstinatoError):
+    """What may pass by itself. response: the answer that said so, None without one."""
+
+    def __init__(self, message: str, response: Any) -> None:
+        super().__init__(message)
+        self.response = response
 
 
 class AlreadyThere(OstinatoError):

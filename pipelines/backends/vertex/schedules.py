@@ -1,12 +1,12 @@
 """Schedules of Vertex AI's own schedule service: each asks it for a PipelineJob, whose labels say that it is ours."""
 
 import re
-import time
 from typing import Any
 
+from delivery.retry import raised, retrying
 from pipelines.backends.remote import PART_OF, ScheduleEntry, Submission
 from pipelines.backends.vertex.connection import Connection
-from pipelines.backends.vertex.failures import NotThere
+from pipelines.backends.vertex.failures import NotThere, Passing
 from pipelines.backends.vertex.jobs import job_of
 
 DIGEST = "schedule-digest"
@@ -53,19 +53,15 @@ class Schedules:
 
     def _create(self, entry: ScheduleEntry, wanted: dict[str, Any]) -> ScheduleEntry:
         """Looked up before every try: a schedule has no id of ours that would be refused the second time."""
-        patience, what = self._connection.patience, f"creating the schedule of {entry.model}"
+        what = f"creating the schedule of {entry.model}"
         request = {"parent": self._connection.parent, "schedule": wanted}
-        for number in range(patience.tries):
-            if number:
-                time.sleep(patience.pause_s * 2 ** (number - 1))
+        for attempt in retrying(self._connection.patience, raised(Passing)):
             there = [one for one in self.all() if (one.model, one.digest) == (entry.model, entry.digest)]
             if there:
                 return there[0]
-            made, problem, again = self._connection.once(what, self._connection.schedules.create_schedule, request)
-            if problem is None:
+            with attempt:
+                made = self._connection.once(what, self._connection.schedules.create_schedule, request)
                 return _kept(entry, made.name)
-            if not again or number + 1 == patience.tries:
-                raise problem
         raise AssertionError("a schedule is tried at least once")
 
     def delete(self, entry: ScheduleEntry) -> None:

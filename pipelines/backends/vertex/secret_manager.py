@@ -9,11 +9,11 @@ import binascii
 import os
 import re
 import sys
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from delivery.retry import RetryPolicy, is_transient, retrying
 from training.errors import InputError, OstinatoError
 
 if TYPE_CHECKING:
@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 ENDPOINT = "OSTINATO_SECRET_MANAGER"
 """Address instead of https://secretmanager.googleapis.com; a region's own, for example."""
 VERSION = re.compile(r"projects/[^/]+/secrets/[^/]+/versions/[^/]+")
-TRIES = 4
-PAUSE_S = 1.0
-"""Before the second try; it doubles each time."""
+RETRIES = RetryPolicy(attempts=4, pause_s=2.0)
 REQUEST_S = 20.0
 
 
-def secrets_of(environment: Mapping[str, str], pause_s: float = PAUSE_S) -> dict[str, str]:
+def secrets_of(environment: Mapping[str, str], policy: RetryPolicy = RETRIES) -> dict[str, str]:
     """The values that the environment names, by the variables that they belong in.
 
     Raises InputError for a name that is wrong or a value that can't be in a variable, OstinatoError if Secret Manager
@@ -43,7 +41,7 @@ def secrets_of(environment: Mapping[str, str], pause_s: float = PAUSE_S) -> dict
         return {}
     address = environment.get(ENDPOINT, "https://secretmanager.googleapis.com").rstrip("/")
     session = _session(address)
-    return {name: _value(session, address, name, version, pause_s) for name, version in named.items()}
+    return {name: _value(session, address, name, version, policy) for name, version in named.items()}
 
 
 def _session(address: str) -> Any:
@@ -68,25 +66,23 @@ def _session(address: str) -> Any:
     return AuthorizedSession(own)
 
 
-def _value(session: Any, address: str, name: str, version: str, pause_s: float) -> str:
+def _value(session: Any, address: str, name: str, version: str, policy: RetryPolicy) -> str:
     from google.auth.exceptions import GoogleAuthError
     from requests import RequestException
 
-    problem = ""
-    for number in range(TRIES):
-        if number:
-            time.sleep(pause_s * 2 ** (number - 1))
-        try:
-            answer = session.get(f"{address}/v1/{version}:access", timeout=REQUEST_S)
-        except (RequestException, GoogleAuthError) as error:
-            problem = f"can't be reached: {error}"
-            continue
+    tries = retrying(policy, lambda outcome: isinstance(outcome, GoogleAuthError) or is_transient(outcome))
+    try:
+        answer = tries(session.get, f"{address}/v1/{version}:access", timeout=REQUEST_S)
+    except (RequestException, GoogleAuthError) as error:
+        problem = f"can't be reached: {error}"
+    else:
         if answer.status_code == 200:
             return _text(answer, name, version)
         problem = f"answered {answer.status_code}: {_said(answer)}"
         if answer.status_code != 429 and answer.status_code < 500:
             raise InputError(f"{name}_SECRET: Secret Manager {problem}{_mended(answer.status_code, version)}")
-    raise OstinatoError(f"{name}_SECRET={version}: Secret Manager {problem} (tried {TRIES} times)")
+    count = tries.statistics["attempt_number"]
+    raise OstinatoError(f"{name}_SECRET={version}: Secret Manager {problem} (tried {count} times)")
 
 
 def _text(answer: "requests.Response", name: str, version: str) -> str:
