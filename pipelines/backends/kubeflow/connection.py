@@ -45,7 +45,7 @@ class Connection:
         ca: Any = settings.ca_file or None
         configuration.ssl_ca_cert = ca
         # The client's own repetitions would follow a redirection to a login page, and hide an answer with Retry-After.
-        limits = {"connect": 0, "read": 0, "redirect": 0, "status": 0, "other": 0}
+        limits: Any = {"connect": 0, "read": 0, "redirect": 0, "status": 0, "other": 0}
         retries: Any = urllib3.Retry(**limits, raise_on_redirect=False, respect_retry_after_header=False)
         configuration.retries = retries
         hook: Any = token_hook(settings)
