@@ -8,7 +8,7 @@ import pytest
 from harness.nine_years import FIRST_TRAINED, WATCH, Week, asks, bikes, contract, featured, live, watch
 
 from components.drift.inputs import Live, table_rows
-from components.drift.window_report import look
+from components.drift.window_report import report_window
 from components.drift.windows import Window
 
 LAST = datetime(2019, 9, 1)
@@ -117,7 +117,7 @@ def test_a_window_without_enough_rows_says_nothing(rows: pl.DataFrame):
 def _looked(rows: pl.DataFrame, of: Live, window: Window):
     from harness.nine_years import baseline
 
-    return look(baseline(rows, datetime(2018, 6, 1)), of, window, WATCH, {}).seen
+    return report_window(baseline(rows, datetime(2018, 6, 1)), of, window, WATCH, {}).seen
 
 
 def _warmer(start: datetime, end: datetime, by: float):

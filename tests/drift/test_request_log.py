@@ -15,7 +15,7 @@ from harness.nine_years import WATCH, baseline, bikes, contract, featured
 
 from components.drift.inputs import Live
 from components.drift.request_log import REQUEST, is_request_log, log_rows, rows_of
-from components.drift.window_report import look
+from components.drift.window_report import report_window
 from components.drift.windows import Window
 from delivery.serving.clients.predict import ServedModel
 from training.errors import InputError
@@ -98,8 +98,8 @@ def test_a_week_like_others_is_no_drift_and_a_hot_one_is(client, rows, reference
     usual = read(tmp_path / "log.jsonl", events(client, week(rows)), reference)
     hot = week(rows).with_columns(pl.col("tmin") + 12, pl.col("tmax") + 12)
     changed = read(tmp_path / "log.jsonl", events(client, hot), reference)
-    assert look(trained, usual, WINDOW, WATCH, {}).seen.finding == "no drift"
-    assert look(trained, changed, WINDOW, WATCH, {}).seen.finding == "drift"
+    assert report_window(trained, usual, WINDOW, WATCH, {}).seen.finding == "no drift"
+    assert report_window(trained, changed, WINDOW, WATCH, {}).seen.finding == "drift"
 
 
 def test_requests_that_break_the_contract_or_are_none_are_bad_rows(client, rows, reference, tmp_path):
@@ -110,7 +110,7 @@ def test_requests_that_break_the_contract_or_are_none_are_bad_rows(client, rows,
     short["data"]["inputs"].pop()
     found = read(tmp_path / "log.jsonl", [first, hot, short, "{half a li"], reference)
     assert found.bad_share(WINDOW) == 0.75
-    assert look(baseline(rows, datetime(2018, 6, 1)), found, WINDOW, WATCH, {}).seen.finding == "bad data"
+    assert report_window(baseline(rows, datetime(2018, 6, 1)), found, WINDOW, WATCH, {}).seen.finding == "bad data"
 
 
 def test_requests_outside_the_windows_are_left_out(client, rows, reference, tmp_path):

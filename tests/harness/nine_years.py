@@ -10,7 +10,7 @@ import polars as pl
 from components.drift.decide import Decided, Seen, decide
 from components.drift.inputs import Live
 from components.drift.scores import Baseline
-from components.drift.window_report import Looked, look
+from components.drift.window_report import WindowReport, report_window
 from components.drift.windows import newest_windows
 from training.demand_forecaster.model import features
 from training.folder import model_spec
@@ -25,7 +25,7 @@ WATCH = model_spec(ROOT, "demand-forecaster").drift_watch or DriftWatchSpec()
 
 @dataclass(frozen=True)
 class Week:
-    looked: Looked
+    looked: WindowReport
     decided: Decided
     trained: datetime
     """End of the data of the version that was live."""
@@ -75,7 +75,7 @@ def watch(
         windows = newest_windows(clock, parse_duration(spec.window), 1, trained)
         if not windows:
             continue
-        looked = look(now, live(rows), windows[0], spec, units)
+        looked = report_window(now, live(rows), windows[0], spec, units)
         seen.append(looked.seen)
         decided = decide(seen, asked, spec)
         weeks.append(Week(looked, decided, trained))
