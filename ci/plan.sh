@@ -3,7 +3,7 @@
 set -euo pipefail
 . ci/environment.sh
 for model in $(ostinato affected 0..HEAD --names); do
-  ostinato compile "$model" --target vertex --output ".ostinato/build/$model.yaml"
+  ostinato compile "$model" --backend vertex --output ".ostinato/build/$model.yaml"
 done
 range="$(cat .ostinato/build/base)..HEAD"
 ostinato affected "$range"

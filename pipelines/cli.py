@@ -7,16 +7,16 @@ from typing import NoReturn
 
 import typer
 
-from pipelines.commands import affected, building, drift, engines, events, quality, releasing, serving, trust
+from pipelines.commands import affected, backends, building, drift, events, quality, releasing, serving, trust
 from pipelines.commands.base import app
 from training.errors import GateRefused, InputError, OstinatoError
 
 __all__ = [
     "affected",
     "app",
+    "backends",
     "building",
     "drift",
-    "engines",
     "events",
     "main",
     "quality",

@@ -2,11 +2,11 @@
 # kfp's decorators turn functions into components: outputs are no arguments, and a pipeline is no function.
 """The pipeline: take new data, train, judge the candidate against the living champion, register it, hand it over.
 
-`compile_package` makes the IR package that every place runs: the laptop's engine, Kubeflow Pipelines, Vertex AI.
+`compile_package` makes the IR package that every backend runs: this machine, Kubeflow Pipelines, Vertex AI.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kfp import compiler, dsl
@@ -18,11 +18,12 @@ from components.evaluate.component import evaluate
 from components.preprocess.component import preprocess
 from components.register.component import register
 from components.train.component import train
-from pipelines.backends.kubeflow.target import ask_kubernetes
 from pipelines.plain_if import no_plain_if
-from pipelines.settings.sections import KubeflowSettings
 from pipelines.step_names import STEPS
 from training.spec.model import ModelSpec, Step, StepResources, parse_duration
+
+PrepareTask = Callable[[PipelineTask, str], None]
+"""Takes a task and the name of its step."""
 
 
 def continuous_training(
@@ -31,24 +32,24 @@ def continuous_training(
     image: str,
     until: str,
     export: str,
-    kubeflow: KubeflowSettings | None,
+    prepare_task: PrepareTask | None,
 ):
     """The pipeline of one model as a KFP graph component.
 
     spec: baked into the package. code: digest of the code of each step, part of its cache key. image: that the
     steps' containers run. until: the last step. export: what train writes for the serving runtime besides the
-    MLflow folder. kubeflow: settings of the cluster, in a package for one.
+    MLflow folder. prepare_task: what the backend asks of each step.
     """
     data_spec, task, base = spec.data.canonical_json(), spec.task, spec.training.base_model
     steps = spec.steps
 
-    def wanted(step: str) -> bool:
+    def includes(step: str) -> bool:
         return STEPS.index(step) <= STEPS.index(until)
 
     def run_as(task: PipelineTask, step: str, resources: StepResources | None) -> None:
         _size(task, steps.of(step), resources)
-        if kubeflow is not None:
-            ask_kubernetes(task, step, spec, kubeflow)
+        if prepare_task is not None:
+            prepare_task(task, step)
 
     @dsl.pipeline(name=spec.name, description=spec.description)
     @no_plain_if
@@ -73,7 +74,7 @@ def continuous_training(
         ).set_container_image(image)
         run_as(rows, "preprocess", steps.preprocess.resources)
         data = rows.outputs["data"]
-        if not wanted("train"):
+        if not includes("train"):
             return
 
         trained = train(
@@ -87,7 +88,7 @@ def continuous_training(
         ).set_container_image(image)
         run_as(trained, "train", spec.training.resources)
         candidate = trained.outputs["candidate"]
-        if not wanted("evaluate"):
+        if not includes("evaluate"):
             return
 
         # Never cached: it reads which version git says is live, so that a verdict is never about a past champion.
@@ -111,7 +112,7 @@ def continuous_training(
         ).set_container_image(image)
         run_as(judged, "evaluate", steps.evaluate.resources)
         verdict = judged.outputs["verdict"]
-        if not wanted("register"):
+        if not includes("register"):
             return
 
         # Register refuses a verdict that is not a pass, which makes the run red; a condition here would leave it green.
@@ -128,7 +129,7 @@ def continuous_training(
             sample=judged.outputs["sample"],
         ).set_container_image(image)
         run_as(registered, "register", steps.register_.resources)
-        if not wanted("deploy"):
+        if not includes("deploy"):
             return
 
         deployed = deploy(
@@ -149,7 +150,7 @@ def continuous_training(
 
 
 def _size(task: PipelineTask, step: Step, resources: StepResources | None) -> None:
-    """How an engine runs the step: its container's requests and limits, retries, caching."""
+    """How a backend runs the step: its container's requests and limits, retries, caching."""
     if resources:
         task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
         task.set_memory_request(resources.memory).set_memory_limit(resources.memory)
@@ -169,10 +170,10 @@ def compile_package(
     image: str,
     until: str = "deploy",
     export: str = "",
-    kubeflow: KubeflowSettings | None = None,
+    prepare_task: PrepareTask | None = None,
 ) -> str:
-    """The IR package as YAML text, for the laptop or a cluster of Kubeflow's. Equal input gives equal bytes."""
+    """The IR package as YAML text; arguments as of :func:`continuous_training`. Equal input gives equal bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "package.yaml"
-        compiler.Compiler().compile(continuous_training(spec, code, image, until, export, kubeflow), str(path))
+        compiler.Compiler().compile(continuous_training(spec, code, image, until, export, prepare_task), str(path))
         return path.read_text(encoding="utf-8")

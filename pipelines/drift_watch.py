@@ -1,6 +1,6 @@
 # pyright: reportCallIssue=false, reportArgumentType=false
 # kfp's decorators turn functions into components: outputs are no arguments, and a pipeline is no function.
-"""The drift watch as a pipeline of one step, for an engine's schedule."""
+"""The drift watch as a pipeline of one step, for a backend's schedule."""
 
 import tempfile
 from pathlib import Path

@@ -114,7 +114,7 @@ def run_model(
         "release": check_mode(release) if release else spec.release.mode,
         "code_version": code_version(workspace.root),
     }
-    wanted = {"image": workspace.image, "until": until, "target": "local"}
+    wanted = {"image": workspace.image, "until": until, "backend": "local"}
     package = package_file(workspace.root, spec, **wanted, cache=workspace.packages, settings=workspace.settings)
     os.environ["OSTINATO_WORKSPACE"] = str(workspace.root)
     try:

@@ -1,12 +1,12 @@
-"""`ostinato schedule apply`: the schedules of an engine become those that git has."""
+"""`ostinato schedule apply`: the schedules of a backend become those that git has."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipelines.backends.remote import Engine, ScheduleEntry, Submission
+from pipelines.backends.remote import BackendClient, ScheduleEntry, Submission
 from pipelines.settings.settings import Workspace
 from pipelines.submit import labels_of, package_for, remote_arguments
 from training.errors import InputError
@@ -17,7 +17,7 @@ Action = Literal["create", "change", "delete", "keep"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredSchedule:
     """A schedule that git has, and what it starts."""
 
     entry: ScheduleEntry
@@ -25,14 +25,14 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Change:
+class ScheduleChange:
     """What is done to the schedule of a model."""
 
     action: Action
     model: str
     before: ScheduleEntry | None
     after: ScheduleEntry | None
-    wanted: Wanted | None = None
+    desired: DesiredSchedule | None = None
 
     def line(self) -> str:
         """As `--dry-run` shows it."""
@@ -43,19 +43,15 @@ class Change:
         return f"{self.action:<7} {self.model}: {' -> '.join(times) if self.action == 'change' else times[0]}"
 
 
-def wanted_schedules(workspace: Workspace, backend: str, names: Iterable[str]) -> list[Wanted]:
-    """What git has, for an engine. Raises InputError as `ostinato submit` does."""
-    found = []
-    for name in names:
-        spec = model_spec(workspace.root, name)
-        if spec.schedule is not None:
-            found.append(_wanted(workspace, backend, spec))
-    return found
+def desired_schedules(workspace: Workspace, backend: str, names: Iterable[str]) -> list[DesiredSchedule]:
+    """What git has, for a backend. Raises InputError as `ostinato submit` does."""
+    specs = [model_spec(workspace.root, name) for name in names]
+    return [_desired(workspace, backend, spec) for spec in specs if spec.schedule is not None]
 
 
-def _wanted(workspace: Workspace, backend: str, spec: ModelSpec) -> Wanted:
+def _desired(workspace: Workspace, backend: str, spec: ModelSpec) -> DesiredSchedule:
     assert spec.schedule is not None
-    # An engine does not see that there is new data behind a source, so that its cache would answer for ever.
+    # A backend does not see that there is new data behind a source, so that its cache would answer for ever.
     package = package_for(workspace, spec, backend, fresh=("preprocess",))
     arguments = remote_arguments(workspace, spec, None) | {
         "data_snapshot": "",
@@ -73,42 +69,41 @@ def _wanted(workspace: Workspace, backend: str, spec: ModelSpec) -> Wanted:
         arguments=arguments,
         labels=labels_of(workspace, spec.name, "schedule"),
     )
-    return Wanted(ScheduleEntry(spec.name, cron, zone, digest), submission)
+    return DesiredSchedule(ScheduleEntry(spec.name, cron, zone, digest), submission)
 
 
-def difference(wanted: Sequence[Wanted], there: Sequence[ScheduleEntry]) -> list[Change]:
+def difference(desired: Sequence[DesiredSchedule], present: Sequence[ScheduleEntry]) -> list[ScheduleChange]:
     """What has to be done, by model; of several schedules of a model the first equal one stays."""
-    changes: list[Change] = []
-    left = list(there)
-    for one in wanted:
-        own = [entry for entry in left if entry.model == one.entry.model]
-        equal = [entry for entry in own if entry.digest == one.entry.digest and entry.active]
-        before = (equal or own or [None])[0]
+    changes: list[ScheduleChange] = []
+    left = list(present)
+    for schedule in desired:
+        same_model = [entry for entry in left if entry.model == schedule.entry.model]
+        equal = [entry for entry in same_model if entry.digest == schedule.entry.digest and entry.active]
+        before = (equal or same_model or [None])[0]
         if before is not None:
             left.remove(before)
         action: Action = "keep" if equal else "change" if before else "create"
-        changes.append(Change(action, one.entry.model, before, one.entry, one))
-    changes += [Change("delete", entry.model, entry, None) for entry in left]
+        changes.append(ScheduleChange(action, schedule.entry.model, before, schedule.entry, schedule))
+    changes += [ScheduleChange("delete", entry.model, entry, None) for entry in left]
     return sorted(changes, key=lambda change: change.model)
 
 
-def plan(workspace: Workspace, engine: Engine, model: str | None) -> list[Change]:
-    """The difference between git and the engine, for all models or one of them."""
+def plan(workspace: Workspace, client: BackendClient, model: str | None) -> list[ScheduleChange]:
+    """The difference between git and the backend, for all models or one of them."""
     names = model_names(workspace.root)
     if model is not None and model not in names:
         raise InputError(f"there is no model {model!r}; a schedule of one that is gone is deleted by: schedule apply")
-    wanted = wanted_schedules(workspace, engine.name, [model] if model else names)
-    there = [entry for entry in engine.schedules() if model in (None, entry.model)]
-    return difference(wanted, there)
+    desired = desired_schedules(workspace, client.name, [model] if model else names)
+    present = [entry for entry in client.schedules() if model in (None, entry.model)]
+    return difference(desired, present)
 
 
-def carry_out(engine: Engine, change: Change) -> None:
-    """Do what the change says. Raises OstinatoError if the engine can't be used; then apply again."""
+def carry_out(client: BackendClient, change: ScheduleChange) -> None:
+    """Do what the change says. Raises OstinatoError if the backend can't be used; then apply again."""
     if change.action == "delete":
         assert change.before is not None
-        engine.delete_schedule(change.before)
+        client.delete_schedule(change.before)
     elif change.action != "keep":
-        assert change.wanted is not None
-        entry, there = change.wanted.entry, change.before
-        at = ScheduleEntry(entry.model, entry.cron, entry.time_zone, entry.digest, there.id if there else "")
-        engine.put_schedule(at, change.wanted.submission)
+        assert change.desired is not None
+        entry = replace(change.desired.entry, id=change.before.id if change.before else "")
+        client.put_schedule(entry, change.desired.submission)

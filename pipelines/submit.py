@@ -1,4 +1,4 @@
-"""`ostinato submit`: a model's pipeline on an engine, once for each key, watched to its end."""
+"""`ostinato submit`: a model's pipeline on a remote backend, once for each key, followed to its end."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -9,37 +9,38 @@ from urllib.parse import urlsplit
 
 from delivery.releases.release import check_mode
 from delivery.stores.sources import snapshot
-from pipelines.backends.remote import ENDED, PART_OF, Engine, RemoteRun, State, StepState, Submission, keyed_run, label
+from pipelines.backends.remote import (
+    ENDED,
+    PART_OF,
+    BackendClient,
+    RemoteRun,
+    State,
+    StepState,
+    Submission,
+    keyed_run,
+    label,
+)
+from pipelines.backends.table import find_remote_backend
 from pipelines.package.code_version import code_version
 from pipelines.package.package import package_file
 from pipelines.run import new_run_id, override
 from pipelines.settings.settings import Workspace
 from pipelines.step_names import STEPS, check_step
-from training.errors import GateRefused, InputError, OstinatoError, did_you_mean
+from training.errors import GateRefused, InputError, OstinatoError
 from training.folder import model_folder, model_spec
 from training.spec.model import ModelSpec
 
-BACKENDS = ("vertex", "kubeflow")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 
 
-def engine_of(workspace: Workspace, backend: str) -> Engine:
-    """The engine of that name, by the settings. Raises InputError for an unknown one, or for missing settings."""
-    if backend == "vertex":
-        from pipelines.backends.vertex.engine import VertexEngine
+def connect(workspace: Workspace, backend: str) -> BackendClient:
+    """A client of the backend, by the settings.
 
-        return VertexEngine(workspace.settings.vertex)
-    if backend == "kubeflow":
-        from pipelines.backends.kubeflow.engine import KubeflowEngine
-
-        return KubeflowEngine(workspace.settings.kubeflow)
-    raise InputError(f"--backend {backend!r} is no engine. {did_you_mean(backend, BACKENDS)}")
-
-
-def engine_if_set_up(workspace: Workspace, backend: str) -> Engine | None:
-    """The engine, or None where the settings do not say where it is. Raises InputError for an unknown one."""
-    where = {"vertex": workspace.settings.vertex.project, "kubeflow": workspace.settings.kubeflow.endpoint}
-    return engine_of(workspace, backend) if where.get(backend, "unknown") else None
+    Raises InputError for an unknown one, for one that is not remote, or for missing settings.
+    """
+    client = find_remote_backend(backend).client
+    assert client is not None, "a remote backend has a client"
+    return client(workspace.settings.of_backend(backend))
 
 
 def submit_model(
@@ -55,21 +56,21 @@ def submit_model(
     release: str | None = None,
     cache: bool = True,
 ) -> RemoteRun:
-    """Start a model's pipeline on an engine.
+    """Start a model's pipeline on a remote backend.
 
     key: what asked for the run; equal keys of a model give one run, which is found again. trigger: a word for what
     asked, a label of the run. data: URI instead of the spec's source. The others are those of `ostinato run`. Raises
-    InputError for settings that an engine can't reach, before anything is sent, and OstinatoError if the engine can't
-    be used.
+    InputError for settings that a backend can't reach, before anything is sent, and OstinatoError if the backend
+    can't be used.
     """
-    engine = engine_of(workspace, backend)
+    client = connect(workspace, backend)
     spec, as_of = override(model_spec(workspace.root, name), dict(parameters or {}), workspace.root)
     package = package_for(workspace, spec, backend, check_step(until), () if cache else STEPS)
     arguments = remote_arguments(workspace, spec, data) | {
         "as_of": as_of,
         "release": check_mode(release) if release else spec.release.mode,
     }
-    return engine.submit(
+    return client.submit(
         Submission(
             run=keyed_run(name, key) if key else new_run_id(name),
             model=name,
@@ -83,66 +84,74 @@ def submit_model(
 def package_for(
     workspace: Workspace, spec: ModelSpec, backend: str, until: str = "deploy", fresh: Collection[str] = ()
 ) -> Path:
-    """The package that the engine takes. Raises InputError for an image that is not named by digest."""
+    """The package that the backend takes. Raises InputError for an image that is not named by digest."""
     if not _DIGEST.fullmatch(workspace.image):
         raise InputError(
-            f"image {workspace.image!r} is not named by its digest, and every run would mean what a tag means that "
-            "day: set OSTINATO_IMAGE, or --set image=REGISTRY/ostinato@sha256:..."
+            f"image {workspace.image!r} is not named by its digest, and every run would mean what a tag means that day: "
+            "set OSTINATO_IMAGE, or --set image=REGISTRY/ostinato@sha256:..."
         )
-    wanted = {"image": workspace.image, "until": until, "target": backend}
     return package_file(
-        workspace.root, spec, **wanted, cache=workspace.packages, settings=workspace.settings, fresh=fresh
+        workspace.root,
+        spec,
+        image=workspace.image,
+        until=until,
+        backend=backend,
+        cache=workspace.packages,
+        settings=workspace.settings,
+        fresh=fresh,
     )
 
 
 def remote_arguments(workspace: Workspace, spec: ModelSpec, data: str | None) -> dict[str, str]:
-    """The pipeline's parameters for an engine, all of which its steps can reach. Raises InputError otherwise."""
-    connections = workspace.connections
-    if urlsplit(connections.tracking_uri).scheme not in ("http", "https"):
+    """The pipeline's parameters for a remote backend, which its steps can all reach. Raises InputError otherwise."""
+    tracking_uri, remote = workspace.connections.tracking_uri, workspace.connections.manifests_remote
+    if urlsplit(tracking_uri).scheme not in ("http", "https"):
         raise InputError(
-            f"tracking_uri {connections.tracking_uri!r} is on this machine, and an engine's steps can't reach it: set "
+            f"tracking_uri {tracking_uri!r} is on this machine, and a backend's steps can't reach it: set "
             "OSTINATO_TRACKING_URI to the URL of an MLflow server"
         )
-    remote = connections.manifests_remote
     if "://" not in remote and not re.match(r"[\w.-]+@[\w.-]+:", remote):
         raise InputError(
-            f"manifests_remote {remote!r} is on this machine, and an engine's steps can't reach it: set "
+            f"manifests_remote {remote!r} is on this machine, and a backend's steps can't reach it: set "
             "OSTINATO_MANIFESTS_REMOTE to the URL of a git repository"
         )
     if data is not None and "://" not in data:
-        raise InputError(f"--data {data!r} is on this machine, and an engine's steps can't reach it: give a URI")
+        raise InputError(f"--data {data!r} is on this machine, and a backend's steps can't reach it: give a URI")
     source = data or spec.data.source
     return {
         # A source in the model's folder is in the image, too.
         "data_uri": source if "://" in source else "",
         "data_snapshot": snapshot(source, model_folder(workspace.root, spec.name), spec.data),
-        **asdict(connections),
+        **asdict(workspace.connections),
         "code_version": code_version(workspace.root),
     }
 
 
 def labels_of(workspace: Workspace, name: str, trigger: str) -> dict[str, str]:
-    """By which an engine's runs are found: the model, the commit, what asked for the run, and that it is ours."""
-    found = {"model": name, "commit": code_version(workspace.root), "trigger": trigger, "part-of": PART_OF}
-    return {key: label(value) for key, value in found.items()}
+    """By which the runs of a backend are found: the model, the commit, what asked for the run, and that it is ours."""
+    labels = {"model": name, "commit": code_version(workspace.root), "trigger": trigger, "part-of": PART_OF}
+    return {key: label(value) for key, value in labels.items()}
 
 
 def wait(
-    engine: Engine, run: str, pause: Callable[[], Any], tell: Callable[[StepState], None] = lambda step: None
+    client: BackendClient,
+    run: str,
+    pause: Callable[[], Any],
+    on_step: Callable[[StepState], None] = lambda step: None,
 ) -> RemoteRun:
-    """The run when it has ended, told of each change of a step on the way.
+    """The run when it has ended. on_step: called with each step whose state has changed.
 
-    pause: called between two looks. Raises OstinatoError if the engine can't be asked.
+    pause: called between two looks. Raises OstinatoError if the backend can't be asked.
     """
-    seen: dict[str, State] = {}
+    states: dict[str, State] = {}
     while True:
-        found = engine.get(run)
-        for step in found.steps:
-            if seen.get(step.name) != step.state:
-                seen[step.name] = step.state
-                tell(step)
-        if found.state in ENDED:
-            return found
+        current = client.get(run)
+        for step in current.steps:
+            if states.get(step.name) != step.state:
+                states[step.name] = step.state
+                on_step(step)
+        if current.state in ENDED:
+            return current
         pause()
 
 

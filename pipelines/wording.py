@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from delivery.serving.clients.compare import ClassComparison, NumberComparison
     from delivery.trust.audit import Audit
     from delivery.trust.change import FileFinding
-    from pipelines.estimate.estimate import Estimate
+    from pipelines.estimate import Estimate
     from pipelines.run import Finished
     from pipelines.serve.verify import Verified
     from pipelines.status import ModelStatus
@@ -218,7 +218,7 @@ def render_change(files: "Sequence[FileFinding]") -> str:
 
 def render_estimate(estimate: "Estimate") -> str:
     """One line a step, the sum, and what is not known."""
-    priced = estimate.backend == "vertex"
+    priced = estimate.known_cost is not None
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
     for name in ("step", "median", "range", "runs", *(("machine", "an hour", "cost") if priced else ())):
         table.add_column(name, justify="left" if name in ("step", "machine") else "right")

@@ -56,7 +56,7 @@ def _check_judged(verdict: Verdict, registered_name: str, version: str, connecti
 
 
 def released_facts(released: Release, manifests_remote: str, code_version: str) -> dict[str, str | int]:
-    """What leads from the engine's UI to what is live, or proposed."""
+    """What leads from the backend's UI to what is live, or proposed."""
     return {
         "version": released.version,
         "manifests": manifests_remote,

@@ -1,4 +1,4 @@
-"""The watch as an engine runs it: the training is asked for by an event, and bad data makes the step red."""
+"""The watch as a backend runs it: the training is asked for by an event, and bad data makes the step red."""
 
 from components.drift.event import events_secret, post_event
 from components.drift.steps import Watched, watch

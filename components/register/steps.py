@@ -53,7 +53,7 @@ __all__ = ["Candidate", "check_decision", "register"]
 def registered_facts(
     spec: str, tracking_uri: str, version: str, code_version: str, run: str, candidate: Candidate
 ) -> dict[str, str]:
-    """What leads from the engine's UI to the version in the registry, and back to the commit."""
+    """What leads from the backend's UI to the version in the registry, and back to the commit."""
     name = ModelSpec.model_validate_json(spec).registered_name
     return {
         "version": version,

@@ -1,1 +1,1 @@
-"""Places to run the compiled package: one file or folder each."""
+"""Where a compiled package runs: one folder a backend, and one row of the table."""

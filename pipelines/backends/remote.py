@@ -1,4 +1,4 @@
-"""What Vertex AI and Kubeflow have in common: what is submitted, what is heard of it, and what an engine can do."""
+"""What remote backends have in common: what is submitted, the state of a run, and what a client can do."""
 
 import hashlib
 import re
@@ -13,46 +13,46 @@ State = Literal["pending", "running", "succeeded", "cached", "skipped", "failed"
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 """States of a run that change no more."""
 PART_OF = "ostinato"
-"""Value of the label `part-of`, by which an engine's runs are known as ours."""
+"""Value of the label `part-of`, by which the runs of a backend are known as ours."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What an engine is asked to run."""
+    """What a backend is asked to run."""
 
     run: str
     """Our id: a lower-case DNS label of at most 63 characters. The run of this id is found before one is made."""
     model: str
     package: Path
-    """Compiled for this engine."""
+    """Compiled for this backend."""
     arguments: Mapping[str, str]
     labels: Mapping[str, str]
-    """Lower-case letters, digits, `-` and `_`, at most 63 characters each: what both engines take."""
+    """Lower-case letters, digits, `-` and `_`, at most 63 characters each: what every backend takes."""
 
 
 @dataclass(frozen=True)
 class StepState:
-    """A step of an engine's run."""
+    """A step of a run."""
 
     name: str
     state: State
     link: str = ""
-    """Where the engine's UI shows it."""
+    """Where the backend's UI shows it."""
     message: str = ""
     seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class RemoteRun:
-    """An engine's run."""
+    """A run of a backend."""
 
     run: str
     id: str
-    """The engine's name for it."""
+    """The backend's name for it."""
     model: str
     state: State
     link: str
-    """Where the engine's UI shows it."""
+    """Where the backend's UI shows it."""
     steps: tuple[StepState, ...] = ()
     decision: str = ""
     """pass, reject, or empty while it is not known."""
@@ -65,7 +65,7 @@ class RemoteRun:
 
 @dataclass(frozen=True)
 class ScheduleEntry:
-    """A schedule, as git has it or as an engine has it."""
+    """A schedule, as git has it or as a backend has it."""
 
     model: str
     cron: str
@@ -74,14 +74,14 @@ class ScheduleEntry:
     digest: str
     """Over all that is in force: the times, the package, the arguments."""
     id: str = ""
-    """The engine's name for it."""
+    """The backend's name for it."""
     active: bool = True
 
 
-class Engine(Protocol):
-    """A place that runs a compiled package by itself.
+class BackendClient(Protocol):
+    """Submits packages to a backend, and follows its runs.
 
-    All raise InputError for settings that can't be right, and OstinatoError for an engine that can't be used.
+    All raise InputError for settings that can't be right, and OstinatoError for a backend that can't be used.
     """
 
     name: str

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.backends.table import ROWS
 from training.errors import InputError
 from training.folder import model_names, workspace_root
 
@@ -40,6 +41,8 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="NAME=VALUE, such as vertex.region=europe-west4. Repeatable."),
 ]
+RemoteBackend = Annotated[str, typer.Option(help=f"One of {', '.join(row.name for row in ROWS if row.client)}.")]
+AnyBackend = Annotated[str, typer.Option(help=f"One of {', '.join(row.name for row in ROWS)}.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import AnyModel, AsJson, Model, Set, app, open_workspace, testset
+from pipelines.commands.base import AnyBackend, AnyModel, AsJson, Model, Set, app, open_workspace, testset
 from training.errors import InputError
 from training.folder import model_names, model_spec, workspace_root
 
@@ -63,25 +63,24 @@ def run(
 @app.command(
     "compile",
     epilog="Examples: ostinato compile demand-forecaster -o package.yaml; ostinato compile llm-qa --training-job "
-    "kubeflow --data s3://runs/1/data --out s3://runs/1/model -o job.yaml",
+    "--backend kubeflow --data s3://runs/1/data --out s3://runs/1/model -o job.yaml",
 )
 def compile_(
     model: Model,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
     until: Annotated[str, typer.Option(help="Last step of the package.")] = "deploy",
-    target: Annotated[str, typer.Option(help="Where it is to run: local, kubeflow or vertex.")] = "local",
+    backend: AnyBackend = "local",
     training_job: Annotated[
-        str | None, typer.Option(help="kubeflow or vertex: the train step alone, on training.workers machines.")
-    ] = None,
+        bool, typer.Option("--training-job", help="The train step alone, on training.workers machines.")
+    ] = False,
     data: Annotated[str | None, typer.Option(help="With --training-job: URI of what preprocess wrote.")] = None,
     out: Annotated[str | None, typer.Option(help="With --training-job: URI for the model folder.")] = None,
     machine_type: Annotated[
-        str | None, typer.Option(help="With --training-job vertex: instead of the smallest that fits.")
+        str | None, typer.Option(help="With --training-job on vertex: instead of the smallest that fits.")
     ] = None,
     set_: Set = None,
 ) -> None:
     """Write the model's pipeline package (kfp v2 IR). Equal input gives equal bytes."""
-    from pipelines.package.for_backend import check_target
     from pipelines.package.package import package_file
     from pipelines.step_names import check_step
 
@@ -89,14 +88,14 @@ def compile_(
     spec = model_spec(workspace.root, model)
     if not output.parent.is_dir():
         raise InputError(f"--output {str(output)!r}: the folder {output.parent} does not exist")
-    if training_job is not None:
-        from pipelines.backends.training_job import job_text
+    if training_job:
+        from pipelines.backends.table import find_backend
+        from pipelines.backends.training_job import training_job_text
 
-        if target != "local":
-            raise InputError("--target is of a package, and --training-job names its engine itself; leave one out")
         if until != "deploy":
             raise InputError("--until is of a package, and --training-job is the train step alone; leave one out")
-        output.write_text(job_text(spec, training_job, workspace.image, data, out, machine_type), encoding="utf-8")
+        text = training_job_text(find_backend(backend), spec, workspace.image, data, out, machine_type)
+        output.write_text(text, encoding="utf-8")
     elif data or out or machine_type:
         raise InputError("--data, --out and --machine-type go with --training-job")
     else:
@@ -107,7 +106,7 @@ def compile_(
             cache=workspace.packages,
             settings=workspace.settings,
             until=check_step(until),
-            target=check_target(target),
+            backend=backend,
         )
         shutil.copyfile(package, output)
     print(f"wrote {output}")

@@ -32,7 +32,7 @@ class EntryPoint:
         self._models = models
         self._allowed = allowed
         self._identity = access.Identity(allowed)
-        # An engine finds the run of a key before it makes one; of equal events at once, one at a time may look.
+        # A backend finds the run of a key before it makes one; of equal events at once, one at a time may look.
         self._locks = [threading.Lock() for _ in range(64)]
 
     def wanted(self, kind: str, headers: Any, body: bytes) -> list[Wanted]:
@@ -48,7 +48,7 @@ class EntryPoint:
         return meaning.of_object(self._models, stored)
 
     def answer(self, kind: str, headers: Any, body: bytes) -> tuple[int, dict[str, Any]]:
-        """Status and document of the answer; blocks while the engine is asked."""
+        """Status and document of the answer; blocks while the backend is asked."""
         try:
             return 200, {"runs": [self._start(wanted) for wanted in self.wanted(kind, headers, body)]}
         except Ignored as ignored:
@@ -58,7 +58,7 @@ class EntryPoint:
         except InputError as error:
             return 500, {"error": "the entry point's own settings are wrong; see its log", "log": str(error)}
         except (OstinatoError, OSError) as error:
-            return 503, {"error": "the engine can't be used now; send it again", "log": str(error)}
+            return 503, {"error": "the backend can't be used now; send it again", "log": str(error)}
 
     def _start(self, wanted: Wanted) -> dict[str, Any]:
         with self._locks[hash((wanted.model, wanted.key)) % len(self._locks)]:

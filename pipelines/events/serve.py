@@ -1,8 +1,9 @@
-"""The entry point of one workspace: its models, its engine, its secrets."""
+"""The entry point of one workspace: its models, its backend, its secrets."""
 
 from typing import TYPE_CHECKING
 
 from delivery.secret import secret
+from pipelines.backends.table import BACKENDS
 from pipelines.events.access import GOOGLE_CERTS, Access
 from pipelines.events.app import Submit, make_app
 from pipelines.events.meaning import Models
@@ -19,19 +20,19 @@ def access_of(workspace: Workspace, certs_url: str = GOOGLE_CERTS) -> Access:
     events = workspace.settings.events
     if bool(events.audience) != bool(events.senders):
         raise InputError("events.audience and events.senders go together: set both, or none of them")
-    found = Access(
+    access = Access(
         audience=events.audience,
         senders=tuple(events.senders),
         mlflow_secret=secret("OSTINATO_MLFLOW_WEBHOOK_SECRET"),
         drift_secret=secret("OSTINATO_EVENTS_SECRET"),
         certs_url=certs_url,
     )
-    if not (found.audience or found.mlflow_secret or found.drift_secret):
+    if not (access.audience or access.mlflow_secret or access.drift_secret):
         raise InputError(
             "nobody could send an event: set events.audience and events.senders (Pub/Sub, Eventarc), "
             "OSTINATO_MLFLOW_WEBHOOK_SECRET (MLflow) or OSTINATO_EVENTS_SECRET (the drift watch)"
         )
-    return found
+    return access
 
 
 def models_of(workspace: Workspace) -> Models:
@@ -42,17 +43,19 @@ def models_of(workspace: Workspace) -> Models:
             raise InputError(f"events.models.{registered}: no model {model!r}. {did_you_mean(model, specs)}")
         if specs[model].registered_name == registered:
             raise InputError(f"events.models.{registered}: {model} registers this itself, and would train forever")
-    settings, destination = workspace.settings, workspace.connections.artifacts_destination
-    own = (settings.vertex.pipeline_root, settings.kubeflow.pipeline_root, destination)
+    roots = (
+        workspace.connections.artifacts_destination,
+        *(workspace.settings.of_backend(name).output_root for name in BACKENDS),
+    )
     return Models(
         {name: spec.data.source for name, spec in specs.items()},
         workspace.settings.events.models,
-        tuple(root for root in own if root),
+        tuple(root for root in roots if root),
     )
 
 
-def engine_submit(workspace: Workspace) -> Submit:
-    """Submits to the engine of ``events.backend``."""
+def backend_submit(workspace: Workspace) -> Submit:
+    """Submits to the backend of ``events.backend``."""
     from pipelines.submit import submit_model
 
     def submit(model: str, key: str, trigger: str, data: str | None):
@@ -63,4 +66,4 @@ def engine_submit(workspace: Workspace) -> Submit:
 
 def workspace_app(workspace: Workspace) -> "Starlette":
     """Raises InputError for settings by which nothing could ever start."""
-    return make_app(engine_submit(workspace), models_of(workspace), access_of(workspace))
+    return make_app(backend_submit(workspace), models_of(workspace), access_of(workspace))

@@ -67,7 +67,7 @@ def notice_of(
 
 
 def notice_of_remote(run: RemoteRun) -> Notice | None:
-    """What an engine's run has to say; None for one that goes on, was cancelled, or ended before it was judged."""
+    """What a remote run has to say; None for one that goes on, was cancelled, or ended before it was judged."""
     failed = [f"{step.name}: {step.message or 'failed'}" for step in run.steps if step.state == "failed"]
     links = (("run", run.link),)
     if run.decision == "reject":

@@ -10,7 +10,7 @@ from delivery.registry.mlflow import MISSING, mlflow_client, registry_errors
 from delivery.registry.versions import RUN_TAG, ModelVersion
 from delivery.registry.writes import ensure_registered_model
 from delivery.secret import secret
-from pipelines.backends.remote import ENDED, Engine
+from pipelines.backends.remote import ENDED, BackendClient
 from pipelines.notifications import slack
 from pipelines.notifications.notice import Notice, notice_of_remote
 from pipelines.settings.sections import NotifySettings
@@ -90,18 +90,18 @@ def tell_and_warn(workspace: Workspace, notice: Notice | None) -> None:
         print(f"somebody was not notified: {problem}", file=sys.stderr)
 
 
-def tell_of_runs(workspace: Workspace, engine: Engine, since: datetime) -> list[tuple[Notice, list[str]]]:
-    """Tell of an engine's runs that ended since then and that nobody was told of, oldest first.
+def tell_of_runs(workspace: Workspace, client: BackendClient, since: datetime) -> list[tuple[Notice, list[str]]]:
+    """Tell of a backend's runs that ended since then and that nobody was told of, oldest first.
 
-    Raises OstinatoError if the engine or the registry can't be used.
+    Raises OstinatoError if the backend or the registry can't be used.
     """
     check_configured(workspace.settings.notify)
     done = []
     known = set(model_names(workspace.root))
-    for run in reversed(engine.runs(since)):
+    for run in reversed(client.runs(since)):
         if run.model not in known or run.state not in ENDED:
             continue
-        notice = notice_of_remote(engine.get(run.run))
+        notice = notice_of_remote(client.get(run.run))
         problems = tell_once(workspace, notice) if notice else None
         if notice and problems is not None:
             done.append((notice, problems))

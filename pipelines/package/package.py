@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delivery.serving.runtimes import check_runtime, export_of
+from pipelines.backends.table import find_backend
 from pipelines.package.imports import Sources
 from pipelines.package.step_code import digest_of, step_code
 from training.spec.model import ModelSpec
@@ -33,32 +34,33 @@ def package_file(
     image: str,
     until: str,
     cache: Path,
-    target: str,
+    backend: str,
     settings: "Settings",
     fresh: Collection[str] = (),
 ) -> Path:
     """The IR package as a file in ``cache``, compiled only when something that it is made of changed.
 
-    target: where it is to run; ``settings`` say what that place is to know. fresh: steps that no earlier run may
-    answer. Raises InputError if the serving runtime that the spec names can't load what would be trained, or if the
-    spec asks for what the target can't do.
+    backend: where it is to run; ``settings`` say what that is to know. fresh: steps that no earlier run may answer.
+    Raises InputError for an unknown backend, if the serving runtime that the spec names can't load what would be
+    trained, or if the spec asks for what the backend can't do.
     """
-    from pipelines.package.for_backend import compile_for, settings_of
+    from pipelines.package.for_backend import compile_for
 
     check_runtime(spec, root)
+    find_backend(backend)
     sources = Sources(root, cache)
     code, export = step_code(root, spec, sources), export_of(spec, root)
     compiler = sources.module("pipelines.package.for_backend")
     assert compiler
     compiled_by = digest_of(sources.closure([compiler]))
     sources.keep()
-    place = [target, settings_of(target, settings), compiled_by, sorted(fresh)]
-    key = json.dumps([spec.digest(), code, export, image, until, libraries(), *place], sort_keys=True)
+    destination = [backend, settings.of_backend(backend).model_dump_json(), compiled_by, sorted(fresh)]
+    key = json.dumps([spec.digest(), code, export, image, until, libraries(), *destination], sort_keys=True)
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.yaml"
     if path.is_file():
         return path
 
-    text = compile_for(target, spec, code, image, until, export, settings, fresh)
+    text = compile_for(backend, spec, code, image, until, export, settings, fresh)
     cache.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(text, encoding="utf-8")

@@ -12,15 +12,17 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import PyprojectTomlConfigSettingsSource
 
-from pipelines.settings.settings import Settings, Workspace, fields_of
+from pipelines.backends.table import BACKENDS
+from pipelines.settings.settings import Workspace, fields_of, settings_model
 from training.errors import InputError, did_you_mean
 from training.spec.section import Frozen
 
 SECRETS = (
     *("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
     *("OSTINATO_GIT_TOKEN", "OSTINATO_FORGE_TOKEN", "OSTINATO_GITHUB_APP_KEY"),
-    *("OSTINATO_SIGNING_KEY", "OSTINATO_SIGNING_KEY_PASSWORD", "OSTINATO_KUBEFLOW_TOKEN", "OSTINATO_KUBEFLOW_USER"),
-    *("OSTINATO_KUBEFLOW_PASSWORD", "OSTINATO_SLACK_WEBHOOK", "OSTINATO_SMTP_USER", "OSTINATO_SMTP_PASSWORD"),
+    *("OSTINATO_SIGNING_KEY", "OSTINATO_SIGNING_KEY_PASSWORD"),
+    *(secret for backend in BACKENDS.values() for secret in backend.secrets),
+    *("OSTINATO_SLACK_WEBHOOK", "OSTINATO_SMTP_USER", "OSTINATO_SMTP_PASSWORD"),
     *("OSTINATO_EVENTS_SECRET", "OSTINATO_MLFLOW_WEBHOOK_SECRET"),
 )
 """Of the environment, each also with `_FILE`: whether they are there is told, never what they are."""
@@ -80,7 +82,7 @@ def configuration(workspace: Workspace, given: Mapping[str, Any]) -> list[Row]:
     previous = Path.cwd()
     try:
         os.chdir(workspace.root)
-        file = PyprojectTomlConfigSettingsSource(Settings)()
+        file = PyprojectTomlConfigSettingsSource(settings_model())()
     finally:
         os.chdir(previous)
     embedded = {

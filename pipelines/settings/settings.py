@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, create_model
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,7 +19,9 @@ from delivery.git.author import AUTHOR, check_author
 from delivery.git.repository import ensure_local_repository
 from delivery.stores.storage_uri import check_destination
 from delivery.trust.keys import VERIFY_KEY
-from pipelines.settings.sections import EventsSettings, KubeflowSettings, NotifySettings, VertexSettings
+from pipelines.backends.row import BackendSettings
+from pipelines.backends.table import BACKENDS
+from pipelines.settings.sections import EventsSettings, NotifySettings
 from training.errors import InputError, did_you_mean
 
 DEFAULT_IMAGE = "ostinato"
@@ -57,9 +59,7 @@ class Settings(BaseSettings):
     prices: str = ""
     """File of prices for `ostinato estimate`, from the workspace's root, besides those that Google publishes."""
     events_url: str = ""
-    """Where `ostinato events serve` is, for a drift watch on an engine to ask for a training."""
-    vertex: VertexSettings = VertexSettings()
-    kubeflow: KubeflowSettings = KubeflowSettings()
+    """Where `ostinato events serve` is, for a drift watch on a backend to ask for a training."""
     notify: NotifySettings = NotifySettings()
     events: EventsSettings = EventsSettings()
 
@@ -68,6 +68,16 @@ class Settings(BaseSettings):
         cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return sources["init_settings"], sources["env_settings"], PyprojectTomlConfigSettingsSource(settings_cls)
+
+    def of_backend(self, name: str) -> BackendSettings:
+        """The section of that backend."""
+        return getattr(self, name)
+
+
+def settings_model() -> type[Settings]:
+    """The settings with a section for each backend."""
+    sections: dict[str, Any] = {name: (row.settings, row.settings()) for name, row in BACKENDS.items()}
+    return create_model("Settings", __base__=Settings, **sections)
 
 
 class Workspace:
@@ -116,7 +126,7 @@ def load_workspace(root: Path, given: Mapping[str, Any] | None = None) -> Worksp
     previous = Path.cwd()
     try:
         os.chdir(root)  # pydantic-settings looks for pyproject.toml from the current folder
-        settings = Settings(**(given or {}))  # pyright: ignore[reportCallIssue]
+        settings = settings_model()(**(given or {}))  # pyright: ignore[reportCallIssue]
         workspace = Workspace(root, settings)
         # The steps, which run in other processes, read the environment.
         if workspace.git_author:
@@ -144,7 +154,7 @@ def _explain(problem: Any) -> str:
 
 def fields_of(section: Sequence[str]) -> list[str]:
     """Names that may stand in a section of the settings; none where it holds names of the user's own."""
-    model: Any = Settings
+    model: Any = settings_model()
     for name in section:
         model = model.model_fields[name].annotation
         if not hasattr(model, "model_fields"):

@@ -10,7 +10,11 @@ import yaml
 from conftest import Finished
 from release.candidates import language_spec
 
-from pipelines.backends.training_job import custom_job, job_text, train_job
+from pipelines.backends.kubeflow.train_job import train_job
+from pipelines.backends.row import TrainingJob
+from pipelines.backends.table import find_backend
+from pipelines.backends.training_job import training_job_text
+from pipelines.backends.vertex.custom_job import custom_job
 from pipelines.backends.vertex.machines import MACHINES, machine_for
 from training.errors import InputError
 from training.spec.model import ModelSpec, Resources
@@ -29,7 +33,7 @@ VERTEX = spec("NVIDIA_L4")
 
 
 def test_a_train_job_asks_for_every_machine_and_a_process_for_each_accelerator() -> None:
-    wanted = train_job(spec(), IMAGE, DATA, OUT)["spec"]
+    wanted = train_job(TrainingJob(spec(), IMAGE, DATA, OUT))["spec"]
     trainer = wanted["trainer"]
     assert wanted["runtimeRef"]["name"] == "torch-distributed"
     assert (trainer["image"], trainer["numNodes"], trainer["numProcPerNode"]) == (IMAGE, 3, 2)
@@ -40,35 +44,35 @@ def test_a_train_job_asks_for_every_machine_and_a_process_for_each_accelerator()
 
 
 def test_processes_of_one_machine_get_shared_memory() -> None:
-    assert "/dev/shm" in json.dumps(train_job(spec(), IMAGE, DATA, OUT))
-    assert "runtimePatches" not in train_job(spec(count=1), IMAGE, DATA, OUT)["spec"]
+    assert "/dev/shm" in json.dumps(train_job(TrainingJob(spec(), IMAGE, DATA, OUT)))
+    assert "runtimePatches" not in train_job(TrainingJob(spec(count=1), IMAGE, DATA, OUT))["spec"]
 
 
 def test_a_custom_job_has_one_primary_replica_and_the_others_beside_it() -> None:
-    pools = custom_job(VERTEX, IMAGE, DATA, OUT)["jobSpec"]["workerPoolSpecs"]
+    pools = custom_job(TrainingJob(VERTEX, IMAGE, DATA, OUT))["jobSpec"]["workerPoolSpecs"]
     assert [one["replicaCount"] for one in pools] == ["1", "2"]
     for pool in pools:
         machine = {"machineType": "g2-standard-24", "acceleratorType": "NVIDIA_L4", "acceleratorCount": 2}
         assert pool["machineSpec"] == machine
         assert pool["containerSpec"]["args"][-1] == "--processes=2"
-    (alone,) = custom_job(spec("NVIDIA_L4", workers=1), IMAGE, DATA, OUT)["jobSpec"]["workerPoolSpecs"]
+    (alone,) = custom_job(TrainingJob(spec("NVIDIA_L4", workers=1), IMAGE, DATA, OUT))["jobSpec"]["workerPoolSpecs"]
     assert alone["replicaCount"] == "1"
 
 
 def test_equal_jobs_have_equal_names_and_others_have_not() -> None:
     def name(data: str) -> str:
-        return train_job(spec(), IMAGE, data, OUT)["metadata"]["name"]
+        return train_job(TrainingJob(spec(), IMAGE, data, OUT))["metadata"]["name"]
 
     assert name(DATA) == name(DATA) != name("gs://runs/2/data")
     long = language_spec(name="a" * 48)
-    assert len(train_job(long, IMAGE, DATA, OUT)["metadata"]["name"] + "-node-0-255") <= 63
+    assert len(train_job(TrainingJob(long, IMAGE, DATA, OUT))["metadata"]["name"] + "-node-0-255") <= 63
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("kind", ["nvidia.com/gpu", ""])
 def test_kubeflow_knows_every_field_of_a_train_job(kind: str, workers: int) -> None:
     api = pytest.importorskip("kubeflow_trainer_api.models", reason="kubeflow-trainer-api is not installed")
-    wanted = train_job(spec(kind, workers=workers), IMAGE, DATA, OUT)
+    wanted = train_job(TrainingJob(spec(kind, workers=workers), IMAGE, DATA, OUT))
     parsed = api.TrainerV1alpha1TrainJob.from_dict(wanted)
     assert json.loads(parsed.to_json()) == wanted, "what it does not know would be missing"
 
@@ -78,7 +82,7 @@ def test_vertex_knows_every_field_of_a_custom_job(kind: str) -> None:
     types = pytest.importorskip("google.cloud.aiplatform_v1.types", reason="google-cloud-aiplatform is not installed")
     from google.protobuf.json_format import ParseDict
 
-    wanted = custom_job(spec(kind), IMAGE, DATA, OUT)
+    wanted = custom_job(TrainingJob(spec(kind), IMAGE, DATA, OUT))
     job = types.CustomJob()
     ParseDict(wanted, types.CustomJob.pb(job))
     pools = job.job_spec.worker_pool_specs
@@ -129,9 +133,10 @@ TABLE = language_spec().model_copy(update={"task": "regression"})
 
 
 @pytest.mark.parametrize(
-    ("wanted", "engine", "data", "out", "machine", "said"),
+    ("wanted", "backend", "data", "out", "machine", "said"),
     [
         (spec(), "kubflow", DATA, OUT, None, "Did you mean 'kubeflow'"),
+        (spec(), "local", DATA, OUT, None, "the backend 'local' has no training jobs"),
         (TABLE, "kubeflow", DATA, OUT, None, "trains language models; llm-qa is one of regression"),
         (spec(), "kubeflow", None, OUT, None, "needs --data"),
         (spec(), "kubeflow", DATA, None, None, "and --out"),
@@ -143,11 +148,11 @@ TABLE = language_spec().model_copy(update={"task": "regression"})
         (spec(), "vertex", DATA, OUT, None, "is Kubernetes' name; write Vertex AI's"),
     ],
 )
-def test_what_the_engine_could_not_use_is_refused(
-    wanted: ModelSpec, engine: str, data: str | None, out: str | None, machine: str | None, said: str
+def test_what_the_backend_could_not_use_is_refused(
+    wanted: ModelSpec, backend: str, data: str | None, out: str | None, machine: str | None, said: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        job_text(wanted, engine, IMAGE, data, out, machine)
+        training_job_text(find_backend(backend), wanted, IMAGE, data, out, machine)
     assert said in str(caught.value)
 
 
@@ -161,14 +166,14 @@ def ours(workspace: Path) -> Path:
 
 
 Ostinato = Callable[..., Finished]
-JOB = ("compile", "llm-qa", "--training-job", "vertex", "--data", DATA, "--out", OUT)
+JOB = ("compile", "llm-qa", "--training-job", "--backend", "vertex", "--data", DATA, "--out", OUT)
 
 
 @pytest.mark.usefixtures("ours")
 def test_the_job_is_written_from_the_command_line(ostinato: Ostinato, tmp_path: Path) -> None:
     file = tmp_path / "job.json"
     ostinato(*JOB, "-o", str(file), expect=0, OSTINATO_IMAGE=IMAGE)
-    assert json.loads(file.read_text()) == custom_job(VERTEX, IMAGE, DATA, OUT)
+    assert json.loads(file.read_text()) == custom_job(TrainingJob(VERTEX, IMAGE, DATA, OUT))
     ostinato(*JOB, "-o", str(file), "--machine-type", "g2-standard-32", expect=0)
     (first, _) = json.loads(file.read_text())["jobSpec"]["workerPoolSpecs"]
     assert first["machineSpec"]["machineType"] == "g2-standard-32"

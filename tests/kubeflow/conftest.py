@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from kubeflow.kfp_server import KfpServer, running_kfp
 
+from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.kubeflow.connection import Patience
-from pipelines.backends.kubeflow.engine import KubeflowEngine
+from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.remote import Submission
-from pipelines.settings.sections import KubeflowSettings
 
 ROOT = Path(__file__).parents[2]
 QUICK = Patience(connect_s=10, read_s=30, attempts=3, pause_s=0.01)
@@ -31,12 +31,12 @@ def kfp() -> Iterator[KfpServer]:
 
 
 @pytest.fixture
-def engine(kfp: KfpServer) -> KubeflowEngine:
+def engine(kfp: KfpServer) -> KubeflowClient:
     return connect(kfp)
 
 
-def connect(server: KfpServer, patience: Patience = QUICK, **settings: object) -> KubeflowEngine:
-    return KubeflowEngine(KubeflowSettings.model_validate({"endpoint": server.url, **settings}), patience)
+def connect(server: KfpServer, patience: Patience = QUICK, **settings: object) -> KubeflowClient:
+    return KubeflowClient(KubeflowSettings.model_validate({"endpoint": server.url, **settings}), patience)
 
 
 @pytest.fixture

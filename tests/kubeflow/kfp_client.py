@@ -4,16 +4,16 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from pipelines.backends.kubeflow import KubeflowEngine
+from pipelines.backends.kubeflow.backend_client import KubeflowClient
+from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.remote import ScheduleEntry, Submission
-from pipelines.settings.sections import KubeflowSettings
 
 MODEL = "demand-forecaster"
 WANTED = ScheduleEntry(MODEL, "30 4 * * *", "UTC", "sha256:" + "b" * 64)
 
 
 def main(endpoint: str, package: str, what: str) -> None:
-    engine = KubeflowEngine(KubeflowSettings(endpoint=endpoint))
+    engine = KubeflowClient(KubeflowSettings(endpoint=endpoint))
     asked = Submission(run=f"{MODEL}-1", model=MODEL, package=Path(package), arguments={}, labels={})
     if what == "submit":
         engine.submit(asked)

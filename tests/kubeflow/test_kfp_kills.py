@@ -11,7 +11,7 @@ from kubeflow.conftest import MODEL, ROOT
 from kubeflow.kfp_client import WANTED
 from kubeflow.kfp_server import KfpServer, Kill
 
-from pipelines.backends.kubeflow.engine import KubeflowEngine
+from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.remote import Submission
 
 PACKAGE = ROOT / "tests" / "golden" / f"{MODEL}.yaml"
@@ -42,7 +42,7 @@ def test_a_submission_that_is_killed_anywhere_is_one_run_when_it_is_repeated(
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("request_", ["create", "delete"])
 def test_a_change_of_a_schedule_that_is_killed_anywhere_is_whole_when_it_is_repeated(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Callable[..., Submission], request_: str, done: bool
+    kfp: KfpServer, engine: KubeflowClient, submission: Callable[..., Submission], request_: str, done: bool
 ) -> None:
     old = dataclasses.replace(WANTED, digest="sha256:" + "a" * 64)
     engine.put_schedule(old, submission())

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.cli import app
-from pipelines.settings.sections import KubeflowSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "kubeflow.md").read_text()
 KUBECTL = Path(sys.executable).parent / "kubectl"

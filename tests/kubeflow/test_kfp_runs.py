@@ -11,7 +11,7 @@ from kubeflow.conftest import connect
 from kubeflow.kfp_server import KfpServer
 from kubeflow.kfp_state import walk
 
-from pipelines.backends.kubeflow.engine import KubeflowEngine
+from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.remote import Submission
 from training.errors import InputError, OstinatoError
 
@@ -21,12 +21,12 @@ STEPS = ("preprocess", "train", "champion", "evaluate", "register", "deploy")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def states(engine: KubeflowEngine) -> dict[str, str]:
+def states(engine: KubeflowClient) -> dict[str, str]:
     return {step.name: step.state for step in engine.get(RUN).steps}
 
 
 def test_a_run_is_started_once_however_often_it_is_submitted(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     first = engine.submit(submission())
     again = connect(kfp).submit(submission())
@@ -43,7 +43,7 @@ def test_a_run_is_started_once_however_often_it_is_submitted(
 
 
 def test_equal_packages_are_one_version_and_another_package_is_another(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make, tmp_path: Path
+    kfp: KfpServer, engine: KubeflowClient, submission: Make, tmp_path: Path
 ) -> None:
     engine.submit(submission("a-1"))
     engine.submit(submission("a-2"))
@@ -56,7 +56,7 @@ def test_equal_packages_are_one_version_and_another_package_is_another(
 
 
 def test_a_run_that_is_there_is_found_and_the_package_of_today_is_not_even_sent(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make, tmp_path: Path
+    kfp: KfpServer, engine: KubeflowClient, submission: Make, tmp_path: Path
 ) -> None:
     first = engine.submit(submission("a-1"))
     sent = list(kfp.seen)
@@ -81,7 +81,7 @@ def test_submitters_in_one_moment_agree_on_one_run(kfp: KfpServer, submission: M
     "fault", [{"cut": True}, {"status": 503}, {"status": 200, "body": b"<html>", "kind": "text/html"}]
 )
 def test_what_was_made_and_whose_answer_was_lost_is_found_and_not_made_again(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make, ends: str, fault: dict
+    kfp: KfpServer, engine: KubeflowClient, submission: Make, ends: str, fault: dict
 ) -> None:
     kfp.faults.append(Fault("POST", ends, done=True, **fault))
     assert engine.submit(submission()).state == "pending"
@@ -91,7 +91,7 @@ def test_what_was_made_and_whose_answer_was_lost_is_found_and_not_made_again(
 
 @pytest.mark.parametrize("ends", ["/experiments", "/pipelines", "/pipelines/upload_version", "/runs"])
 def test_what_was_not_made_is_made_at_the_next_try(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make, ends: str
+    kfp: KfpServer, engine: KubeflowClient, submission: Make, ends: str
 ) -> None:
     kfp.faults.append(Fault("POST", ends, status=503, times=2))
     assert engine.submit(submission()).new
@@ -99,7 +99,7 @@ def test_what_was_not_made_is_made_at_the_next_try(
 
 
 def test_steps_are_told_with_their_states_times_and_links(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
     run = kfp.state.only_run()
@@ -125,7 +125,7 @@ def test_steps_are_told_with_their_states_times_and_links(
 
 
 def test_a_refusal_is_told_only_where_the_cluster_hands_on_why_register_failed(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
     steps = {**{name: "SUCCEEDED" for name in STEPS[:4]}, "register": "FAILED"}
@@ -139,7 +139,7 @@ def test_a_refusal_is_told_only_where_the_cluster_hands_on_why_register_failed(
 
 
 def test_a_failed_step_has_its_message_and_what_comes_after_is_skipped(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
     walk(
@@ -154,7 +154,7 @@ def test_a_failed_step_has_its_message_and_what_comes_after_is_skipped(
     assert engine.get(RUN).decision == ""
 
 
-def test_a_step_whose_driver_failed_has_failed(kfp: KfpServer, engine: KubeflowEngine, submission: Make) -> None:
+def test_a_step_whose_driver_failed_has_failed(kfp: KfpServer, engine: KubeflowClient, submission: Make) -> None:
     engine.submit(submission())
     run = kfp.state.only_run()
     walk(run, {"preprocess": "FAILED"}, "FAILED")
@@ -166,7 +166,7 @@ def test_a_step_whose_driver_failed_has_failed(kfp: KfpServer, engine: KubeflowE
     assert states(engine)["preprocess"] == "failed"
 
 
-def test_cancelling_twice_is_cancelling_once(kfp: KfpServer, engine: KubeflowEngine, submission: Make) -> None:
+def test_cancelling_twice_is_cancelling_once(kfp: KfpServer, engine: KubeflowClient, submission: Make) -> None:
     engine.submit(submission())
     kfp.faults.append(Fault("POST", ":terminate", done=True, cut=True))
     engine.cancel(RUN)
@@ -177,7 +177,7 @@ def test_cancelling_twice_is_cancelling_once(kfp: KfpServer, engine: KubeflowEng
 
 
 def test_a_step_that_was_running_when_its_run_was_cancelled_has_not_failed(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
     walk(kfp.state.only_run(), {"preprocess": "SUCCEEDED", "train": "FAILED"}, "CANCELED")
@@ -185,7 +185,7 @@ def test_a_step_that_was_running_when_its_run_was_cancelled_has_not_failed(
 
 
 def test_a_failed_run_goes_on_with_what_is_done_and_only_once(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
     walk(kfp.state.only_run(), {"preprocess": "SUCCEEDED", "train": "FAILED"}, "FAILED")
@@ -199,7 +199,7 @@ def test_a_failed_run_goes_on_with_what_is_done_and_only_once(
 
 @pytest.mark.parametrize("status", [404, 501])
 def test_an_installation_without_retry_is_told_as_one(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make, status: int
+    kfp: KfpServer, engine: KubeflowClient, submission: Make, status: int
 ) -> None:
     engine.submit(submission())
     walk(kfp.state.only_run(), {"preprocess": "FAILED"}, "FAILED")
@@ -210,7 +210,7 @@ def test_an_installation_without_retry_is_told_as_one(
 
 
 def test_runs_are_told_newest_first_over_all_pages_and_not_those_of_before(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     kfp.state.page = 2
     for i in range(5):
@@ -235,14 +235,14 @@ def test_what_is_looked_for_is_found_on_any_page_even_if_a_filter_is_not_heeded(
     assert [one["name"] for one in kfp.state.pipelines.values()] == ["churn", "demand-forecaster"]
 
 
-def test_looking_makes_nothing(kfp: KfpServer, engine: KubeflowEngine) -> None:
+def test_looking_makes_nothing(kfp: KfpServer, engine: KubeflowClient) -> None:
     assert (engine.runs(LONG_AGO), engine.schedules()) == ([], [])
     with pytest.raises(InputError, match="there is no run"):
         engine.get(RUN)
     assert kfp.seen == []
 
 
-def test_a_run_of_another_name_is_wrong_input(engine: KubeflowEngine, submission: Make) -> None:
+def test_a_run_of_another_name_is_wrong_input(engine: KubeflowClient, submission: Make) -> None:
     engine.submit(submission())
     with pytest.raises(InputError, match=r"there is no run 'other' in the experiment ostinato"):
         engine.get("other")

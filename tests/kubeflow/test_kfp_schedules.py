@@ -10,8 +10,8 @@ from kubeflow.conftest import connect
 from kubeflow.kfp_server import KfpServer
 from kubeflow.kfp_state import Refused, check_cron
 
-from pipelines.backends.kubeflow.engine import KubeflowEngine
-from pipelines.backends.kubeflow.schedules import six_fields
+from pipelines.backends.kubeflow.backend_client import KubeflowClient
+from pipelines.backends.kubeflow.recurring_runs import six_fields
 from pipelines.backends.remote import ScheduleEntry, Submission
 from training.errors import InputError, OstinatoError
 
@@ -21,7 +21,7 @@ CHANGED = dataclasses.replace(ENTRY, cron="30 4 * * *", digest="sha256:" + "b" *
 
 
 def test_a_schedule_is_made_once_and_read_back_as_it_was(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     made = engine.put_schedule(ENTRY, submission())
     assert dataclasses.replace(made, id="") == ENTRY
@@ -33,7 +33,7 @@ def test_a_schedule_is_made_once_and_read_back_as_it_was(
 
 
 def test_a_changed_schedule_takes_the_place_of_the_old_one(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     old = engine.put_schedule(ENTRY, submission())
     new = engine.put_schedule(dataclasses.replace(CHANGED, id=old.id), submission())
@@ -44,7 +44,7 @@ def test_a_changed_schedule_takes_the_place_of_the_old_one(
 
 
 def test_a_change_that_was_cut_short_leaves_one_too_many_which_the_same_change_removes(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     old = engine.put_schedule(ENTRY, submission())
     kfp.faults.append(Fault("DELETE", old.id, status=500, times=99))
@@ -59,7 +59,7 @@ def test_a_change_that_was_cut_short_leaves_one_too_many_which_the_same_change_r
 
 @pytest.mark.parametrize("fault", [{"cut": True}, {"status": 502}])
 def test_a_schedule_whose_making_was_not_answered_is_not_made_twice(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make, fault: dict
+    kfp: KfpServer, engine: KubeflowClient, submission: Make, fault: dict
 ) -> None:
     kfp.faults.append(Fault("POST", "/recurringruns", done=True, **fault))
     assert engine.schedules() == []
@@ -67,7 +67,7 @@ def test_a_schedule_whose_making_was_not_answered_is_not_made_twice(
     assert engine.schedules() == [made]
 
 
-def test_deleting_what_is_gone_is_done(kfp: KfpServer, engine: KubeflowEngine, submission: Make) -> None:
+def test_deleting_what_is_gone_is_done(kfp: KfpServer, engine: KubeflowClient, submission: Make) -> None:
     made = engine.put_schedule(ENTRY, submission())
     kfp.faults.append(Fault("DELETE", made.id, done=True, cut=True))
     engine.delete_schedule(made)
@@ -77,7 +77,7 @@ def test_deleting_what_is_gone_is_done(kfp: KfpServer, engine: KubeflowEngine, s
 
 
 def test_a_schedule_that_was_switched_off_by_hand_is_told_and_made_anew(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     made = engine.put_schedule(ENTRY, submission())
     kfp.state.recurring[made.id]["status"] = "DISABLED"
@@ -87,7 +87,7 @@ def test_a_schedule_that_was_switched_off_by_hand_is_told_and_made_anew(
     assert [one.active for one in engine.schedules()] == [True]
 
 
-def test_recurring_runs_of_others_are_left_alone(kfp: KfpServer, engine: KubeflowEngine, submission: Make) -> None:
+def test_recurring_runs_of_others_are_left_alone(kfp: KfpServer, engine: KubeflowClient, submission: Make) -> None:
     engine.put_schedule(ENTRY, submission())
     kfp.state.recurring["theirs"] = {
         "recurring_run_id": "theirs",
@@ -99,7 +99,7 @@ def test_recurring_runs_of_others_are_left_alone(kfp: KfpServer, engine: Kubeflo
 
 
 def test_a_run_of_a_schedule_has_the_id_that_kubeflow_gave_it(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission("by-hand"))
     scheduled = {**kfp.state.only_run(), "run_id": "run-9", "display_name": "demand-forecaster-aaaabbbb-1-123"}
@@ -109,7 +109,7 @@ def test_a_run_of_a_schedule_has_the_id_that_kubeflow_gave_it(
 
 
 def test_another_time_zone_than_the_installations_is_refused_with_the_way_out(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     berlin = dataclasses.replace(ENTRY, time_zone="Europe/Berlin")
     with pytest.raises(InputError, match=r"schedule.time_zone .* Europe/Berlin.*cronScheduleTimezone"):

@@ -10,10 +10,10 @@ from harness.faults import Fault
 from kubeflow.conftest import QUICK, connect
 from kubeflow.kfp_server import KfpServer, running_kfp
 
+from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.kubeflow.connection import Patience
-from pipelines.backends.kubeflow.engine import KubeflowEngine
+from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.remote import Submission
-from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError, OstinatoError
 
 Make = Callable[..., Submission]
@@ -50,7 +50,7 @@ def said(text: str) -> bytes:
     ],
 )
 def test_a_bad_answer_is_one_clear_message_and_never_an_empty_list(
-    kfp: KfpServer, engine: KubeflowEngine, fault: dict, error: type[Exception], message: str
+    kfp: KfpServer, engine: KubeflowClient, fault: dict, error: type[Exception], message: str
 ) -> None:
     kfp.faults.append(Fault("GET", "/experiments", times=99, **fault))
     with pytest.raises(error, match=message) as caught:
@@ -62,7 +62,7 @@ def test_a_bad_answer_is_one_clear_message_and_never_an_empty_list(
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"status": 200, "body": b"?"}, {"cut": True}])
 @pytest.mark.parametrize("ends", ["/healthz", "/experiments", "/pipelines", "/versions", "/runs"])
 def test_a_question_is_asked_again_a_few_times(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make, ends: str, fault: dict
+    kfp: KfpServer, engine: KubeflowClient, submission: Make, ends: str, fault: dict
 ) -> None:
     kfp.faults.append(Fault("GET", ends, times=QUICK.attempts - 1, **fault))
     assert engine.submit(submission()).new
@@ -88,7 +88,7 @@ def test_nobody_at_the_address_is_told_with_the_setting() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    engine = KubeflowEngine(KubeflowSettings(endpoint=endpoint), QUICK)
+    engine = KubeflowClient(KubeflowSettings(endpoint=endpoint), QUICK)
     with pytest.raises(OstinatoError, match=r"Connection refused.*kubeflow.endpoint and the network") as caught:
         engine.schedules()
     assert "object at" not in str(caught.value)
@@ -111,12 +111,12 @@ def test_nobody_at_the_address_is_told_with_the_setting() -> None:
 )
 def test_settings_that_can_not_be_right_are_refused_before_anything_is_sent(settings: dict, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        KubeflowEngine(KubeflowSettings(**settings), QUICK)
+        KubeflowClient(KubeflowSettings(**settings), QUICK)
     assert "secret@" not in str(caught.value)
 
 
 def test_a_package_that_the_server_does_not_take_is_wrong_input(
-    kfp: KfpServer, engine: KubeflowEngine, submission: Make
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     whole = submission()
     with pytest.raises(InputError, match=r"refused \(400\) starting the run .* has no parameters \['colour'\]"):

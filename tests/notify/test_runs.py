@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from backends.conftest import REACHABLE
 from conftest import Finished
-from engines.conftest import REACHABLE
 from kubeflow.kfp_server import KfpServer, running_kfp
 from kubeflow.kfp_state import walk
 from notify.receivers import Webhook, running

@@ -7,9 +7,9 @@ import pytest
 from vertex.vertex_server import VertexServer, running_vertex
 
 from pipelines.backends.remote import Submission
-from pipelines.backends.vertex import VertexEngine
+from pipelines.backends.vertex.backend_client import VertexClient
 from pipelines.backends.vertex.connection import Patience
-from pipelines.settings.sections import VertexSettings
+from pipelines.backends.vertex.vertex_settings import VertexSettings
 
 ROOT = Path(__file__).parents[2]
 QUICK = Patience(request_s=2, attempts=3, pause_s=0.01)
@@ -31,12 +31,12 @@ def vertex() -> Iterator[VertexServer]:
 
 
 @pytest.fixture
-def engine(vertex: VertexServer) -> VertexEngine:
+def engine(vertex: VertexServer) -> VertexClient:
     return connect(vertex)
 
 
-def connect(server: VertexServer, patience: Patience = QUICK, **settings: object) -> VertexEngine:
-    return VertexEngine(VertexSettings.model_validate({**SETTINGS, "endpoint": server.url, **settings}), patience)
+def connect(server: VertexServer, patience: Patience = QUICK, **settings: object) -> VertexClient:
+    return VertexClient(VertexSettings.model_validate({**SETTINGS, "endpoint": server.url, **settings}), patience)
 
 
 @pytest.fixture

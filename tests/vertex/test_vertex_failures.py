@@ -13,10 +13,10 @@ from vertex.conftest import QUICK, SETTINGS, connect
 from vertex.vertex_server import VertexServer
 
 from pipelines.backends.remote import Submission
-from pipelines.backends.vertex import VertexEngine
+from pipelines.backends.vertex.api_errors import explain
+from pipelines.backends.vertex.backend_client import VertexClient
 from pipelines.backends.vertex.connection import Patience
-from pipelines.backends.vertex.failures import explain
-from pipelines.settings.sections import VertexSettings
+from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError, OstinatoError
 
 Make = Callable[..., Submission]
@@ -33,7 +33,7 @@ TRANSIENT = [
 
 @pytest.mark.parametrize(("trouble", "what"), TRANSIENT)
 def test_what_may_pass_is_tried_again_a_bounded_number_of_times(
-    trouble: dict, what: str, vertex: VertexServer, engine: VertexEngine, submission: Make
+    trouble: dict, what: str, vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     vertex.faults.append(Fault("POST", "/pipelineJobs", times=2, **trouble))
     assert engine.submit(submission()).run == RUN
@@ -54,7 +54,7 @@ def test_what_may_pass_is_tried_again_a_bounded_number_of_times(
     ],
 )  # fmt: skip
 def test_what_will_not_pass_is_told_at_once_with_what_mends_it(
-    status: int, what: str, vertex: VertexServer, engine: VertexEngine, submission: Make
+    status: int, what: str, vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     vertex.faults.append(Fault("POST", "/pipelineJobs", status=status))
     with pytest.raises(OstinatoError, match=f"starting the run {RUN}: .*{what}"):
@@ -82,7 +82,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(vertex: VertexServer) ->
 
 def test_an_address_where_nobody_listens_is_named() -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
-    engine = VertexEngine(VertexSettings.model_validate({**SETTINGS, "endpoint": nobody}), QUICK)
+    engine = VertexClient(VertexSettings.model_validate({**SETTINGS, "endpoint": nobody}), QUICK)
     with pytest.raises(OstinatoError, match=f"Vertex AI at {nobody} can't be reached"):
         engine.get(RUN)
 
@@ -98,13 +98,13 @@ def test_an_address_where_nobody_listens_is_named() -> None:
 )
 def test_settings_that_can_not_be_right_are_named_before_anything_is_sent(settings: dict, what: str) -> None:
     with pytest.raises(InputError, match=what):
-        VertexEngine(VertexSettings.model_validate({**SETTINGS, **settings}))
+        VertexClient(VertexSettings.model_validate({**SETTINGS, **settings}))
 
 
 def test_missing_credentials_are_told_with_how_to_log_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(InputError, match="gcloud auth application-default login"):
-        VertexEngine(VertexSettings.model_validate(SETTINGS)).get(RUN)
+        VertexClient(VertexSettings.model_validate(SETTINGS)).get(RUN)
 
 
 def test_a_missing_client_is_told_with_how_to_install_it(tmp_path: Path) -> None:
@@ -112,9 +112,9 @@ def test_a_missing_client_is_told_with_how_to_install_it(tmp_path: Path) -> None
     program = """
 import sys
 sys.modules["google.cloud.aiplatform_v1"] = None
-from pipelines.backends.vertex import VertexEngine
-from pipelines.settings.sections import VertexSettings
-VertexEngine(VertexSettings(project="p", region="r", pipeline_root="gs://b")).get("x")
+from pipelines.backends.vertex.backend_client import VertexClient
+from pipelines.backends.vertex.vertex_settings import VertexSettings
+VertexClient(VertexSettings(project="p", region="r", pipeline_root="gs://b")).get("x")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert "InputError" in done.stderr and "pip install 'ostinato[vertex]'" in done.stderr

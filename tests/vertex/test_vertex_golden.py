@@ -10,7 +10,7 @@ from vertex.conftest import ROOT
 from vertex.vertex_server import VertexServer
 
 from pipelines.backends.remote import ScheduleEntry, Submission
-from pipelines.backends.vertex import VertexEngine
+from pipelines.backends.vertex.backend_client import VertexClient
 
 Make = Callable[..., Submission]
 RUN = "demand-forecaster-4f2a"
@@ -33,7 +33,7 @@ def without_package(request: dict) -> dict:
     return {**request, "body": body}
 
 
-def test_a_run(vertex: VertexServer, engine: VertexEngine, submission: Make, pytestconfig: pytest.Config) -> None:
+def test_a_run(vertex: VertexServer, engine: VertexClient, submission: Make, pytestconfig: pytest.Config) -> None:
     engine.submit(submission())
     vertex.state.walk(RUN, "RUNNING", {})
     engine.cancel(RUN)
@@ -42,7 +42,7 @@ def test_a_run(vertex: VertexServer, engine: VertexEngine, submission: Make, pyt
     check_golden("run", [without_package(one) for one in vertex.requests], pytestconfig)
 
 
-def test_a_schedule(vertex: VertexServer, engine: VertexEngine, submission: Make, pytestconfig: pytest.Config) -> None:
+def test_a_schedule(vertex: VertexServer, engine: VertexClient, submission: Make, pytestconfig: pytest.Config) -> None:
     entry = ScheduleEntry("demand-forecaster", "0 3 * * 1", "Europe/Berlin", "0123456789abcdef")
     made = engine.put_schedule(entry, submission("demand-forecaster-schedule"))
     engine.put_schedule(made, submission("demand-forecaster-schedule"))
@@ -50,7 +50,7 @@ def test_a_schedule(vertex: VertexServer, engine: VertexEngine, submission: Make
     check_golden("schedule", [without_package(one) for one in vertex.requests], pytestconfig)
 
 
-def test_the_whole_package_is_sent(vertex: VertexServer, engine: VertexEngine, submission: Make) -> None:
+def test_the_whole_package_is_sent(vertex: VertexServer, engine: VertexClient, submission: Make) -> None:
     engine.submit(submission())
     (sent,) = vertex.requests
     package: Path = submission().package

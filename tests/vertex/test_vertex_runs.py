@@ -10,7 +10,7 @@ from vertex.vertex_server import VertexServer
 from vertex.vertex_state import START
 
 from pipelines.backends.remote import Submission
-from pipelines.backends.vertex import VertexEngine
+from pipelines.backends.vertex.backend_client import VertexClient
 from pipelines.submit import check_ended
 from training.errors import GateRefused, InputError, OstinatoError
 
@@ -23,7 +23,7 @@ def stands(run_steps: object) -> list[str]:
     return [step.state for step in run_steps]  # pyright: ignore[reportGeneralTypeIssues]
 
 
-def test_a_run_is_started_once_and_found_again(vertex: VertexServer, engine: VertexEngine, submission: Make) -> None:
+def test_a_run_is_started_once_and_found_again(vertex: VertexServer, engine: VertexClient, submission: Make) -> None:
     first = engine.submit(submission())
     again = engine.submit(submission())
     assert (first.new, again.new) == (True, False)
@@ -37,7 +37,7 @@ def test_a_run_is_started_once_and_found_again(vertex: VertexServer, engine: Ver
 
 @pytest.mark.parametrize("trouble", [{"status": 409}, {"status": 503, "done": True}, {"cut": True, "done": True}])
 def test_a_run_that_somebody_made_in_the_same_moment_is_found(
-    trouble: dict, vertex: VertexServer, engine: VertexEngine, submission: Make
+    trouble: dict, vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     if "done" not in trouble:
         engine.submit(submission())
@@ -48,7 +48,7 @@ def test_a_run_that_somebody_made_in_the_same_moment_is_found(
 
 
 def test_every_step_is_told_with_its_state_its_page_and_its_time(
-    vertex: VertexServer, engine: VertexEngine, submission: Make
+    vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     waiting = engine.submit(submission())
     assert [step.name for step in waiting.steps] == STEPS
@@ -63,7 +63,7 @@ def test_every_step_is_told_with_its_state_its_page_and_its_time(
     )
 
 
-def test_the_gates_no_is_told_from_a_failure(vertex: VertexServer, engine: VertexEngine, submission: Make) -> None:
+def test_the_gates_no_is_told_from_a_failure(vertex: VertexServer, engine: VertexClient, submission: Make) -> None:
     engine.submit(submission())
     done = dict.fromkeys(STEPS[:4], "SUCCEEDED")
     vertex.state.walk(RUN, "FAILED", {**done, "register": "FAILED"}, "exit 3", decision="reject")
@@ -78,7 +78,7 @@ def test_the_gates_no_is_told_from_a_failure(vertex: VertexServer, engine: Verte
 
 
 def test_the_decision_is_read_from_the_verdict_where_the_step_does_not_tell_it(
-    vertex: VertexServer, engine: VertexEngine, submission: Make
+    vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     engine.submit(submission())
     vertex.state.walk(RUN, "FAILED", {"evaluate": "SKIPPED", "register": "FAILED"})
@@ -100,7 +100,7 @@ def test_a_failure_policy_is_sent_and_settings_that_are_not_given_are_not(
 
 
 def test_a_run_is_cancelled_once_and_one_that_has_ended_is_not(
-    vertex: VertexServer, engine: VertexEngine, submission: Make
+    vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     engine.submit(submission())
     engine.cancel(RUN)
@@ -113,13 +113,13 @@ def test_a_run_is_cancelled_once_and_one_that_has_ended_is_not(
 
 
 @pytest.mark.parametrize("ask", ["get", "cancel", "resume"])
-def test_a_run_that_is_not_there_is_named(ask: str, engine: VertexEngine) -> None:
+def test_a_run_that_is_not_there_is_named(ask: str, engine: VertexClient) -> None:
     with pytest.raises(InputError, match="no run 'ghost' on Vertex AI in project acme-ml, region europe-west4"):
         getattr(engine, ask)("ghost")
 
 
 def test_a_resumed_run_skips_what_succeeded_and_repeats_the_rest(
-    vertex: VertexServer, engine: VertexEngine, submission: Make
+    vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     engine.submit(submission())
     steps = {"preprocess": "SKIPPED", "train": "SUCCEEDED", "champion": "SUCCEEDED", "evaluate": "FAILED"}
@@ -142,7 +142,7 @@ def test_a_resumed_run_skips_what_succeeded_and_repeats_the_rest(
 
 @pytest.mark.parametrize(("state", "what"), [("RUNNING", "wait for its end"), ("SUCCEEDED", "nothing to resume")])
 def test_a_run_with_nothing_to_resume_is_left_alone(
-    state: str, what: str, vertex: VertexServer, engine: VertexEngine, submission: Make
+    state: str, what: str, vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     engine.submit(submission())
     vertex.state.walk(RUN, state, {})
@@ -152,7 +152,7 @@ def test_a_run_with_nothing_to_resume_is_left_alone(
 
 
 def test_ours_are_listed_newest_first_over_all_pages(
-    vertex: VertexServer, engine: VertexEngine, submission: Make
+    vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     for number in range(5):
         engine.submit(submission(f"demand-forecaster-{number}"))

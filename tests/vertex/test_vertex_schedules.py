@@ -9,7 +9,7 @@ from harness.faults import Fault
 from vertex.vertex_server import VertexServer
 
 from pipelines.backends.remote import ScheduleEntry, Submission
-from pipelines.backends.vertex import VertexEngine
+from pipelines.backends.vertex.backend_client import VertexClient
 from training.errors import OstinatoError
 
 Make = Callable[..., Submission]
@@ -17,7 +17,7 @@ MONDAY = ScheduleEntry("demand-forecaster", "0 3 * * 1", "Europe/Berlin", "01234
 
 
 def test_a_schedule_is_created_once_and_read_back_as_it_was(
-    vertex: VertexServer, engine: VertexEngine, submission: Make
+    vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     made = engine.put_schedule(MONDAY, submission())
     assert made == replace(MONDAY, id=made.id) and made.id.startswith("projects/acme-ml/locations/europe-west4/sched")
@@ -29,7 +29,7 @@ def test_a_schedule_is_created_once_and_read_back_as_it_was(
 
 @pytest.mark.parametrize("trouble", [{"status": 503}, {"cut": True}])
 def test_a_schedule_whose_answer_was_lost_is_not_made_twice(
-    trouble: dict, vertex: VertexServer, engine: VertexEngine, submission: Make
+    trouble: dict, vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     vertex.faults.append(Fault("POST", "/schedules", done=True, **trouble))
     made = engine.put_schedule(MONDAY, submission())
@@ -37,7 +37,7 @@ def test_a_schedule_whose_answer_was_lost_is_not_made_twice(
 
 
 def test_a_schedule_that_can_not_be_made_is_told_after_a_bounded_number_of_tries(
-    vertex: VertexServer, engine: VertexEngine, submission: Make
+    vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     vertex.faults.append(Fault("POST", "/schedules", status=503, times=9))
     with pytest.raises(OstinatoError, match=r"creating the schedule of demand-forecaster: .* answered 503"):
@@ -47,7 +47,7 @@ def test_a_schedule_that_can_not_be_made_is_told_after_a_bounded_number_of_tries
 
 
 def test_a_changed_schedule_keeps_its_id_and_has_all_that_is_new(
-    vertex: VertexServer, engine: VertexEngine, submission: Make
+    vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     made = engine.put_schedule(MONDAY, submission())
     wanted = replace(made, cron="30 4 * * *", time_zone="UTC", digest="f" * 16)
@@ -60,7 +60,7 @@ def test_a_changed_schedule_keeps_its_id_and_has_all_that_is_new(
 
 
 def test_a_schedule_that_somebody_paused_is_started_again(
-    vertex: VertexServer, engine: VertexEngine, submission: Make
+    vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     made = engine.put_schedule(MONDAY, submission())
     (there,) = vertex.state.schedules.values()
@@ -71,7 +71,7 @@ def test_a_schedule_that_somebody_paused_is_started_again(
 
 
 def test_a_schedule_that_somebody_deleted_is_made_anew(
-    vertex: VertexServer, engine: VertexEngine, submission: Make
+    vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     made = engine.put_schedule(MONDAY, submission())
     vertex.state.schedules.clear()
@@ -79,14 +79,14 @@ def test_a_schedule_that_somebody_deleted_is_made_anew(
     assert len(vertex.state.schedules) == 1
 
 
-def test_deleting_twice_is_deleting_once(vertex: VertexServer, engine: VertexEngine, submission: Make) -> None:
+def test_deleting_twice_is_deleting_once(vertex: VertexServer, engine: VertexClient, submission: Make) -> None:
     made = engine.put_schedule(MONDAY, submission())
     engine.delete_schedule(made)
     engine.delete_schedule(made)
     assert not vertex.state.schedules
 
 
-def test_only_ours_are_told_over_all_pages(vertex: VertexServer, engine: VertexEngine, submission: Make) -> None:
+def test_only_ours_are_told_over_all_pages(vertex: VertexServer, engine: VertexClient, submission: Make) -> None:
     for model in ("a", "b", "c", "d"):
         engine.put_schedule(replace(MONDAY, model=model), submission(model=model))
     entries = list(vertex.state.schedules.values())

@@ -11,7 +11,7 @@ class Accelerator(Section):
     """A GPU for a step or for a served model."""
 
     type: str
-    """The engine's name for it: a Kubernetes resource such as `nvidia.com/gpu` (Kubeflow, and always for serving), or
+    """The backend's name for it: a Kubernetes resource such as `nvidia.com/gpu` (Kubeflow, and always for serving), or
     `NVIDIA_TESLA_T4` (Vertex AI, for training)."""
     count: Annotated[int, Field(ge=1, le=16)] = 1
 
@@ -29,7 +29,7 @@ class StepAccelerator(Accelerator):
 
     vertex_type: Annotated[str, Field(pattern=r"^([A-Z][A-Z0-9_]*)?$")] = ""
     """Vertex AI's name for it, such as `NVIDIA_L4`, where `type` is a Kubernetes resource: the model then trains on
-    either engine."""
+    either backend."""
 
 
 class StepResources(Resources):

@@ -15,7 +15,7 @@ def check_cron(text: str) -> str:
 
     fields = text.split()
     if len(fields) != 5:
-        hint = "; leave the seconds out, each engine gets its own form" if len(fields) == 6 else ""
+        hint = "; leave the seconds out, each backend gets its own form" if len(fields) == 6 else ""
         raise ValueError(
             f"{text!r} has {len(fields)} fields; write minute, hour, day of month, month, day of week: "
             f"such as 0 3 * * 1{hint}"
@@ -26,7 +26,7 @@ def check_cron(text: str) -> str:
         raise ValueError(f"{text!r} is no cron expression, or its time never comes: {error}") from error
     # KFP's and Vertex AI's readers know neither.
     if any(sign in text for sign in "L#?"):
-        raise ValueError(f"{text!r} has L, # or ?, which not every engine knows; write days as numbers")
+        raise ValueError(f"{text!r} has L, # or ?, which not every backend knows; write days as numbers")
     return " ".join(fields)
 
 
@@ -39,7 +39,7 @@ def _check_zone(text: str) -> str:
 
 
 class ScheduleSpec(Section):
-    """When an engine runs the pipeline by itself, as soon as `ostinato schedule apply` has told it so."""
+    """When a backend runs the pipeline by itself, as soon as `ostinato schedule apply` has told it so."""
 
     cron: Annotated[str, AfterValidator(check_cron)]
     """Five fields: minute, hour, day of month, month, day of week (0 is Sunday)."""

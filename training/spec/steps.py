@@ -1,4 +1,4 @@
-"""The part of a spec that says how an engine runs each step."""
+"""The part of a spec that says how a backend runs each step."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from training.spec.section import Duration, Section
 
 
 class Step(Section):
-    """How an engine runs a step."""
+    """How a backend runs a step."""
 
     spot: bool = False
     """On a machine that may be taken away, for less money; set `retries` as well."""
@@ -22,28 +22,28 @@ class Step(Section):
 
 
 class SizedStep(Step):
-    """How an engine runs a step whose effects are looked up before they are made, so that it is never cached."""
+    """How a backend runs a step whose effects are looked up before they are made, so that it is never cached."""
 
     resources: StepResources | None = None
-    """What the container asks for; the engine's usual unless given."""
+    """What the container asks for; the backend's usual unless given."""
 
 
 class CachedStep(SizedStep):
-    """How an engine runs a step that an earlier run may answer."""
+    """How a backend runs a step that an earlier run may answer."""
 
     cache: bool = True
     """Whether an earlier run with equal inputs and equal code answers."""
 
 
 class TrainStep(Step):
-    """How an engine runs the training; its size is `training.resources`."""
+    """How a backend runs the training; its size is `training.resources`."""
 
     cache: bool = True
     """Whether an earlier run with equal inputs and equal code answers."""
 
 
 class StepsSpec(Section):
-    """How an engine runs each step."""
+    """How a backend runs each step."""
 
     # The metaclass of pydantic's models has a method `register`, which a field may not be named like.
     model_config = ConfigDict(serialize_by_alias=True)

@@ -28,7 +28,7 @@ Conversation = list[dict[str, str]]
 
 
 def check_workers(training: TrainingSpec) -> None:
-    """Raises InputError for several workers where no engine has started them."""
+    """Raises InputError for several workers where no backend has started them."""
     if training.workers > 1 and not is_worker(os.environ):
         raise InputError(
             f"training.workers is {training.workers}, but this is one machine: several train together on a cluster "

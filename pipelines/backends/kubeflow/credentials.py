@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from delivery.secret import secret
-from pipelines.settings.sections import KubeflowSettings
+from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from training.errors import InputError, OstinatoError
 
 TOKEN = "OSTINATO_KUBEFLOW_TOKEN"

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from delivery.addresses import is_loopback
 from delivery.retry import RetryPolicy, raised, retrying
-from pipelines.backends.vertex.failures import AlreadyThere, NotThere, Passing, explain
-from pipelines.settings.sections import VertexSettings
+from pipelines.backends.vertex.api_errors import AlreadyThere, NotThere, Passing, explain
+from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError, OstinatoError
 
 if TYPE_CHECKING:

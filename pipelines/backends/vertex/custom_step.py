@@ -7,7 +7,7 @@ What is written here is what `create_custom_training_job_from_component` of goog
 
 from typing import Any
 
-from pipelines.settings.sections import VertexSettings
+from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError
 
 IMAGE = "gcr.io/ml-pipeline/google-cloud-pipeline-components:2.22.0"

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from pipelines.backends.remote import RemoteRun, State, StepState, Submission, in_order
-from pipelines.settings.sections import VertexSettings
+from pipelines.backends.vertex.vertex_settings import VertexSettings
 
 CONSOLE = "https://console.cloud.google.com"
 POLICIES = {"slow": "PIPELINE_FAILURE_POLICY_FAIL_SLOW", "fast": "PIPELINE_FAILURE_POLICY_FAIL_FAST"}

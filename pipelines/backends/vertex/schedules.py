@@ -5,8 +5,8 @@ from typing import Any
 
 from delivery.retry import raised, retrying
 from pipelines.backends.remote import PART_OF, ScheduleEntry, Submission
+from pipelines.backends.vertex.api_errors import NotThere, Passing
 from pipelines.backends.vertex.connection import Connection
-from pipelines.backends.vertex.failures import NotThere, Passing
 from pipelines.backends.vertex.jobs import job_of
 
 DIGEST = "schedule-digest"
@@ -16,7 +16,7 @@ _CRON = re.compile(r"(?:(?:CRON_)?TZ=(\S+) )?(.+)")
 
 
 class Schedules:
-    """Of one project in one region. Methods raise as :class:`VertexEngine`'s."""
+    """Of one project in one region. Methods raise as :class:`VertexClient`'s."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

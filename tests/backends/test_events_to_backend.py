@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from backends.conftest import REACHABLE
 from conftest import OSTINATO, environment
-from engines.conftest import REACHABLE
 from harness.faults import Fault
 from harness.servers import free_port, wait_until_ready
 from kubeflow.kfp_server import KfpServer

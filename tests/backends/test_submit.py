@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from backends.conftest import IMAGE, REACHABLE
 from conftest import OSTINATO, Finished, environment
-from engines.conftest import IMAGE, REACHABLE
 from kubeflow.kfp_server import KfpServer
 from kubeflow.kfp_state import walk
 
@@ -89,7 +89,7 @@ def test_resume_goes_on_with_the_run_that_failed(kfp: KfpServer, on_kubeflow: Ru
         (("--resume", "x-1"), {}, "x-1"),
     ],
 )
-def test_what_an_engine_can_not_do_is_refused_before_a_run_is_made(
+def test_what_a_backend_can_not_do_is_refused_before_a_run_is_made(
     arguments: tuple[str, ...], settings: dict[str, str], told: str, kfp: KfpServer, on_kubeflow: Run
 ) -> None:
     refused = on_kubeflow("submit", MODEL, "--backend", "kubeflow", *arguments, expect=2, **settings)
@@ -97,7 +97,7 @@ def test_what_an_engine_can_not_do_is_refused_before_a_run_is_made(
     assert not kfp.state.runs
 
 
-def test_an_unknown_engine_is_refused_by_name(on_kubeflow: Run) -> None:
+def test_an_unknown_backend_is_refused_by_name(on_kubeflow: Run) -> None:
     assert "Did you mean 'vertex'?" in on_kubeflow("submit", MODEL, "--backend", "vertx", expect=2).err
 
 

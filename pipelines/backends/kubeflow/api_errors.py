@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from pipelines.settings.sections import KubeflowSettings
+from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from training.errors import InputError, OstinatoError
 
 TRANSIENT = (0, 408, 429, 500, 502, 503, 504)
@@ -60,7 +60,7 @@ def said(body: str) -> str:
 
 
 def explained(failure: Failure, doing: str, settings: KubeflowSettings) -> OstinatoError:
-    """The error to raise: InputError where a setting can't be right, OstinatoError where the engine can't be used."""
+    """The error to raise: InputError where a setting can't be right, OstinatoError where the backend can't be used."""
     where, status, text = f"Kubeflow at {settings.endpoint}", failure.status, failure.text
     namespace = settings.namespace or "that Kubeflow Pipelines is in"
     if failure.certificate:

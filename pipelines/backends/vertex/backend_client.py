@@ -1,24 +1,24 @@
-"""Vertex AI Pipelines as an engine: what is there is looked up before anything is made."""
+"""A client of Vertex AI Pipelines: what is there is looked up before anything is made."""
 
 from datetime import UTC, datetime
 
 from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, ScheduleEntry, Submission
+from pipelines.backends.vertex.api_errors import AlreadyThere, NotThere
 from pipelines.backends.vertex.connection import Connection, Patience
-from pipelines.backends.vertex.failures import AlreadyThere, NotThere
 from pipelines.backends.vertex.jobs import job_of, run_of
 from pipelines.backends.vertex.reruns import rerun_id, rerun_of
 from pipelines.backends.vertex.schedules import Schedules
-from pipelines.settings.sections import VertexSettings
+from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError
 
 LISTED = ["name", "display_name", "state", "labels", "error", "create_time"]
 
 
-class VertexEngine:
+class VertexClient:
     """One project in one region, by its settings.
 
     All methods raise InputError for settings that can't be right, a missing package or missing credentials, and
-    OstinatoError for an engine that can't be used.
+    OstinatoError for a backend that can't be used.
     """
 
     name = "vertex"

@@ -11,9 +11,9 @@ from vertex.conftest import ROOT, SETTINGS
 from vertex.library_step import ACCOUNT, ENV, KEY, MACHINE, NETWORK, compiled, fit
 
 from pipelines.backends.vertex.custom_step import as_custom_job
-from pipelines.backends.vertex.target import for_vertex
+from pipelines.backends.vertex.package import for_vertex
+from pipelines.backends.vertex.vertex_settings import VertexSettings
 from pipelines.continuous_training import compile_package
-from pipelines.settings.sections import VertexSettings
 from training.errors import InputError
 from training.spec.model import ModelSpec, parse_spec
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.backends.kubeflow.connection import Connection
+from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.remote import PART_OF, ScheduleEntry
-from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError, OstinatoError
 
 Entry = dict[str, Any]

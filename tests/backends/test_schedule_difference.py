@@ -4,17 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipelines.backends.remote import ScheduleEntry, Submission
-from pipelines.schedules import Wanted, difference
+from pipelines.schedules import DesiredSchedule, difference
 
 MONDAY = ScheduleEntry("churn", "0 3 * * 1", "UTC", "d1", id="7")
 
 
-def wanted(entry: ScheduleEntry) -> Wanted:
-    return Wanted(replace(entry, id=""), Submission("r", entry.model, Path("p.yaml"), {}, {}))
+def desired(entry: ScheduleEntry) -> DesiredSchedule:
+    return DesiredSchedule(replace(entry, id=""), Submission("r", entry.model, Path("p.yaml"), {}, {}))
 
 
-def lines(git: list[ScheduleEntry], engine: list[ScheduleEntry]) -> list[str]:
-    return [change.line() for change in difference([wanted(entry) for entry in git], engine)]
+def lines(git: list[ScheduleEntry], present: list[ScheduleEntry]) -> list[str]:
+    return [change.line() for change in difference([desired(entry) for entry in git], present)]
 
 
 def test_equal_schedules_are_kept() -> None:
@@ -45,7 +45,7 @@ def test_a_schedule_that_somebody_paused_is_started_again() -> None:
 
 def test_of_two_schedules_of_a_model_the_equal_one_stays() -> None:
     stale = replace(MONDAY, digest="d0", id="6")
-    changes = difference([wanted(MONDAY)], [stale, MONDAY])
+    changes = difference([desired(MONDAY)], [stale, MONDAY])
     assert [(change.action, change.before and change.before.id) for change in changes] == [
         ("keep", "7"), ("delete", "6")
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Kubeflow Pipelines 2 as an engine: what is there is looked up before anything is made."""
+"""A client of Kubeflow Pipelines 2: what is there is looked up before anything is made."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,23 +6,29 @@ from typing import Any
 
 import kfp_server_api as api
 
+from pipelines.backends.kubeflow.api_errors import Failure
 from pipelines.backends.kubeflow.connection import PAGE, Connection, Patience
-from pipelines.backends.kubeflow.failures import Failure
 from pipelines.backends.kubeflow.installation import Installation
-from pipelines.backends.kubeflow.schedules import RecurringRuns, check_zone, description, recurring_name, six_fields
+from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
+from pipelines.backends.kubeflow.recurring_runs import (
+    RecurringRuns,
+    check_zone,
+    description,
+    recurring_name,
+    six_fields,
+)
 from pipelines.backends.kubeflow.states import remote_run, state_of
 from pipelines.backends.kubeflow.uploads import Entry, named, step_names, upload
 from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, ScheduleEntry, Submission
-from pipelines.settings.sections import KubeflowSettings
 from training.errors import InputError, OstinatoError
 
 USUAL = Patience()
 
 
-class KubeflowEngine:
+class KubeflowClient:
     """One installation, by its settings.
 
-    All methods raise InputError for settings that can't be right, and OstinatoError for an engine that can't be used.
+    All methods raise InputError for settings that can't be right, and OstinatoError for a backend that can't be used.
     """
 
     name = "kubeflow"

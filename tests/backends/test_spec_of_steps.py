@@ -1,4 +1,4 @@
-"""What a spec says about engines: schedules, and how each step is run."""
+"""What a spec says about backends: schedules, and how each step is run."""
 
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ def spec_with(**sections: Any) -> ModelSpec:
         ("0 3 * *", "has 4 fields"),
         ("61 3 * * 1", "is no cron expression"),
         ("0 3 31 2 *", "its time never comes"),
-        ("0 3 L * *", "has L, # or ?, which not every engine knows"),
+        ("0 3 L * *", "has L, # or ?, which not every backend knows"),
         ("TZ=UTC 0 3 * * 1", "has 6 fields"),
     ],
 )
-def test_a_cron_that_an_engine_would_read_otherwise_is_refused(cron: str, what: str) -> None:
+def test_a_cron_that_a_backend_would_read_otherwise_is_refused(cron: str, what: str) -> None:
     with pytest.raises(InputError) as caught:
         spec_with(schedule={"cron": cron})
     assert "schedule.cron" in str(caught.value) and what in str(caught.value)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines.backends.vertex.custom_step import as_custom_job
 from pipelines.backends.vertex.machines import machine_for, machines_with
-from pipelines.settings.sections import VertexSettings
+from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError
 from training.spec.model import ModelSpec
 from training.spec.resources import Accelerator, Resources, StepResources
@@ -24,51 +24,50 @@ def for_vertex(ir: dict[str, Any], spec: ModelSpec, settings: VertexSettings) ->
     for step in package["root"]["dag"]["tasks"]:
         component = package["components"][f"comp-{step}"]
         container = package["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
-        field, resources = asked(spec, step)
+        field, resources = requested_resources(spec, step)
         _name_accelerator(container, resources, field)
-        _hand_secrets(container, settings)
-        how = spec.steps.of(step)
-        if how.spot or how.machine_type:
+        _add_secrets(container, settings)
+        options = spec.steps.of(step)
+        if options.spot or options.machine_type:
             accelerator = resources.accelerator
-            machine = {"machine_type": how.machine_type or machine_for(resources, field, f"steps.{step}.machine_type")}
+            machine_type = options.machine_type or machine_for(resources, field, f"steps.{step}.machine_type")
+            machine: dict[str, Any] = {"machine_type": machine_type}
             if accelerator:
                 machine |= {"accelerator_type": accelerator.type, "accelerator_count": accelerator.count}
-            as_custom_job(package, step, machine, how.spot, settings)
+            as_custom_job(package, step, machine, options.spot, settings)
     return package
 
 
-def asked(spec: ModelSpec, step: str) -> tuple[str, Resources]:
+def requested_resources(spec: ModelSpec, step: str) -> tuple[str, Resources]:
     """The field of the spec where a step's resources are, and these with Vertex AI's name of the accelerator.
 
     Raises InputError for an accelerator without one.
     """
     field = "training.resources" if step == "train" else f"steps.{step}.resources"
-    own: StepResources = (
+    resources: StepResources = (
         spec.training.resources if step == "train" else getattr(spec.steps.of(step), "resources", None)
     ) or StepResources()
-    accelerator = own.accelerator
+    accelerator = resources.accelerator
     if accelerator is None:
-        return field, Resources(cpu=own.cpu, memory=own.memory)
+        return field, Resources(cpu=resources.cpu, memory=resources.memory)
     if "/" in accelerator.type and not accelerator.vertex_type:
         raise InputError(
             f"{field}.accelerator.type: {accelerator.type!r} is Kubernetes' name; give Vertex AI's as well, in "
             f"{field}.accelerator.vertex_type, such as NVIDIA_L4"
         )
     named = Accelerator(type=accelerator.vertex_type or accelerator.type, count=accelerator.count)
-    return field, Resources(cpu=own.cpu, memory=own.memory, accelerator=named)
+    return field, Resources(cpu=resources.cpu, memory=resources.memory, accelerator=named)
 
 
-def _name_accelerator(container: dict[str, Any], asked: Resources, field: str) -> None:
+def _name_accelerator(container: dict[str, Any], resources: Resources, field: str) -> None:
     """Raises InputError for one that Vertex AI does not have."""
-    if asked.accelerator:
-        machines_with(asked, field, "another")
-        container["resources"]["accelerator"] |= {
-            "type": asked.accelerator.type,
-            "resourceType": asked.accelerator.type,
-        }
+    if resources.accelerator:
+        machines_with(resources, field, "another")
+        kind = resources.accelerator.type
+        container["resources"]["accelerator"] |= {"type": kind, "resourceType": kind}
 
 
-def _hand_secrets(container: dict[str, Any], settings: VertexSettings) -> None:
+def _add_secrets(container: dict[str, Any], settings: VertexSettings) -> None:
     """A step can't mount secrets: it is told which versions to read, and reads them when it starts."""
     if settings.secrets:
         container["command"] = [*WRAPPED, *container["command"]]

@@ -1,14 +1,14 @@
-"""Commands for the places beyond the laptop: what is in force, submitting, watching, schedules."""
+"""Commands for remote backends: submitting, following, schedules; settings in force, estimates, notices."""
 
 import json
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import AsJson, Model, Set, app, open_workspace
+from pipelines.commands.base import AnyBackend, AsJson, Model, RemoteBackend, Set, app, open_workspace
 from pipelines.commands.building import parse_parameters
 from training.errors import InputError, OstinatoError
 from training.folder import model_spec
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from pipelines.backends.remote import StepState
     from pipelines.settings.settings import Workspace
 
-schedule = typer.Typer(help="When an engine runs a model's pipeline by itself.", no_args_is_help=True)
+schedule = typer.Typer(help="When a remote backend runs a model's pipeline by itself.", no_args_is_help=True)
 app.add_typer(schedule, name="schedule")
 
-Backend = Annotated[str, typer.Option(help="vertex or kubeflow.")]
 Poll = Annotated[float, typer.Option(min=0.01, help="Seconds between two looks at the run.")]
 OnInterrupt = Annotated[str, typer.Option(help="What Ctrl-C does to the run: leave or cancel.")]
 
@@ -44,7 +43,7 @@ def config(set_: Set = None, as_json: AsJson = False) -> None:
 )
 def submit(
     model: Model,
-    backend: Backend,
+    backend: RemoteBackend,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end, and end as it does.")] = False,
     resume: Annotated[
         str | None, typer.Option(help="Id of a run there: go on from the first step that did not finish.")
@@ -65,17 +64,17 @@ def submit(
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a model's pipeline on Vertex AI or Kubeflow, once for each key."""
-    from pipelines.submit import engine_of, submit_model
+    """Run a model's pipeline on a remote backend, once for each key."""
+    from pipelines.submit import connect, submit_model
 
     check_interrupt(on_interrupt)
     workspace = open_workspace(set_)
     if resume is not None:
-        own = {"--key": key, "--data": data, "--param": param, "--release": release}
-        given = [option for option, value in own.items() if value] + ["--until"] * (until != "deploy")
-        if given:
-            raise InputError(f"--resume goes on with what the run was given; leave out {', '.join(given)}")
-        run = engine_of(workspace, backend).resume(resume)
+        options = {"--key": key, "--data": data, "--param": param, "--release": release}
+        excess = [option for option, value in options.items() if value] + ["--until"] * (until != "deploy")
+        if excess:
+            raise InputError(f"--resume goes on with what the run was given; leave out {', '.join(excess)}")
+        run = connect(workspace, backend).resume(resume)
         if run.model != model:
             raise InputError(f"run {resume} is one of {run.model}, not of {model}")
     else:
@@ -94,101 +93,95 @@ def submit(
 @app.command("wait", epilog="Example: ostinato wait demand-forecaster-20260101-120000-ab12 --backend vertex")
 def wait_(
     run: Annotated[str, typer.Argument(help="Id of a run.")],
-    backend: Backend,
+    backend: RemoteBackend,
     poll: Poll = 10,
     on_interrupt: OnInterrupt = "leave",
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow an engine's run to its end, and end as it does: 0 done, 1 failed, 3 the gate said no."""
+    """Follow a remote run to its end, and end as it does: 0 done, 1 failed, 3 the gate said no."""
     check_interrupt(on_interrupt)
     follow_run(open_workspace(set_), backend, run, poll, on_interrupt, as_json)
 
 
 @app.command(epilog="Example: ostinato cancel demand-forecaster-20260101-120000-ab12 --backend kubeflow")
-def cancel(run: Annotated[str, typer.Argument(help="Id of a run.")], backend: Backend, set_: Set = None) -> None:
-    """Stop an engine's run; `ostinato submit --resume` goes on with it."""
-    from pipelines.submit import engine_of
+def cancel(run: Annotated[str, typer.Argument(help="Id of a run.")], backend: RemoteBackend, set_: Set = None) -> None:
+    """Stop a remote run; `ostinato submit --resume` goes on with it."""
+    from pipelines.submit import connect
 
-    engine = engine_of(open_workspace(set_), backend)
-    engine.cancel(run)
+    connect(open_workspace(set_), backend).cancel(run)
     print(f"asked {backend} to cancel {run}")
 
 
 @schedule.command("apply", epilog="Example: ostinato schedule apply --backend vertex --dry-run")
 def apply_(
-    backend: Backend,
+    backend: RemoteBackend,
     model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference and change nothing.")] = False,
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the engine's schedules equal to git: create, change, delete. Run again, it does nothing more."""
+    """Make the backend's schedules equal to git: create, change, delete. Run again, it does nothing more."""
     from pipelines.schedules import carry_out, plan
-    from pipelines.submit import engine_of
+    from pipelines.submit import connect
 
     workspace = open_workspace(set_)
-    engine = engine_of(workspace, backend)
-    changes = plan(workspace, engine, model)
+    client = connect(workspace, backend)
+    changes = plan(workspace, client, model)
     for change in changes:
         if not dry_run:
-            carry_out(engine, change)
+            carry_out(client, change)
         if not as_json:
             print(change.line())
     if as_json:
-        rows = [asdict(change) | {"wanted": None} for change in changes]
-        print(json.dumps([{key: value for key, value in row.items() if key != "wanted"} for row in rows], indent=2))
+        rows = [asdict(replace(change, desired=None)) for change in changes]
+        print(json.dumps([{key: value for key, value in row.items() if key != "desired"} for row in rows], indent=2))
     elif not changes:
         print("no schedules, neither in git nor there")
 
 
 @schedule.command("list", epilog="Example: ostinato schedule list --backend kubeflow --json")
-def list_(backend: Backend, set_: Set = None, as_json: AsJson = False) -> None:
-    """The schedules that the engine has."""
-    from pipelines.submit import engine_of
+def list_(backend: RemoteBackend, set_: Set = None, as_json: AsJson = False) -> None:
+    """The schedules that the backend has."""
+    from pipelines.submit import connect
 
-    schedules = engine_of(open_workspace(set_), backend).schedules()
+    entries = connect(open_workspace(set_), backend).schedules()
     if as_json:
-        print(json.dumps([asdict(entry) for entry in schedules], indent=2))
+        print(json.dumps([asdict(entry) for entry in entries], indent=2))
         return
-    for entry in schedules:
+    for entry in entries:
         print(f"{entry.model}: {entry.cron} {entry.time_zone}{'' if entry.active else ' (paused)'}  {entry.id}")
-    if not schedules:
+    if not entries:
         print("no schedules there")
 
 
 @app.command(epilog="Examples: ostinato estimate demand-forecaster; ostinato estimate churn --backend vertex --json")
 def estimate(
     model: Model,
-    backend: Annotated[str, typer.Option(help="local, vertex or kubeflow.")] = "local",
+    backend: AnyBackend = "local",
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
     """What a run will take and cost, step by step, and what of that is not known."""
-    from pipelines.estimate.estimate import estimate
-    from pipelines.estimate.prices import load_prices
-    from pipelines.submit import engine_if_set_up
+    from pipelines.estimate import estimate
     from pipelines.wording import render_estimate
 
     workspace = open_workspace(set_)
-    spec = model_spec(workspace.root, model)
-    own = workspace.root / workspace.settings.prices if workspace.settings.prices else None
-    engine = None if backend == "local" else engine_if_set_up(workspace, backend)
-    estimated = estimate(workspace, spec, backend, engine, load_prices(own))
-    print(json.dumps(asdict(estimated), indent=2) if as_json else render_estimate(estimated))
+    result = estimate(workspace, model_spec(workspace.root, model), backend)
+    print(json.dumps(asdict(result), indent=2) if as_json else render_estimate(result))
 
 
 @app.command(epilog="Example: ostinato notify --backend vertex --since 2h")
 def notify(
-    backend: Backend,
+    backend: RemoteBackend,
     since: Annotated[str, typer.Option(help="How far back: 90m, 2h, 1d.")] = "1d",
     set_: Set = None,
 ) -> None:
-    """Tell of an engine's runs that ended and that nobody waited for, each once."""
+    """Tell of remote runs that ended and that nobody waited for, each once."""
     from datetime import UTC, datetime
 
     from pipelines.notifications.tell import tell_of_runs
-    from pipelines.submit import engine_of
+    from pipelines.submit import connect
     from training.spec.section import parse_duration
 
     try:
@@ -196,14 +189,14 @@ def notify(
     except ValueError as error:
         raise InputError(f"--since: {error}") from error
     workspace = open_workspace(set_)
-    notified = tell_of_runs(workspace, engine_of(workspace, backend), start)
-    for notice, problems in notified:
+    notices = tell_of_runs(workspace, connect(workspace, backend), start)
+    for notice, problems in notices:
         print(f"{notice.run}: {notice.headline}")
         for problem in problems:
             print(f"somebody was not notified: {problem}", file=sys.stderr)
-    if not notified:
+    if not notices:
         print("nothing new to tell")
-    if any(problems for _, problems in notified):
+    if any(problems for _, problems in notices):
         raise OstinatoError("some notices were not taken; run the command again")
 
 
@@ -213,24 +206,24 @@ def check_interrupt(choice: str) -> None:
 
 
 def follow_run(workspace: "Workspace", backend: str, run: str, poll: float, on_interrupt: str, as_json: bool) -> None:
-    """Tell each change of a step on stderr, and end as the run does."""
+    """Show each change of a step on stderr, and end as the run does."""
     from pipelines.notifications.notice import notice_of_remote
     from pipelines.notifications.tell import tell_and_warn
-    from pipelines.submit import check_ended, engine_of, wait
+    from pipelines.submit import check_ended, connect, wait
 
-    engine = engine_of(workspace, backend)
+    client = connect(workspace, backend)
     began = time.monotonic()
 
-    def report(step: "StepState") -> None:
+    def show(step: "StepState") -> None:
         took = f" {step.seconds:.0f} s" if step.seconds is not None and step.state != "running" else ""
         link = f"  {step.link}" if step.link else ""
         print(f"{time.monotonic() - began:6.0f}  {step.name} {step.state}{took}{link}", file=sys.stderr, flush=True)
 
     try:
-        ended = wait(engine, run, lambda: time.sleep(poll), report)
+        ended = wait(client, run, lambda: time.sleep(poll), show)
     except KeyboardInterrupt:
         if on_interrupt == "cancel":
-            engine.cancel(run)
+            client.cancel(run)
             print(f"cancelled {run}", file=sys.stderr)
         else:
             print(f"{run} goes on; follow it with: ostinato wait {run} --backend {backend}", file=sys.stderr)

@@ -1,20 +1,21 @@
-"""One authored pipeline, a package for each place: they differ where docs/how-to/engines.md says, and nowhere else."""
+"""One authored pipeline, a package for each backend: they differ as docs/how-to/backends.md says only."""
 
 from typing import Any
 
 import pytest
 import yaml
-from engines.test_engine_spec import CODE, spec_with
+from backends.test_spec_of_steps import CODE, spec_with
 
-from pipelines.package.for_backend import TARGETS, check_target, compile_for
-from pipelines.settings.settings import Settings
+from pipelines.backends.table import BACKENDS, find_backend
+from pipelines.package.for_backend import compile_for
+from pipelines.settings.settings import Settings, settings_model
 from pipelines.step_names import STEPS
 from training.errors import InputError
 from training.spec.model import ModelSpec
 
 IMAGE = "registry.example.org/ostinato@sha256:" + "1" * 64
 GPU = {"cpu": "8", "memory": "16Gi", "accelerator": {"type": "nvidia.com/gpu", "vertex_type": "NVIDIA_L4"}}
-SETTINGS = Settings.model_validate(
+SETTINGS = settings_model().model_validate(
     {
         "vertex": {"secrets": {"OSTINATO_FORGE_TOKEN": "projects/p/secrets/forge/versions/3"}},
         "kubeflow": {
@@ -33,8 +34,8 @@ def spec(**more: Any) -> ModelSpec:
     return spec_with(training={**base, **given}, **more)
 
 
-def package(target: str, of: ModelSpec, settings: Settings = SETTINGS) -> Package:
-    return list(yaml.safe_load_all(compile_for(target, of, CODE, IMAGE, "deploy", "", settings)))
+def package(backend: str, of: ModelSpec, settings: Settings = SETTINGS) -> Package:
+    return list(yaml.safe_load_all(compile_for(backend, of, CODE, IMAGE, "deploy", "", settings)))
 
 
 def difference(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
@@ -71,28 +72,28 @@ def test_vertex_gets_one_document_that_differs_in_the_accelerators_name_and_in_w
 
 
 def test_without_secrets_and_accelerators_vertex_gets_the_laptops_package() -> None:
-    plain = Settings.model_validate({})
+    plain = settings_model().model_validate({})
     assert package("vertex", spec_with(), plain) == package("local", spec_with(), plain)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_what_is_to_be_fresh_is_never_cached_and_the_steps_are_told_the_same_spec(target: str) -> None:
-    usual = package(target, spec())
-    fresh = list(yaml.safe_load_all(compile_for(target, spec(), CODE, IMAGE, "deploy", "", SETTINGS, ["preprocess"])))
+@pytest.mark.parametrize("backend", list(BACKENDS))
+def test_what_is_to_be_fresh_is_never_cached_and_the_steps_are_told_the_same_spec(backend: str) -> None:
+    usual = package(backend, spec())
+    fresh = list(yaml.safe_load_all(compile_for(backend, spec(), CODE, IMAGE, "deploy", "", SETTINGS, ["preprocess"])))
     (path,) = difference(usual[0], fresh[0])
     assert path == "root.dag.tasks.preprocess.cachingOptions.enableCache" and fresh[1:] == usual[1:]
-    none = list(yaml.safe_load_all(compile_for(target, spec(), CODE, IMAGE, "deploy", "", SETTINGS, STEPS)))
+    none = list(yaml.safe_load_all(compile_for(backend, spec(), CODE, IMAGE, "deploy", "", SETTINGS, STEPS)))
     assert not any(task["cachingOptions"] for task in none[0]["root"]["dag"]["tasks"].values())
 
 
-def test_equal_input_gives_equal_bytes_for_every_target() -> None:
-    for target in TARGETS:
-        texts = {compile_for(target, spec(), CODE, IMAGE, "deploy", "", SETTINGS) for _ in range(2)}
+def test_equal_input_gives_equal_bytes_for_every_backend() -> None:
+    for backend in BACKENDS:
+        texts = {compile_for(backend, spec(), CODE, IMAGE, "deploy", "", SETTINGS) for _ in range(2)}
         assert len(texts) == 1
 
 
 @pytest.mark.parametrize(
-    ("target", "accelerator", "what"),
+    ("backend", "accelerator", "what"),
     [
         ("kubeflow", {"type": "NVIDIA_L4"}, "training.resources.accelerator.type is 'NVIDIA_L4'"),
         ("vertex", {"type": "nvidia.com/gpu"}, "training.resources.accelerator.vertex_type"),
@@ -100,30 +101,30 @@ def test_equal_input_gives_equal_bytes_for_every_target() -> None:
         ("vertex", {"type": "NVIDIA_L4", "count": 3}, "NVIDIA_L4 comes as 1, 2, 4, 8"),
     ],
 )
-def test_a_wrong_pair_is_refused_when_it_is_compiled(target: str, accelerator: dict[str, Any], what: str) -> None:
+def test_a_wrong_pair_is_refused_when_it_is_compiled(backend: str, accelerator: dict[str, Any], what: str) -> None:
     wrong = spec(training={"resources": {**GPU, "accelerator": accelerator}})
     with pytest.raises(InputError) as caught:
-        package(target, wrong)
+        package(backend, wrong)
     assert what in str(caught.value)
 
 
 def test_spot_is_refused_where_the_settings_do_not_say_which_nodes_those_are() -> None:
     with pytest.raises(InputError, match=r"kubeflow\.spot_node_selector"):
-        package("kubeflow", spec(steps={"train": {"spot": True}}), Settings.model_validate({}))
+        package("kubeflow", spec(steps={"train": {"spot": True}}), settings_model().model_validate({}))
 
 
 def test_a_spot_step_differs_in_its_own_executor_only() -> None:
     on_spot = spec(steps={"train": {"spot": True, "retries": 2}})
     plain = spec(steps={"train": {"retries": 2}})
     told = {"spec", "spec_digest"}  # parameters that tell a step the whole spec
-    for target in TARGETS:
+    for backend in BACKENDS:
         places = set()
-        for before, after in zip(package(target, plain), package(target, on_spot), strict=True):
+        for before, after in zip(package(backend, plain), package(backend, on_spot), strict=True):
             places |= {path for path in difference(before, after) if not told & set(path.split("."))}
         assert all("train" in path for path in places), places
-        assert bool(places) == (target != "local")
+        assert bool(places) == (backend != "local")
 
 
-def test_an_unknown_target_is_refused_by_name() -> None:
+def test_an_unknown_backend_is_refused_by_name() -> None:
     with pytest.raises(InputError, match="Did you mean 'vertex'"):
-        check_target("vertx")
+        find_backend("vertx")

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from kfp import compiler, dsl
 
-from pipelines.backends.kubeflow.target import ask_kubernetes
-from pipelines.settings.sections import KubeflowSettings
+from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
+from pipelines.backends.kubeflow.platform_document import ask_kubernetes
 from training.errors import InputError
 from training.folder import model_spec
 from training.spec.model import ModelSpec

@@ -1,13 +1,13 @@
 """What a package for Kubeflow says besides the pipeline: where the steps' pods run, and what is mounted into them.
 
-kfp-kubernetes writes it while the pipeline is authored, as the package's second document; other engines refuse that.
+kfp-kubernetes writes it while the pipeline is authored, as the package's second document; other backends refuse that.
 """
 
 from typing import Any
 
 from kfp.dsl import PipelineTask
 
-from pipelines.settings.sections import KubeflowSettings
+from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from training.errors import InputError, did_you_mean
 from training.spec.model import ModelSpec
 from training.spec.resources import Resources

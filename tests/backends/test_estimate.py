@@ -11,7 +11,7 @@ from conftest import Finished
 from kubeflow.kfp_server import KfpServer
 from kubeflow.kfp_state import walk
 
-from pipelines.estimate.prices import load_prices
+from pipelines.backends.vertex.prices import load_prices
 
 Run = Callable[..., Finished]
 MODEL = "demand-forecaster"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines.settings.sections import VertexSettings
+from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError, OstinatoError
 
 LONGEST = 400

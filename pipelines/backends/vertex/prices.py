@@ -1,5 +1,6 @@
 """What an hour of a machine costs at Google, as far as it is published and was read."""
 
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +8,13 @@ from typing import Annotated
 import yaml
 from pydantic import Field, ValidationError
 
-from pipelines.backends.vertex.machines import MACHINES, Machine
+from pipelines.backends.vertex.machines import MACHINES, Machine, machine_for
+from pipelines.backends.vertex.package import requested_resources
 from training.errors import InputError
+from training.spec.model import ModelSpec
 from training.spec.section import Frozen
 
-TABLE = Path(__file__).parents[1] / "backends" / "vertex" / "prices.yaml"
-OLD_DAYS = 365
+TABLE = Path(__file__).with_name("prices.yaml")
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -64,25 +66,61 @@ def size_of(machine: str) -> Machine | None:
     """Cores and GiB of a machine type, where they are known."""
     for by_count in MACHINES.values():
         for machines in by_count.values():
-            for one in machines:
-                if one[0] == machine:
-                    return one
+            for size in machines:
+                if size[0] == machine:
+                    return size
     return None
 
 
-def load_prices(own: Path | None) -> Prices:
-    """The table of the project, or the user's ``own``, whose regions and run fee go before it.
+@dataclass(frozen=True)
+class RegionPrices:
+    """The prices of one region."""
+
+    table: Prices
+    region: str
+    """Empty where the settings name none."""
+
+    @property
+    def currency(self) -> str:
+        return self.table.currency
+
+    @property
+    def read(self) -> date:
+        return self.table.read
+
+    @property
+    def run_fee(self) -> float | None:
+        return self.table.run
+
+    @property
+    def notes(self) -> list[str]:
+        return [] if self.region else ["vertex.region is not set, and prices differ by region"]
+
+    def machine(self, spec: ModelSpec, step: str) -> tuple[str, float | None]:
+        """The type that the spec names, else the smallest that has what the spec asks for; and the price of an hour.
+
+        Raises InputError for a machine that does not exist.
+        """
+        (field, resources), options = requested_resources(spec, step), spec.steps.of(step)
+        machine = options.machine_type or machine_for(resources, field, f"steps.{step}.machine_type")
+        accelerator = resources.accelerator
+        kind, count = (accelerator.type, accelerator.count) if accelerator else ("", 0)
+        return machine, self.table.hour(self.region, machine, kind, count, options.spot)
+
+
+def load_prices(file: Path | None) -> Prices:
+    """The table of the project, and the user's own ``file``, whose regions and run fee go before it.
 
     Raises InputError for a file that is missing or of another form.
     """
-    ours = _read(TABLE)
-    if own is None:
-        return ours
-    given = _read(own)
-    if given.currency != ours.currency:
-        return given
-    run = ours.run if given.run is None else given.run
-    return given.model_copy(update={"regions": {**ours.regions, **given.regions}, "run": run})
+    published = _read(TABLE)
+    if file is None:
+        return published
+    private = _read(file)
+    if private.currency != published.currency:
+        return private
+    run = published.run if private.run is None else private.run
+    return private.model_copy(update={"regions": {**published.regions, **private.regions}, "run": run})
 
 
 def _read(path: Path) -> Prices:
