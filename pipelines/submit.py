@@ -87,8 +87,8 @@ def package_for(
     """The package that the backend takes. Raises InputError for an image that is not named by digest."""
     if not _DIGEST.fullmatch(workspace.image):
         raise InputError(
-            f"image {workspace.image!r} is not named by its digest, and every run would mean what a tag means that day: "
-            "set OSTINATO_IMAGE, or --set image=REGISTRY/ostinato@sha256:..."
+            f"image {workspace.image!r} is not named by its digest, and every run would mean what a tag means that "
+            "day: set OSTINATO_IMAGE, or --set image=REGISTRY/ostinato@sha256:..."
         )
     return package_file(
         workspace.root,
