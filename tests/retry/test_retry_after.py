@@ -22,12 +22,13 @@ from delivery.retry import RetryPolicy, raised, retry_after, retrying
 from delivery.stores.image_registry import Repository
 from delivery.stores.mlflow_proxy import download
 from delivery.stores.sources import snapshot
-from pipelines.backends.kubeflow import KubeflowEngine
-from pipelines.backends.vertex import VertexEngine
+from pipelines.backends.kubeflow.backend_client import KubeflowClient
+from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
+from pipelines.backends.vertex.backend_client import VertexClient
 from pipelines.backends.vertex.secret_manager import ENDPOINT, secrets_of
+from pipelines.backends.vertex.vertex_settings import VertexSettings
 from pipelines.notifications import slack
 from pipelines.notifications.notice import Notice
-from pipelines.settings.sections import KubeflowSettings, VertexSettings
 from training.errors import OstinatoError
 
 
@@ -84,7 +85,7 @@ def ask_forge(url: str, folder: Path) -> None:
 
 def ask_vertex(url: str, folder: Path) -> None:
     settings = {"project": "acme-ml", "region": "europe-west4", "pipeline_root": "gs://bucket/runs", "endpoint": url}
-    VertexEngine(VertexSettings.model_validate(settings)).get("run-1")
+    VertexClient(VertexSettings.model_validate(settings)).get("run-1")
 
 
 def ask_secret_manager(url: str, folder: Path) -> None:
@@ -104,7 +105,7 @@ CLIENTS: dict[str, Callable[[str, Path], object]] = {
     "Slack": lambda url, folder: slack.send(url, Notice(kind="failed", model="churn", run="churn-1")),
     "Vertex AI": ask_vertex,
     "Secret Manager": ask_secret_manager,
-    "Kubeflow": lambda url, folder: KubeflowEngine(KubeflowSettings.model_validate({"endpoint": url})).get("run-1"),
+    "Kubeflow": lambda url, folder: KubeflowClient(KubeflowSettings.model_validate({"endpoint": url})).get("run-1"),
 }
 
 

@@ -12,8 +12,8 @@ import urllib3
 
 from delivery.addresses import is_loopback, reason
 from delivery.retry import RetryPolicy, retrying
-from pipelines.backends.kubeflow.credentials import dex_cookies, token_hook
 from pipelines.backends.kubeflow.api_errors import Failure, explained, is_passing, refused, said
+from pipelines.backends.kubeflow.credentials import dex_cookies, token_hook
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from training.errors import InputError
 
