@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from gitops.conftest import MODELS
 from gitops.tree import SEED, built, checkout, kubectl, only, with_environments
 
 Documents = list[dict[str, Any]]
+RECORDED = Path(__file__).parents[1] / "recorded" / "kubernetes"
 
 
 @pytest.fixture(params=["one environment", "staging and production"])
@@ -109,7 +111,7 @@ def found_by(documents: Documents, tree: Path) -> list[str]:
 def test_one_environment_has_one_application_a_model(released: Path) -> None:
     documents = built(released / "argocd")
     assert [rendered(documents, folder) for folder in found_by(documents, released)] == [
-        {"name": name, "namespace": "models", "path": f"models/{name}"} for name in MODELS
+        {"name": f"ostinato.models.{name}", "namespace": "models", "path": f"models/{name}"} for name in MODELS
     ]
 
 
@@ -117,8 +119,8 @@ def test_environments_have_one_in_each_and_productions_keeps_the_name_of_the_sim
     documents = built(with_environments(released) / "argocd")
     names = {rendered(documents, folder)["name"]: folder for folder in found_by(documents, released)}
     assert names == {
-        **{name: f"environments/production/{name}" for name in MODELS},
-        **{f"{name}.staging": f"environments/staging/{name}" for name in MODELS},
+        **{f"ostinato.models.{name}": f"environments/production/{name}" for name in MODELS},
+        **{f"ostinato.models.{name}.staging": f"environments/staging/{name}" for name in MODELS},
     }
     for folder in names.values():
         found = rendered(documents, folder)
@@ -128,7 +130,7 @@ def test_environments_have_one_in_each_and_productions_keeps_the_name_of_the_sim
 
 def test_the_applications_of_the_runtimes_can_not_be_mistaken_for_a_models(argocd: Documents) -> None:
     applications = {one["metadata"]["name"]: one["spec"] for one in argocd if one["kind"] == "Application"}
-    assert all("." in name for name in applications)  # no model's name has a dot: training/folder.py
+    assert not any(name.startswith("ostinato.models.") for name in applications)
     for name, spec in applications.items():
         assert (SEED / spec["source"]["path"] / "kustomization.yaml").is_file()
         assert spec["destination"]["namespace"] == ("models-staging" if name.endswith(".staging") else "models")
@@ -151,3 +153,56 @@ def value_at(document: Any, path: str) -> Any:
     for key in keys:
         document = document.get(key) if isinstance(document, dict) else None
     return document
+
+
+def test_what_a_folder_made_outlives_the_folder_and_a_generator_that_fails(argocd: Documents) -> None:
+    policy = only(argocd, "ApplicationSet")["spec"]["syncPolicy"]
+    assert policy == {"applicationsSync": "create-update", "preserveResourcesOnDeletion": True}
+
+
+def test_applying_again_agrees_with_what_the_controller_writes_back(argocd: Documents) -> None:
+    recorded = yaml.safe_load((RECORDED / "argocd-applicationset-healthy.yaml").read_text())
+    (generator,) = only(argocd, "ApplicationSet")["spec"]["generators"]
+    (written_back,) = recorded["spec"]["generators"]
+    ours = {"requeueAfterSeconds"}  # of the recorded one, for a short test
+    assert set(generator["git"]) == set(written_back["git"]) - ours
+    assert generator["git"]["template"] == written_back["git"]["template"]
+
+
+def without(document: dict[str, Any], *paths: str) -> dict[str, Any]:
+    """A copy without some fields."""
+    rest = json.loads(json.dumps(document))
+    for path in paths:
+        *parents, last = path.split(".")
+        parent = rest
+        for key in parents:
+            parent = parent[key]
+        parent.pop(last, None)
+    return rest
+
+
+@pytest.mark.parametrize("environments", [False, True])
+def test_the_upgrade_renames_only_while_services_stay_behind(released: Path, environments: bool) -> None:
+    tree = with_environments(released) if environments else released
+    old_names = {
+        f"models/{MODELS[0]}": MODELS[0],
+        f"environments/production/{MODELS[0]}": MODELS[0],
+        f"environments/staging/{MODELS[0]}": f"{MODELS[0]}.staging",
+    }
+    folders = [folder for folder in found_by(built(tree / "argocd"), tree) if folder.endswith(MODELS[0])]
+    steps = [
+        built(tree / folder) for folder in ("argocd-upgrade/1-keep-services", "argocd-upgrade/2-new-names", "argocd")
+    ]
+    keep, rename, end = (only(documents, "ApplicationSet") for documents in steps)
+    for folder in folders:
+        names = [rendered(documents, folder)["name"] for documents in steps]
+        assert names[0] == old_names[folder] and names[1] == names[2] == f"ostinato.models.{old_names[folder]}"
+    for step in (keep, rename):
+        assert step["spec"]["syncPolicy"] == {"preserveResourcesOnDeletion": True}
+        assert "FailOnSharedResource=true" not in step["spec"]["template"]["spec"]["syncPolicy"]["syncOptions"]
+    name, policy = "spec.template.metadata.name", "spec.syncPolicy"
+    options = "spec.template.spec.syncPolicy.syncOptions"
+    assert without(keep, name) == without(rename, name)
+    assert without(rename, policy, options) == without(end, policy, options)
+    others = [[one for one in documents if one["kind"] != "ApplicationSet"] for documents in steps]
+    assert others[0] == others[1] == others[2]

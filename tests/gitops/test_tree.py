@@ -33,7 +33,8 @@ def check_tree(tree: Path) -> dict[str, list[dict[str, Any]]]:
 
 def test_the_seed_builds_and_is_valid_in_both_shapes(manifests: Path, tmp_path: Path) -> None:
     tree = checkout(manifests, tmp_path / "tree")
-    assert set(check_tree(tree)) == {"argocd", "runtimes", "runtimes-staging"}
+    upgrade = {"argocd-upgrade/1-keep-services", "argocd-upgrade/2-new-names"}
+    assert set(check_tree(tree)) == {"argocd", *upgrade, "runtimes", "runtimes-staging"}
     assert len(check_tree(with_environments(tree))["argocd"]) == 5
 
 
