@@ -23,10 +23,10 @@ def health_of(service: dict[str, Any], now: datetime | None = None) -> Health:
     """
     from lupa import lua51
 
-    lua = lua51.LuaRuntime(register_builtins=False, unpack_returned_tuples=True)
+    lua: Any = lua51.LuaRuntime(unpack_returned_tuples=True)  # its annotations lack what it has
     clock = lua.table(time=lambda: int((now or datetime.now(UTC)).timestamp()))
     lua.execute('getmetatable("").__index = nil')
-    lua.execute("string, math, io, os, debug, coroutine, package = nil")
+    lua.execute("string, math, io, os, debug, coroutine, package, python = nil")
     lua.globals().require = {"os": clock}.__getitem__
     lua.globals().obj = lua.table_from(service, recursive=True)
     result = lua.execute(SCRIPT.read_text(encoding="utf-8"))
