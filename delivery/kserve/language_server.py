@@ -5,6 +5,7 @@ what it does not know to vLLM, and of `vllm serve`. Nothing here lets a model br
 """
 
 from delivery.kserve.documents import Document
+from delivery.kserve.draining import finishing_options
 from training.spec.model import ModelSpec
 from training.spec.serving_language import HUGGINGFACESERVER, VLLM_RANKS, VLLMSERVER
 
@@ -33,7 +34,7 @@ def arguments(spec: ModelSpec) -> list[str]:
     if spec.serving.runtime == HUGGINGFACESERVER:
         return [f"--model_name={name}", f"--backend={engine.backend}", *tensor, *vllm_options(spec, "--max_model_len")]
     if spec.serving.runtime == VLLMSERVER:
-        return [f"--served-model-name={name}", *tensor, *vllm_options(spec)]
+        return [f"--served-model-name={name}", *finishing_options(spec.serving), *tensor, *vllm_options(spec)]
     return []
 
 

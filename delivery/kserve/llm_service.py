@@ -8,6 +8,7 @@ preset; VLLM_ADDITIONAL_ARGS is appended to them.
 import re
 
 from delivery.kserve.documents import Document
+from delivery.kserve.draining import llm_draining
 from delivery.kserve.language_server import OFFLINE, served_name, vllm_options
 from delivery.kserve.manifest import LLM_KIND, check_storage_uri
 from delivery.kserve.pods import environment_entries, placement
@@ -64,4 +65,5 @@ def _template(spec: ModelSpec) -> Document:
         "resources": {"requests": resources, "limits": dict(resources)},
         "env": environment_entries(spec.serving, variables),
     }
-    return {"serviceAccountName": spec.name, **placement(spec.serving), "containers": [main]}
+    placed = {**placement(spec.serving), **llm_draining()}
+    return {"serviceAccountName": spec.name, **placed, "containers": [main]}

@@ -5,6 +5,7 @@ Each function gives plain mappings in the order in which they are written. Names
 """
 
 from delivery.kserve.documents import Document
+from delivery.kserve.draining import container_draining, pod_draining
 from delivery.kserve.language_server import LOADING_S, PROGRESS_DEADLINE, arguments, environment, ports_and_probes
 from delivery.kserve.llm_service import llm_inference_service
 from delivery.kserve.manifest import DEPLOYMENT_MODE, Manifest, ServedVersion, check_storage_uri, fact_annotations
@@ -126,7 +127,7 @@ def pod(spec: ModelSpec) -> Document:
         # Knative refuses a pod's security context unless the feature kubernetes.podspec-securitycontext is on
         # (knative.dev/docs/serving/configuration/feature-flags); its container says so instead.
         fields["securityContext"] = _confined(serving)
-    fields |= placement(serving)
+    fields |= placement(serving) | pod_draining(serving)
     if serving.timeout_s:
         fields["timeout"] = serving.timeout_s
     if serving.payload_log:
@@ -172,6 +173,9 @@ def container(spec: ModelSpec, storage_uri: str, digest: str) -> Document:
         "capabilities": {"drop": ["ALL"]},
         **({"readOnlyRootFilesystem": True} if ours else {}),
     }
+    if not ours:  # ours has it in its ServingRuntime
+        fields["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    fields |= container_draining(serving, finishes=ours or serving.runtime == VLLMSERVER)
     if ours:
         fields["volumeMounts"] = [{"name": "tmp", "mountPath": "/tmp"}]
     return fields

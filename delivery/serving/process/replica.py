@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RETIRE_S = 45.0
-"""How long a replica may take to answer what it has: 30 s of the kserve package, and the wait for idle connections."""
+"""How long a replica may take to answer what it has, the wait for idle connections included."""
 STOP_S = 5.0
 
 

@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from delivery.models.folder import load_model, model_digest
@@ -30,12 +31,20 @@ DIGEST_VARIABLE = "OSTINATO_MODEL_DIGEST"
 """The environment variable that says which model folder may be served. Manifests set it."""
 MAX_BODY_BYTES = 64 * 2**20
 """Of a REST request. A gRPC message may have 8 MiB, the kserve package's bound."""
+FINISH_S = 3600
+"""How long requests may go on after SIGTERM: the longest that a spec allows (`serving.timeout_s`). The kserve package
+cuts them off after 30 s; in a pod the grace period decides."""
 LINK_S = 60.0
 """How long files that are not there yet are waited for; loading has the rest of the startup probe's two minutes."""
 
 
 def main() -> int:
-    """Serve until the process is told to stop; returns the exit code."""
+    """Serve until the process is told to stop; returns the exit code.
+
+    Whatever ends it, the last line on standard error says it in one line: KServe, Argo CD and the pod's status show the
+    end of what a container wrote.
+    """
+    sys.excepthook = write_last_line
     given = arguments().parse_args()
     # Before NumPy and scikit-learn are imported: OpenMP reads it once, for every thread of the process. Threads that
     # share one small request wait for each other; replicas and requests are what runs side by side.
@@ -51,7 +60,7 @@ def main() -> int:
         digest = checked_digest(given.model_dir)
         predictor = load_model(given.model_dir)
     except OstinatoError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
         print(f"error: {given.model_dir} can't be read: {error}", file=sys.stderr)
@@ -62,8 +71,19 @@ def main() -> int:
     server = make_server(model, given.host, given.http_port, given.grpc_port, given.listen_on_stdin)
     gc.freeze()
     gc.enable()
-    server.start([model])
+    try:
+        server.start([model])
+    except SystemExit:  # uvicorn's, whose log says why before it says that everything is shut down
+        print(f"error: nothing could listen on {given.host}, port {given.http_port}", file=sys.stderr)
+        return 1
     return 0
+
+
+def write_last_line(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """An error that nobody expected: its traceback, then what it was in one line."""
+    sys.__excepthook__(kind, error, traceback)
+    if issubclass(kind, Exception):
+        print(f"error: the server ended: {kind.__name__}: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 def await_files(model_dir: Path) -> None:
@@ -161,10 +181,13 @@ def make_server(
             self._rest_server._add_middlewares = lambda app: None  # logs two timings a request, which the metrics have
             if grpc_port is not None:
                 self._grpc_server = HostGRPCServer(host, grpc_port, self.dataplane, self.model_repository_extension)
+                self._grpc_server._grace_period = FINISH_S
                 self.servers.append(self._grpc_server.start(self.max_threads))
             await asyncio.gather(*self.servers)
 
-    server = HostServer(http_port=http_port, enable_grpc=False, workers=1, enable_latency_logging=False)
+    server = HostServer(
+        http_port=http_port, enable_grpc=False, workers=1, enable_latency_logging=False, grace_period=FINISH_S
+    )
     server.dataplane = CheckedDataPlane(model_registry=server.registered_models)
     server.model_repository_extension = FixedModels(model_registry=server.registered_models)
     return server
