@@ -59,7 +59,7 @@ from components.evaluate.publish import publish
 from delivery.documents.verdict import Verdict
 from delivery.documents.verdict_markdown import verdict_text
 from evaluate.conftest import make_case, shuffled
-from pipelines.wording import verdict_table
+from pipelines.wording import render_verdict
 from sklearn.datasets import load_wine
 from training.errors import InputError
 from training.spec.model import json_schema, parse_spec
@@ -86,7 +86,7 @@ print(json.dumps({
     "verdict": verdict.checks[0].model_dump(mode="json"),
     "page": (case.root / "report.html").read_text(),
     "markdown": verdict_text(verdict),
-    "terminal": verdict_table(verdict),
+    "terminal": render_verdict(verdict),
 }))
 """
 
