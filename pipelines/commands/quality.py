@@ -22,7 +22,7 @@ def comment(
 ) -> None:
     """Tell a pull request what the gate says of its models, in one comment; end as the gate does."""
     from delivery.releases.code_comment import tell, text
-    from pipelines.quality import check_judged, read_result
+    from pipelines.judged_runs import check_judged, read_result
     from training.errors import InputError
 
     if commit and not pull_request:

@@ -93,9 +93,9 @@ def _check(secret: str, variable: str, headers: Mapping[str, str], family: str, 
         raise Refused(403, f"no sender is allowed: set {variable} or {variable}_FILE")
     stamp = headers.get(f"{family}-timestamp", "")
     content = f"{prefix}{stamp}.".encode() + body
-    wanted = "v1," + base64.b64encode(hmac.new(secret.encode(), content, hashlib.sha256).digest()).decode()
+    expected = "v1," + base64.b64encode(hmac.new(secret.encode(), content, hashlib.sha256).digest()).decode()
     given = headers.get(f"{family}-signature", "")
-    if not hmac.compare_digest(given.encode(), wanted.encode()):
+    if not hmac.compare_digest(given.encode(), expected.encode()):
         raise Refused(401, f"{family}-signature is missing or wrong")
     if not re.fullmatch(r"\d{1,12}", stamp, re.ASCII) or abs(time.time() - int(stamp)) > LATE_S:
         raise Refused(401, f"{family}-timestamp is more than {LATE_S} s from now")

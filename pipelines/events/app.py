@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.backends.remote import RemoteRun
 from pipelines.events import access, meaning, read
 from pipelines.events.answers import Ignored, Refused
-from pipelines.events.meaning import Models, Wanted
+from pipelines.events.meaning import Models, RequestedRun
 from training.errors import InputError, OstinatoError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class EntryPoint:
         # A backend finds the run of a key before it makes one; of equal events at once, one at a time may look.
         self._locks = [threading.Lock() for _ in range(64)]
 
-    def wanted(self, kind: str, headers: Any, body: bytes) -> list[Wanted]:
+    def requested_runs(self, kind: str, headers: Any, body: bytes) -> list[RequestedRun]:
         """The runs that a request asks for. Raises Refused and Ignored."""
         if kind == "mlflow":
             access.check_mlflow(self._allowed.mlflow_secret, headers, body)
@@ -50,7 +50,7 @@ class EntryPoint:
     def answer(self, kind: str, headers: Any, body: bytes) -> tuple[int, dict[str, Any]]:
         """Status and document of the answer; blocks while the backend is asked."""
         try:
-            return 200, {"runs": [self._start(wanted) for wanted in self.wanted(kind, headers, body)]}
+            return 200, {"runs": [self._start(request) for request in self.requested_runs(kind, headers, body)]}
         except Ignored as ignored:
             return 200, {"ignored": str(ignored)}
         except Refused as refused:
@@ -60,10 +60,10 @@ class EntryPoint:
         except (OstinatoError, OSError) as error:
             return 503, {"error": "the backend can't be used now; send it again", "log": str(error)}
 
-    def _start(self, wanted: Wanted) -> dict[str, Any]:
-        with self._locks[hash((wanted.model, wanted.key)) % len(self._locks)]:
-            run = self._submit(wanted.model, wanted.key, wanted.trigger, None)
-        return {"model": wanted.model, "run": run.run, "new": run.new}
+    def _start(self, request: RequestedRun) -> dict[str, Any]:
+        with self._locks[hash((request.model, request.key)) % len(self._locks)]:
+            run = self._submit(request.model, request.key, request.trigger, None)
+        return {"model": request.model, "run": run.run, "new": run.new}
 
 
 def make_app(submit: Submit, models: Models, allowed: access.Access, log: Log | None = None) -> "Starlette":
@@ -109,9 +109,16 @@ async def limited_body(request: "Request") -> bytes:
 def record(kind: str, status: int, answer: dict[str, Any]) -> dict[str, Any]:
     """A request as Cloud Logging takes it; of headers and body, nothing."""
     severity = "ERROR" if status >= 500 else "WARNING" if status >= 400 else "INFO"
-    said = answer.get("error") or answer.get("ignored") or ", ".join(run["run"] for run in answer["runs"])
+    outcome = answer.get("error") or answer.get("ignored") or ", ".join(run["run"] for run in answer["runs"])
     time = datetime.now(UTC).isoformat()
-    return {"severity": severity, "time": time, "message": f"{kind}: {said}", "event": kind, "status": status, **answer}
+    return {
+        "severity": severity,
+        "time": time,
+        "message": f"{kind}: {outcome}",
+        "event": kind,
+        "status": status,
+        **answer,
+    }
 
 
 def write_line(entry: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from pipelines.events.read import Drift, RegisteredVersion, StoredObject
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequestedRun:
     """A run that an event asks for."""
 
     model: str
@@ -32,31 +32,33 @@ class Models:
     """URIs under which runs write; what is written there is no new data."""
 
 
-def of_object(models: Models, stored: StoredObject) -> list[Wanted]:
+def of_object(models: Models, stored: StoredObject) -> list[RequestedRun]:
     """The models whose data the object is part of. Raises Ignored if there is none."""
     if any(_under(stored.uri, root) for root in models.own):
         raise Ignored("the object was written by a run")
     key = f"object {stored.uri} {stored.generation}"
-    found = [Wanted(name, key, "data") for name, source in models.sources.items() if concerns(source, stored.uri)]
-    if not found:
+    requests = [
+        RequestedRun(name, key, "data") for name, source in models.sources.items() if concerns(source, stored.uri)
+    ]
+    if not requests:
         raise Ignored("the object is of no model's data")
-    return found
+    return requests
 
 
-def of_version(models: Models, version: RegisteredVersion) -> list[Wanted]:
+def of_version(models: Models, version: RegisteredVersion) -> list[RequestedRun]:
     """The model that starts from the registered one. Raises Ignored if there is none, or if a run registered it."""
     if DIGEST_TAG in version.tags:
         raise Ignored("the version was registered by a run")
     if version.name not in models.registered:
         raise Ignored("the registered model is not in events.models")
-    return [Wanted(models.registered[version.name], f"registered {version.name} {version.version}", "registry")]
+    return [RequestedRun(models.registered[version.name], f"registered {version.name} {version.version}", "registry")]
 
 
-def of_drift(models: Models, seen: Drift) -> list[Wanted]:
+def of_drift(models: Models, seen: Drift) -> list[RequestedRun]:
     """The model that drifted. Raises Refused (404) for an unknown one."""
     if seen.model not in models.sources:
         raise Refused(404, "the model is not known here")
-    return [Wanted(seen.model, f"drift {seen.window} {seen.version}", "drift")]
+    return [RequestedRun(seen.model, f"drift {seen.window} {seen.version}", "drift")]
 
 
 def concerns(source: str, uri: str) -> bool:

@@ -51,9 +51,9 @@ def pubsub_object(body: bytes) -> StoredObject:
     kind = attributes.get("eventType")
     if kind != "OBJECT_FINALIZE":
         raise Ignored(f"message.attributes.eventType is {kind!r}, and only OBJECT_FINALIZE is new data")
-    found = [attributes.get(name) for name in ("bucketId", "objectId", "objectGeneration")]
+    facts = [attributes.get(name) for name in ("bucketId", "objectId", "objectGeneration")]
     try:
-        return _stored(*found)
+        return _stored(*facts)
     except Refused as error:  # sent again, it would say the same
         raise Ignored(f"message.attributes: {error.reason}") from error
 

@@ -61,8 +61,10 @@ def notice_of(
     return Notice(
         **{name: getattr(shown, name) for name in ("kind", "model", "run", "version", "message", "links")},
         refusals=tuple((check.name, describe_check(check)) for check in verdict.refusals),
-        columns=tuple(describe_contender(one) for one in verdict.contenders),
-        metrics=tuple((name, *(format_measure(one.metrics.get(name)) for one in verdict.contenders)) for name in names),
+        columns=tuple(describe_contender(contender) for contender in verdict.contenders),
+        metrics=tuple(
+            (name, *(format_measure(contender.metrics.get(name)) for contender in verdict.contenders)) for name in names
+        ),
     )
 
 

@@ -65,16 +65,20 @@ def tell_once(workspace: Workspace, notice: Notice) -> list[str] | None:
     if notice.kind not in workspace.settings.notify.on:
         return None
     if notice.kind == "released":
-        made = [one for one in registry(tracking_uri).versions(spec.registered_name) if _made_by(one, notice.run)]
-        if not made:
+        versions = [
+            version
+            for version in registry(tracking_uri).versions(spec.registered_name)
+            if _made_by(version, notice.run)
+        ]
+        if not versions:
             return None
-        notice = replace(notice, version=made[-1].version)
-    told = _told(tracking_uri, spec.registered_name)
-    if notice.run in told:
+        notice = replace(notice, version=versions[-1].version)
+    notified = _told(tracking_uri, spec.registered_name)
+    if notice.run in notified:
         return None
     problems = tell(workspace.settings.notify, notice)
     if not problems:
-        _note(tracking_uri, spec.registered_name, spec.description, [*told, notice.run][-KEPT:])
+        _note(tracking_uri, spec.registered_name, spec.description, [*notified, notice.run][-KEPT:])
     return problems
 
 
@@ -96,7 +100,7 @@ def tell_of_runs(workspace: Workspace, client: BackendClient, since: datetime) -
     Raises OstinatoError if the backend or the registry can't be used.
     """
     check_configured(workspace.settings.notify)
-    done = []
+    notices = []
     known = set(model_names(workspace.root))
     for run in reversed(client.runs(since)):
         if run.model not in known or run.state not in ENDED:
@@ -104,8 +108,8 @@ def tell_of_runs(workspace: Workspace, client: BackendClient, since: datetime) -
         notice = notice_of_remote(client.get(run.run))
         problems = tell_once(workspace, notice) if notice else None
         if notice and problems is not None:
-            done.append((notice, problems))
-    return done
+            notices.append((notice, problems))
+    return notices
 
 
 def _made_by(version: ModelVersion, run: str) -> bool:

@@ -44,12 +44,12 @@ def is_passing(outcome: object, *statuses: int) -> bool:
 def refused(status: int, body: str, headers: Mapping[str, str] | None = None) -> Failure:
     """The failure of an answer that has another status than 2xx."""
     page = 300 <= status < 400 or body.lstrip()[:1] == "<"
-    failure = Failure(status, "a web page" if page else said(body), page)
+    failure = Failure(status, "a web page" if page else server_message(body), page)
     failure.headers = headers or {}
     return failure
 
 
-def said(body: str) -> str:
+def server_message(body: str) -> str:
     """The server's own words: of the API's status message, else the beginning of what came."""
     try:
         answer = json.loads(body)

@@ -7,7 +7,7 @@ from typing import Any
 import kfp_server_api as api
 
 from pipelines.backends.kubeflow.api_errors import Failure
-from pipelines.backends.kubeflow.connection import PAGE, Connection, Patience
+from pipelines.backends.kubeflow.connection import PAGE, KubeflowConnection, Patience
 from pipelines.backends.kubeflow.installation import Installation
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.kubeflow.recurring_runs import (
@@ -35,7 +35,7 @@ class KubeflowClient:
 
     def __init__(self, settings: KubeflowSettings, patience: Patience = USUAL) -> None:
         self.settings = settings
-        self._connection = Connection(settings, patience)
+        self._connection = KubeflowConnection(settings, patience)
         self._installation = Installation(self._connection)
         self._api = self._connection.runs
 
@@ -101,7 +101,7 @@ class KubeflowClient:
 
     def runs(self, since: datetime) -> list[RemoteRun]:
         """Ours, newest first; without their steps."""
-        found: list[RemoteRun] = []
+        runs: list[RemoteRun] = []
         experiment = self._installation.experiment()
         token = ""
         while experiment:
@@ -113,16 +113,16 @@ class KubeflowClient:
                 page_size=PAGE,
                 **({"page_token": token} if token else {}),
             )
-            for one in page.get("runs") or []:
-                if _moment(one) < since.astimezone(UTC):
-                    return found
-                model = self._installation.model(one.get("pipeline_version_reference") or {})
+            for run in page.get("runs") or []:
+                if _moment(run) < since.astimezone(UTC):
+                    return runs
+                model = self._installation.model(run.get("pipeline_version_reference") or {})
                 if model:
-                    found.append(remote_run(one, (), model, self.settings.endpoint))
+                    runs.append(remote_run(run, (), model, self.settings.endpoint))
             token = page.get("next_page_token") or ""
             if not token:
                 break
-        return found
+        return runs
 
     def schedules(self) -> list[ScheduleEntry]:
         """Ours."""
@@ -192,18 +192,20 @@ class KubeflowClient:
     def _oldest(self, run: str) -> Entry | None:
         """The first run of this id: two submitters that start it in one moment agree on that."""
         listed = self._listed(f"looking for the run {run}", filter=named(run))
-        found = [one for one in listed if one.get("display_name") == run]
-        return min(found, key=lambda one: (one.get("created_at") or "", one["run_id"])) if found else None
+        named_runs = [entry for entry in listed if entry.get("display_name") == run]
+        return (
+            min(named_runs, key=lambda entry: (entry.get("created_at") or "", entry["run_id"])) if named_runs else None
+        )
 
     def _find(self, run: str) -> Entry:
         """A run by our id, or by the one that its recurring run gave it. Raises InputError if there is none."""
-        found = self._oldest(run)
-        if found is None:
+        entry = self._oldest(run)
+        if entry is None:
             raise InputError(
                 f"there is no run {run!r} in the experiment {self.settings.experiment} of Kubeflow at "
                 f"{self.settings.endpoint}"
             )
-        return found
+        return entry
 
     def _told(self, run: Entry, new: bool = False) -> RemoteRun:
         reference = run.get("pipeline_version_reference") or {}
@@ -219,5 +221,5 @@ def _description(labels: Mapping[str, str]) -> str:
 
 
 def _moment(run: Entry) -> datetime:
-    found = datetime.fromisoformat(run.get("created_at") or "1970-01-01T00:00:00+00:00")
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(run.get("created_at") or "1970-01-01T00:00:00+00:00")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

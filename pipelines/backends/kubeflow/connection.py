@@ -12,7 +12,7 @@ import urllib3
 
 from delivery.addresses import is_loopback, reason
 from delivery.retry import RetryPolicy, retrying
-from pipelines.backends.kubeflow.api_errors import Failure, explained, is_passing, refused, said
+from pipelines.backends.kubeflow.api_errors import Failure, explained, is_passing, refused, server_message
 from pipelines.backends.kubeflow.credentials import dex_cookies, token_hook
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from training.errors import InputError
@@ -34,7 +34,7 @@ class Patience(RetryPolicy):
     read_s: float = 60
 
 
-class Connection:
+class KubeflowConnection:
     """One installation. Its services are kfp_server_api's; answers are plain JSON, and what is none is a failure: the
     generated models would take a login page for an empty list."""
 
@@ -84,14 +84,14 @@ class Connection:
             raise Failure(502, "no text") from error
         except urllib3.exceptions.HTTPError as error:
             unknown = isinstance(getattr(error, "reason", error), urllib3.exceptions.SSLError)
-            raise Failure(0, said(reason(error)), certificate=unknown) from error
+            raise Failure(0, server_message(reason(error)), certificate=unknown) from error
         try:
             answer = json.loads(raw or b"{}")
         except ValueError as error:
             page = raw.lstrip()[:1] == b"<"
             raise Failure(200 if page else 0, "an answer that is no JSON", page) from error
         if not isinstance(answer, dict):
-            raise Failure(0, f"an answer that is no JSON object: {said(str(answer))}")
+            raise Failure(0, f"an answer that is no JSON object: {server_message(str(answer))}")
         return answer
 
     def ask(self, doing: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Answer:
@@ -103,18 +103,18 @@ class Connection:
 
     def every(self, doing: str, key: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> list[Answer]:
         """The entries of all pages of a list."""
-        found: list[Answer] = []
+        entries: list[Answer] = []
         seen: set[str] = set()
         token = ""
         while token not in seen:
             seen.add(token)
             more = {"page_token": token} if token else {}
             answer = self.ask(doing, method, *arguments, page_size=PAGE, **more, **named)
-            found += answer.get(key) or []
+            entries += answer.get(key) or []
             token = answer.get("next_page_token") or ""
             if not token:
                 break
-        return found
+        return entries
 
     def settle(self, doing: str, look: Callable[[], T | None], change: Callable[[], T]) -> tuple[T, bool]:
         """Bring about what ``look`` finds, at least once; it is looked for before each try and after each failure.

@@ -5,7 +5,7 @@ from typing import Any
 
 from kfp_server_api import V2beta1Experiment
 
-from pipelines.backends.kubeflow.connection import Connection
+from pipelines.backends.kubeflow.connection import KubeflowConnection
 from pipelines.backends.kubeflow.uploads import Entry, named
 from training.errors import InputError
 
@@ -13,7 +13,7 @@ from training.errors import InputError
 class Installation:
     """What is asked once and remembered. All raise InputError or OstinatoError as the connection does."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: KubeflowConnection) -> None:
         self.connection, self.settings = connection, connection.settings
         self._experiment = ""
         self._versions: dict[str, Entry] = {}
@@ -52,10 +52,10 @@ class Installation:
             create = self.connection.experiments.experiment_service_create_experiment
             body = V2beta1Experiment(display_name=self.settings.experiment, **self.where)
             doing = f"creating the experiment {self.settings.experiment}"
-            found, _ = self.connection.settle(
+            experiment, _ = self.connection.settle(
                 doing, self._look_for_experiment, lambda: self.connection.once(create, body)
             )
-            self._experiment = found["experiment_id"]
+            self._experiment = experiment["experiment_id"]
         return self._experiment
 
     def _look_for_experiment(self) -> Entry | None:
@@ -67,7 +67,7 @@ class Installation:
             filter=named(name),
             **self.where,
         )
-        return next((one for one in listed if one.get("display_name") == name), None)
+        return next((experiment for experiment in listed if experiment.get("display_name") == name), None)
 
     def model(self, reference: dict[str, Any]) -> str:
         """Name of a run's pipeline, which is the model's; "" for one that is not ours to see."""
@@ -75,7 +75,7 @@ class Installation:
         if pipeline not in self._models:
             list_them = self.connection.pipelines.pipeline_service_list_pipelines
             listed = self.connection.every("listing the pipelines", "pipelines", list_them, **self.where)
-            self._models |= {one["pipeline_id"]: one["display_name"] for one in listed}
+            self._models |= {entry["pipeline_id"]: entry["display_name"] for entry in listed}
         return self._models.setdefault(pipeline, "")
 
     def version(self, reference: dict[str, Any]) -> Entry:

@@ -76,7 +76,7 @@ def _resources(step: str, spec: ModelSpec) -> tuple[str, Resources | None]:
 
 def _tolerations(field: str, given: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Tolerations as kfp-kubernetes takes them."""
-    found = []
+    converted = []
     for i, toleration in enumerate(given):
         where = f"kubeflow.{field}.{i}"
         for name in toleration:
@@ -85,5 +85,5 @@ def _tolerations(field: str, given: list[dict[str, Any]]) -> list[dict[str, Any]
         for name, known in (("operator", OPERATORS), ("effect", EFFECTS)):
             if toleration.get(name) not in (None, *known):
                 raise InputError(f"{where}.{name} is {toleration[name]!r}; write one of {', '.join(known)}")
-        found.append({_TOLERATION[name]: value for name, value in toleration.items()})
-    return found
+        converted.append({_TOLERATION[name]: value for name, value in toleration.items()})
+    return converted

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.backends.kubeflow.connection import Connection
+from pipelines.backends.kubeflow.connection import KubeflowConnection
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.remote import PART_OF, ScheduleEntry
 from training.errors import InputError, OstinatoError
@@ -51,15 +51,15 @@ def description(entry: ScheduleEntry) -> str:
 def entry_of(recurring: Entry) -> ScheduleEntry | None:
     """The schedule that a recurring run is; None for one that is not ours."""
     words = (recurring.get("description") or "").split()
-    told = {name: value for name, _, value in (word.partition("=") for word in words)}
+    facts = {name: value for name, _, value in (word.partition("=") for word in words)}
     cron = ((recurring.get("trigger") or {}).get("cron_schedule") or {}).get("cron", "")
-    if told.get("part-of") != PART_OF or not {"model", "digest"} <= told.keys():
+    if facts.get("part-of") != PART_OF or not {"model", "digest"} <= facts.keys():
         return None
     return ScheduleEntry(
-        model=told["model"],
+        model=facts["model"],
         cron=" ".join(cron.split()[1:]),
-        time_zone=told.get("time_zone", "UTC"),
-        digest=told["digest"],
+        time_zone=facts.get("time_zone", "UTC"),
+        digest=facts["digest"],
         id=recurring["recurring_run_id"],
         active=recurring.get("status", "ENABLED") != "DISABLED" and recurring.get("mode", "ENABLE") != "DISABLE",
     )
@@ -68,7 +68,7 @@ def entry_of(recurring: Entry) -> ScheduleEntry | None:
 class RecurringRuns:
     """Those of one experiment, looked up before they are made or deleted; none while there is no experiment."""
 
-    def __init__(self, connection: Connection, experiment: str) -> None:
+    def __init__(self, connection: KubeflowConnection, experiment: str) -> None:
         self._connection, self._experiment = connection, experiment
 
     def entries(self) -> list[ScheduleEntry]:
@@ -82,8 +82,11 @@ class RecurringRuns:
         """
 
         def look() -> ScheduleEntry | None:
-            wanted = (entry.model, entry.digest)
-            return next((one for one in self.entries() if one.active and (one.model, one.digest) == wanted), None)
+            key = (entry.model, entry.digest)
+            return next(
+                (present for present in self.entries() if present.active and (present.model, present.digest) == key),
+                None,
+            )
 
         def make() -> ScheduleEntry:
             create = self._connection.recurring.recurring_run_service_create_recurring_run
@@ -98,7 +101,7 @@ class RecurringRuns:
         """One that is not there is deleted. Raises InputError or OstinatoError."""
 
         def gone() -> bool | None:
-            return None if any(one["recurring_run_id"] == entry.id for one in self._listed()) else True
+            return None if any(recurring["recurring_run_id"] == entry.id for recurring in self._listed()) else True
 
         def delete() -> bool:
             self._connection.once(self._connection.recurring.recurring_run_service_delete_recurring_run, entry.id)

@@ -41,8 +41,8 @@ def remote_run(
     link = f"{endpoint.rstrip('/')}/#/runs/details/{run['run_id']}"
     state = state_of(run.get("state"))
     details = (run.get("run_details") or {}).get("task_details") or []
-    found = step_states(details, steps, state, link, endpoint)
-    decision, undecided = decision_of(found)
+    step_list = step_states(details, steps, state, link, endpoint)
+    decision, undecided = decision_of(step_list)
     message = (run.get("error") or {}).get("message", "")
     return RemoteRun(
         run=run.get("display_name") or run["run_id"],
@@ -50,7 +50,7 @@ def remote_run(
         model=model,
         state=state,
         link=link,
-        steps=found,
+        steps=step_list,
         decision=decision,
         message="; ".join(part for part in (message, undecided, note) if part),
         created=run.get("created_at") or "",
@@ -62,26 +62,28 @@ def step_states(
     details: list[dict[str, Any]], steps: Sequence[str], run: State, link: str, endpoint: str
 ) -> tuple[StepState, ...]:
     """The steps in order, each from its node, its driver and its executor."""
-    nodes = {one.get("display_name"): one for one in details}
-    by_pod = {one["pod_name"]: one for one in details if one.get("pod_name")}
-    found: list[StepState] = []
+    nodes = {detail.get("display_name"): detail for detail in details}
+    by_pod = {detail["pod_name"]: detail for detail in details if detail.get("pod_name")}
+    states: list[StepState] = []
     broken = False
     for name in steps:
         node, driver = nodes.get(name), nodes.get(f"{name}-driver")
         state = _step_state(node, driver, by_pod, run, broken)
         broken = broken or state in ("failed", "cancelled")
-        told = next((one for one in (node, driver) if one and (one.get("error") or {}).get("message")), None)
+        failed = next(
+            (detail for detail in (node, driver) if detail and (detail.get("error") or {}).get("message")), None
+        )
         execution = str((node or {}).get("execution_id") or "0")
-        found.append(
+        states.append(
             StepState(
                 name=name,
                 state=state,
                 link=link if execution == "0" else f"{endpoint.rstrip('/')}/#/executions/{execution}",
-                message=told["error"]["message"] if told else "",
+                message=failed["error"]["message"] if failed else "",
                 seconds=_seconds(node),
             )
         )
-    return tuple(found)
+    return tuple(states)
 
 
 def _step_state(
@@ -100,7 +102,7 @@ def _step_state(
         return "skipped" if broken else "cached"
     if state == "succeeded":
         inner = [by_pod.get(child.get("pod_name", "")) for child in node.get("child_tasks") or []]
-        if any(one and one.get("state") == "SKIPPED" for one in inner):
+        if any(executor and executor.get("state") == "SKIPPED" for executor in inner):
             return "cached"
     if state == "failed" and run == "cancelled":
         return "cancelled"
@@ -132,5 +134,5 @@ def _seconds(node: dict[str, Any] | None) -> float | None:
 def _time(node: dict[str, Any] | None, name: str) -> datetime | None:
     """A moment; None for the epoch, with which the API says that it has not come."""
     text = (node or {}).get(name)
-    found = datetime.fromisoformat(text) if text else None
-    return found if found and found.year > 1970 else None
+    moment = datetime.fromisoformat(text) if text else None
+    return moment if moment and moment.year > 1970 else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from kfp_server_api import V2beta1Pipeline
 
-from pipelines.backends.kubeflow.connection import Connection
+from pipelines.backends.kubeflow.connection import KubeflowConnection
 from pipelines.backends.remote import in_order
 
 Entry = dict[str, Any]
@@ -24,7 +24,7 @@ def version_name(model: str, text: str) -> str:
     return f"{model}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def upload(connection: Connection, namespace: str, model: str, text: str) -> Entry:
+def upload(connection: KubeflowConnection, namespace: str, model: str, text: str) -> Entry:
     """The version of this content, made with its pipeline unless they are there.
 
     Raises InputError or OstinatoError.
@@ -65,8 +65,8 @@ def upload(connection: Connection, namespace: str, model: str, text: str) -> Ent
 
 def _of_name(entries: list[Entry], name: str) -> Entry | None:
     """The oldest entry of the name, whatever the filter let through."""
-    found = [one for one in entries if one.get("display_name") == name]
-    return min(found, key=lambda one: one.get("created_at") or "") if found else None
+    named_entries = [entry for entry in entries if entry.get("display_name") == name]
+    return min(named_entries, key=lambda entry: entry.get("created_at") or "") if named_entries else None
 
 
 def step_names(version: Entry) -> list[str]:

@@ -49,22 +49,22 @@ def explain(
 LOG_IN = "log in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
 
 
-def _refused(where: str, code: int, said: str, settings: VertexSettings) -> tuple[OstinatoError, bool]:
+def _refused(where: str, code: int, server_message: str, settings: VertexSettings) -> tuple[OstinatoError, bool]:
     if code in TRANSIENT:
         hint = "; the quota of the project is used up" if code == 429 else ""
-        return OstinatoError(f"{where} answered {code}: {said}{hint}"), True
+        return OstinatoError(f"{where} answered {code}: {server_message}{hint}"), True
     if code == 404:
         return NotThere(
-            f"{where} answered 404: {said}; are vertex.project {settings.project!r} and vertex.region "
+            f"{where} answered 404: {server_message}; are vertex.project {settings.project!r} and vertex.region "
             f"{settings.region!r} right?"
         ), False
     if code == 409:
-        return AlreadyThere(f"{where} answered 409: {said}"), False
+        return AlreadyThere(f"{where} answered 409: {server_message}"), False
     if code == 401:
-        return OstinatoError(f"{where} did not take the credentials (401): {said}; {LOG_IN}"), False
+        return OstinatoError(f"{where} did not take the credentials (401): {server_message}; {LOG_IN}"), False
     if code == 403:
-        return OstinatoError(f"{where} does not allow it (403): {said}; {_grants(settings)}"), False
-    return OstinatoError(f"{where} answered {code}: {said}"), False
+        return OstinatoError(f"{where} does not allow it (403): {server_message}; {_grants(settings)}"), False
+    return OstinatoError(f"{where} answered {code}: {server_message}"), False
 
 
 def _grants(settings: VertexSettings) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, ScheduleEntry, Submission
 from pipelines.backends.vertex.api_errors import AlreadyThere, NotThere
-from pipelines.backends.vertex.connection import Connection, Patience
+from pipelines.backends.vertex.connection import Patience, VertexConnection
 from pipelines.backends.vertex.jobs import job_of, run_of
 from pipelines.backends.vertex.reruns import rerun_id, rerun_of
 from pipelines.backends.vertex.schedules import Schedules
@@ -25,14 +25,14 @@ class VertexClient:
 
     def __init__(self, settings: VertexSettings, patience: Patience = Patience()) -> None:  # noqa: B008
         self.settings = settings
-        self._connection = Connection(settings, patience)
+        self._connection = VertexConnection(settings, patience)
         self._schedules = Schedules(self._connection)
 
     def submit(self, submission: Submission) -> RemoteRun:
         """Start it; the run of this id that is there already instead."""
-        found = self._find(submission.run)
-        if found is not None:
-            return found
+        present = self._find(submission.run)
+        if present is not None:
+            return present
         jobs = self._connection.jobs
         request = {"pipeline_job": job_of(submission, self.settings), "pipeline_job_id": submission.run}
         try:
@@ -47,10 +47,10 @@ class VertexClient:
 
     def get(self, run: str) -> RemoteRun:
         """Raises InputError if there is none of this id."""
-        found = self._find(run)
-        if found is None:
+        current = self._find(run)
+        if current is None:
             raise self._no_run(run)
-        return found
+        return current
 
     def _find(self, run: str) -> RemoteRun | None:
         jobs = self._connection.jobs
@@ -70,11 +70,11 @@ class VertexClient:
 
     def cancel(self, run: str) -> None:
         """Raises InputError for a run that has come to another end."""
-        found = self.get(run)
-        if found.state == "cancelled":
+        current = self.get(run)
+        if current.state == "cancelled":
             return
-        if found.state in ENDED:
-            raise InputError(f"run {run} has ended: {found.state}; there is nothing to cancel")
+        if current.state in ENDED:
+            raise InputError(f"run {run} has ended: {current.state}; there is nothing to cancel")
         self._connection.call(
             f"cancelling the run {run}", self._connection.jobs.cancel_pipeline_job, {"name": self._job(run)}
         )
@@ -90,9 +90,9 @@ class VertexClient:
         except NotThere as error:
             raise self._no_run(run) from error
         new = rerun_id(run)
-        found = self._find(new)
-        if found is not None:
-            return found
+        present = self._find(new)
+        if present is not None:
+            return present
         request = {"parent": self._connection.parent, "pipeline_job": rerun_of(old), "pipeline_job_id": new}
         try:
             made = self._connection.call(f"resuming the run {run}", reruns.create_pipeline_job, request)

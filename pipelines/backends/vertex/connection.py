@@ -29,7 +29,7 @@ class Patience(RetryPolicy):
     request_s: float = 60
 
 
-class Connection:
+class VertexConnection:
     """The services of one project in one region."""
 
     def __init__(self, settings: VertexSettings, patience: Patience) -> None:
@@ -126,4 +126,4 @@ class Connection:
                 return
 
 
-__all__ = ["AlreadyThere", "Connection", "NotThere", "Passing", "Patience"]
+__all__ = ["AlreadyThere", "NotThere", "Passing", "Patience", "VertexConnection"]

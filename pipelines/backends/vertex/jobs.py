@@ -73,7 +73,7 @@ def steps_of(job: Any, state: State, project: str) -> tuple[StepState, ...]:
     """Every step of the package, in an order that they can run in; a list's jobs say nothing of theirs."""
     tasks = job.pipeline_spec["root"]["dag"]["tasks"] if job.pipeline_spec else {}
     # Vertex AI keeps the details of a run as a whole beside those of its steps.
-    details = {one.task_name: one for one in job.job_detail.task_details if one.task_name in tasks}
+    details = {detail.task_name: detail for detail in job.job_detail.task_details if detail.task_name in tasks}
     unheard: State = "skipped" if state in ("succeeded", "failed", "cancelled") else "pending"
     return tuple(
         _step(details[name], project) if name in details else StepState(name, unheard) for name in in_order(tasks)
@@ -105,9 +105,9 @@ def _decision(job: Any) -> str:
     for detail in job.job_detail.task_details:
         if detail.task_name == "evaluate":
             metadata: Mapping[str, Any] = detail.execution.metadata or {}
-            found = metadata.get("output:decision", "")
-            if found in ("pass", "reject"):
-                return found
+            decision = metadata.get("output:decision", "")
+            if decision in ("pass", "reject"):
+                return decision
             for verdict in getattr(detail.outputs.get("verdict"), "artifacts", ()):
                 if (verdict.metadata or {}).get("decision") in ("pass", "reject"):
                     return verdict.metadata["decision"]

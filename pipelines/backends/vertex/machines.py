@@ -14,7 +14,7 @@ Machine = tuple[str, int, Decimal]
 
 
 def _row(family: str, per_core: str, *cores: int) -> list[Machine]:
-    return [(f"{family}-{one}", one, Decimal(per_core) * one) for one in cores]
+    return [(f"{family}-{count}", count, Decimal(per_core) * count) for count in cores]
 
 
 _N1 = sorted(
@@ -68,7 +68,7 @@ def machines_with(
     kind, count = (accelerator.type, accelerator.count) if accelerator else ("", 0)
     by_count = MACHINES.get(kind)
     if by_count is None:
-        known = did_you_mean(kind, [one for one in MACHINES if one])
+        known = did_you_mean(kind, [name for name in MACHINES if name])
         raise InputError(
             f"{field}.accelerator.type: no machine type is known for {kind!r}. {known} Or give {otherwise}"
         )

@@ -42,11 +42,11 @@ def rerun_of(old: Any) -> dict[str, Any]:
         "original_pipeline_job_id": int(number),
         "pipeline_task_rerun_configs": [
             {
-                "task_id": one.task_id,
-                "task_name": one.task_unique_name,
+                "task_id": detail.task_id,
+                "task_name": detail.task_unique_name,
                 # As google-cloud-aiplatform's preview.PipelineJob.rerun: a cached step is answered by the cache again.
-                "skip_task": one.state.name == "SUCCEEDED",
+                "skip_task": detail.state.name == "SUCCEEDED",
             }
-            for one in old.job_detail.task_details
+            for detail in old.job_detail.task_details
         ],
     }

@@ -6,7 +6,7 @@ from typing import Any
 from delivery.retry import raised, retrying
 from pipelines.backends.remote import PART_OF, ScheduleEntry, Submission
 from pipelines.backends.vertex.api_errors import NotThere, Passing
-from pipelines.backends.vertex.connection import Connection
+from pipelines.backends.vertex.connection import VertexConnection
 from pipelines.backends.vertex.jobs import job_of
 
 DIGEST = "schedule-digest"
@@ -18,7 +18,7 @@ _CRON = re.compile(r"(?:(?:CRON_)?TZ=(\S+) )?(.+)")
 class Schedules:
     """Of one project in one region. Methods raise as :class:`VertexClient`'s."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: VertexConnection) -> None:
         self._connection = connection
 
     def all(self) -> list[ScheduleEntry]:
@@ -29,19 +29,19 @@ class Schedules:
             "order_by": "create_time",
         }
         pages = self._connection.pages("listing schedules", self._connection.schedules.list_schedules, request)
-        found = (_entry(one) for page in pages for one in page.schedules)
-        return [entry for entry in found if entry is not None]
+        entries = (_entry(schedule) for page in pages for schedule in page.schedules)
+        return [entry for entry in entries if entry is not None]
 
     def put(self, entry: ScheduleEntry, submission: Submission) -> ScheduleEntry:
         """Create it, or change the one of ``entry.id`` and start it again if it was paused."""
-        wanted = self._schedule(entry, submission)
+        desired = self._schedule(entry, submission)
         if entry.id:
-            request = {"schedule": {**wanted, "name": entry.id}, "update_mask": {"paths": CHANGED}}
+            request = {"schedule": {**desired, "name": entry.id}, "update_mask": {"paths": CHANGED}}
             what = f"changing the schedule of {entry.model}"
             try:
                 changed = self._connection.call(what, self._connection.schedules.update_schedule, request)
             except NotThere:
-                return self._create(entry, wanted)  # somebody deleted it
+                return self._create(entry, desired)  # somebody deleted it
             if changed.state.name == "PAUSED":
                 self._connection.call(
                     f"starting the schedule of {entry.model}",
@@ -49,16 +49,16 @@ class Schedules:
                     {"name": entry.id},
                 )
             return _kept(entry, entry.id)
-        return self._create(entry, wanted)
+        return self._create(entry, desired)
 
-    def _create(self, entry: ScheduleEntry, wanted: dict[str, Any]) -> ScheduleEntry:
+    def _create(self, entry: ScheduleEntry, desired: dict[str, Any]) -> ScheduleEntry:
         """Looked up before every try: a schedule has no id of ours that would be refused the second time."""
         what = f"creating the schedule of {entry.model}"
-        request = {"parent": self._connection.parent, "schedule": wanted}
+        request = {"parent": self._connection.parent, "schedule": desired}
         for attempt in retrying(self._connection.patience, raised(Passing)):
-            there = [one for one in self.all() if (one.model, one.digest) == (entry.model, entry.digest)]
-            if there:
-                return there[0]
+            present = [listed for listed in self.all() if (listed.model, listed.digest) == (entry.model, entry.digest)]
+            if present:
+                return present[0]
             with attempt:
                 made = self._connection.once(what, self._connection.schedules.create_schedule, request)
                 return _kept(entry, made.name)

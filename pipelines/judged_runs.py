@@ -32,8 +32,8 @@ def read_result(path: Path) -> Judged:
 
 def check_judged(judged: Sequence[Judged]) -> None:
     """Raises OstinatoError for a run without a verdict, else GateRefused where the gate said no."""
-    broken = [one.model for one in judged if not one.verdict]
-    refused = [one.model for one in judged if one.verdict and one.verdict.decision == "reject"]
+    broken = [result.model for result in judged if not result.verdict]
+    refused = [result.model for result in judged if result.verdict and result.verdict.decision == "reject"]
     if broken:
         raise OstinatoError(f"no verdict about {', '.join(broken)}: the run did not finish; see its log")
     if refused:
