@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from delivery.connections import Connections
@@ -17,12 +18,15 @@ from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
 from delivery.trust.other_files import other_file_problem
 from delivery.trust.policy import POLICY_FILE, Policy, parse_policy
+from delivery.trust.removals import removal_problem
 from delivery.trust.rules import SKIP, Request, broken_rules
 from delivery.trust.served import check_verifier, contents, foreign_parts, served_problems
 from training.errors import InputError, OstinatoError
 
 _MANIFEST = re.compile(r"models/([^/]+)/inferenceservice\.yaml")
 _PRODUCTION = re.compile(r"environments/production/([^/]+)/inferenceservice\.yaml")
+LINK, SUBMODULE = "120000", "160000"
+"""Modes of git."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,32 @@ class ManifestsDiff:
 
     def paths(self) -> list[str]:
         out = self.repository.git("diff", "--name-only", "--no-renames", "-z", self.base, self.head)
-        return sorted(out.decode(errors="surrogateescape").split("\0")[:-1])
+        return sorted({*out.decode(errors="surrogateescape").split("\0")[:-1], *self.elsewhere})
+
+    @cached_property
+    def elsewhere(self) -> dict[str, str]:
+        """Links and submodules that a commit of the change brings, also where a later one takes them away again: the
+        commit by path. Argo CD stops at them, and may read any commit that was pushed."""
+        shape = ("--raw", "--no-abbrev", "--no-renames", "-z", "--format=%x00%H")
+        out = self.repository.git("log", *shape, f"{self.base}..{self.head}").decode(errors="surrogateescape")
+        commits: dict[str, str] = {}
+        commit, fields = "", iter(field.strip("\n") for field in out.split("\0"))
+        for field in fields:
+            if field.startswith(":"):
+                path = next(fields)
+                if field.split()[1] in (LINK, SUBMODULE):
+                    commits[path] = commit
+            elif field:
+                commit = field
+        return commits
+
+    @cached_property
+    def of_models(self) -> tuple[set[str], set[str]]:
+        """Every path below models/ and environments/ at BASE and at HEAD."""
+        before, after = (
+            Snapshot(self.repository, commit).paths("models", "environments") for commit in (self.base, self.head)
+        )
+        return before, after
 
 
 def verify_change(where: str, commits: str, connections: Connections) -> list[FileFinding]:
@@ -117,8 +146,11 @@ def _commit(repository: Repository, name: str) -> str:
 
 def _check_file(change: ManifestsDiff, path: str, policy: Policy, connections: Connections) -> FileFinding:
     mode, content = change.mode(path), change.content(change.head, path)
+    if mode not in (LINK, SUBMODULE) and path in change.elsewhere:
+        return FileFinding(path, (f"it is a link or a submodule in commit {change.elsewhere[path][:12]}",), "")
     if not mode:
-        return FileFinding(path, (), "taken away")
+        problem = removal_problem(path, *change.of_models)
+        return FileFinding(path, (problem,), "") if problem else FileFinding(path, (), "taken away")
     if content is None:
         return FileFinding(path, ("it is a submodule, so what it says is elsewhere",), "")
     if match := _MANIFEST.fullmatch(path):

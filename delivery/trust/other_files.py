@@ -14,6 +14,9 @@ _FREE = re.compile(r"(examples|argocd)/.+")
 """Nothing reconciles the examples; argocd/ is applied by hand."""
 _ANYWHERE = re.compile(r"storageUris?\b|/predictor/model|/model/uri|^baseRefs$")
 _OF_MODELS = re.compile(r"^(initContainers|containers|transformer|explainer)$|/containers|/initContainers")
+HOOK = re.compile(r"(argocd\.argoproj\.io|helm\.sh)(/|~1)hook")
+"""Annotations of hooks, also as a JSON pointer writes them."""
+HOOK_PROBLEM = "a hook that Argo CD's project does not allow never runs, though its Application is Synced and Healthy"
 _RESOURCES = ("resources", "components", "bases", "patchesStrategicMerge", "crds", "generators", "transformers")
 """Keys of a kustomization that name other files."""
 
@@ -32,6 +35,8 @@ def other_file_problem(path: str, mode: str, content: bytes) -> str:
     for text in _texts(documents):
         if _ANYWHERE.search(text) or (of_models and _OF_MODELS.search(text)):
             return f"it says {text[:80]!r}, so another model might be served than the manifests name"
+        if of_models and HOOK.search(text):
+            return f"it says {text[:80]!r}: {HOOK_PROBLEM}"
     return _outside_resource(documents) if of_models else ""
 
 

@@ -12,6 +12,7 @@ from delivery.registry.versions import CODE_TAG, FINGERPRINT_TAG, SPEC_TAG, VERD
 from delivery.stores.fetch import OCI, PROXIED
 from delivery.stores.storage_uri import map_proxied
 from delivery.trust.keys import VERIFY_KEY, PublicKey, SigstoreIdentity, configured_verifier
+from delivery.trust.other_files import HOOK, HOOK_PROBLEM
 from delivery.trust.policy import Policy, Rules
 from delivery.trust.release_check import (
     RunFiles,
@@ -62,6 +63,8 @@ def foreign_parts(manifest: Manifest) -> list[str]:
             problems.append(f"it has {key}, which no release writes")
         elif key in URIS and value not in known:
             problems.append(f"it also serves {value}, which belongs to no version that it names")
+        elif HOOK.search(key):
+            problems.append(f"it has {key}: {HOOK_PROBLEM}")
     return problems
 
 

@@ -187,10 +187,66 @@ def test_production_takes_only_what_was_released(copy: Copy, released: Chain, tm
 def test_a_patch_beside_the_manifest_that_names_another_model_is_refused(copy: Copy) -> None:
     path = f"environments/production/{NAME}/kustomization.yaml"
     patch = b"patches: [{patch: '[{op: replace, path: /spec/predictor/model/storageUri, value: s3://evil}]'}]\n"
-    copy.commit({path: copy.read(path) + patch, f"models/{NAME}/notes.md": b"nothing\n", MANIFEST: None})
+    copy.commit({path: copy.read(path) + patch, f"models/{NAME}/notes.md": b"nothing\n"})
     found = copy.verify()
     assert "another model might be served" in found[path].problems[0]
-    assert found[f"models/{NAME}/notes.md"].problems == found[MANIFEST].problems == ()
+    assert found[f"models/{NAME}/notes.md"].problems == ()
+
+
+def test_a_whole_model_may_be_taken_away_and_half_of_one_not(copy: Copy) -> None:
+    folders = (f"models/{NAME}", f"environments/staging/{NAME}", f"environments/production/{NAME}")
+    copy.git("rm", "-r", "--quiet", *folders)
+    copy.git("commit", "--quiet", "--message", "All of it")
+    findings = copy.verify()
+    assert len(findings) == 5 and {finding.detail for finding in findings.values()} == {"taken away"}
+    copy.git("reset", "--quiet", "--hard", "origin/main")
+    copy.git("rm", "-r", "--quiet", folders[0])
+    copy.git("commit", "--quiet", "--message", "Half of it")
+    (problem,) = copy.verify()[MANIFEST].problems
+    assert problem.startswith(
+        f"{NAME} can't be taken away by half: {folders[2]}/inferenceservice.yaml stays. `ostinato"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gone", "refused"),
+    [
+        ((MANIFEST,), True),
+        ((f"models/{NAME}/kustomization.yaml",), True),
+        ((PRODUCTION,), True),
+        ((PRODUCTION, f"environments/production/{NAME}/kustomization.yaml"), False),
+        ((f"environments/staging/{NAME}/kustomization.yaml",), False),
+    ],
+)
+def test_an_environment_may_be_taken_away_by_itself_and_no_part_of_a_folder(
+    copy: Copy, gone: tuple[str, ...], refused: bool
+) -> None:
+    copy.commit(dict.fromkeys(gone))
+    assert any(finding.problems for finding in copy.verify().values()) == refused
+
+
+@pytest.mark.parametrize("path", [f"models/{NAME}/migrate.yaml", f"environments/staging/{NAME}/migrate.yaml"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: Job\nmetadata: {annotations: {argocd.argoproj.io/hook: PreSync}}\n",
+        "kind: Job\nmetadata: {annotations: {argocd.argoproj.io/hook-delete-policy: HookSucceeded}}\n",
+        "kind: Job\nmetadata: {annotations: {helm.sh/hook: pre-install}}\n",
+        "commonAnnotations: {helm.sh/hook: pre-install}\n",
+        "patches: [{patch: '[{op: add, path: /metadata/annotations/argocd.argoproj.io~1hook, value: PreSync}]'}]\n",
+    ],
+)
+def test_a_hook_is_refused_where_models_are(copy: Copy, path: str, text: str) -> None:
+    copy.commit({path: text.encode(), "examples/job.yaml": text.encode()})
+    findings = copy.verify()
+    assert "never runs, though its Application is Synced and Healthy" in findings[path].problems[0]
+    assert findings["examples/job.yaml"].problems == ()
+
+
+def test_a_hook_in_the_manifest_itself_is_refused(copy: Copy) -> None:
+    job = b"---\nkind: Job\nmetadata: {name: migrate, annotations: {argocd.argoproj.io/hook: Sync}}\n"
+    copy.commit({MANIFEST: copy.read(MANIFEST) + job})
+    assert "it has argocd.argoproj.io/hook: a hook" in copy.verify()[MANIFEST].problems[0]
 
 
 @pytest.mark.parametrize(
@@ -218,6 +274,22 @@ def test_a_link_and_a_submodule_are_refused_where_models_are(copy: Copy) -> None
     found = copy.verify()
     assert "it is a link" in found["models/other/kustomization.yaml"].problems[0]
     assert "it is a submodule" in found["models/evil"].problems[0]
+
+
+def test_a_link_and_a_submodule_are_refused_in_a_commit_between_too(copy: Copy) -> None:
+    (copy.folder / "notes.md").symlink_to("/etc/hostname")
+    copy.git("add", "--all")
+    copy.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},models/evil")
+    copy.git("commit", "--quiet", "--message", "Elsewhere")
+    commit = copy.git("rev-parse", "--short=12", "HEAD")
+    assert "it is a link, so" in copy.verify()["notes.md"].problems[0]
+    (copy.folder / "notes.md").unlink()
+    (copy.folder / "notes.md").write_text("nothing\n")
+    copy.git("rm", "--quiet", "--cached", "models/evil")
+    copy.git("commit", "--quiet", "--all", "--message", "Back again")
+    findings = copy.verify()
+    for path in ("notes.md", "models/evil"):
+        assert findings[path].problems == (f"it is a link or a submodule in commit {commit}",)
 
 
 def test_every_file_of_the_seed_may_be_there(copy: Copy) -> None:
