@@ -99,7 +99,7 @@ def wait_(
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow a remote run to its end, and end as it does: 0 done, 1 failed, 3 the gate said no."""
+    """Follow a remote run to its end, and end as it does: 0 done, 1 failed, 3 checks failed."""
     check_interrupt(on_interrupt)
     follow_run(open_workspace(set_), backend, run, poll, on_interrupt, as_json)
 

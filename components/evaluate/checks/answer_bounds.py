@@ -75,7 +75,7 @@ def _at_most(check: ForbiddenCheck | RefusalCheck, name: str, answers: Answers, 
 def _at_least(
     check: FormatCheck | LengthCheck, name: str, answers: Answers, bad: Answers, goal: str, example: str
 ) -> CheckResult:
-    """goal: what the good answers do. bad: those that do not, the example first."""
+    """goal: what the good answers do. bad: those that do not, the worst first."""
     share = 1 - len(bad) / len(answers)
     limit = "all must" if check.min_share == 1 else f"at least {percent(check.min_share)} must"
     reason = f"{len(answers) - len(bad)} of {len(answers)} answers {goal}; {limit}."
