@@ -1,16 +1,13 @@
-from __future__ import annotations
+"""Addresses in messages and requests: without credentials, on this machine or not, why one was not reached."""
 
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    pass
 
-
-def shown(tracking_uri: str) -> str:
+def without_credentials(tracking_uri: str) -> str:
     """The tracking URI without user name and password, for messages."""
     return re.sub(r"(?<=://)[^/@]+@", "", tracking_uri)
 

@@ -55,10 +55,10 @@ def effect(name: str) -> None:
     """Say that the effect ``name`` has just happened. Raises InputError if the variable names an unknown one."""
     known = (*EFFECTS, *OF_WATCH)
     assert name in known, name
-    wanted = os.environ.get(CRASH_AT)
-    if not wanted:
+    crash_at = os.environ.get(CRASH_AT)
+    if not crash_at:
         return
-    if wanted not in known:
-        raise InputError(f"{CRASH_AT} is {wanted!r}, which is no effect. {did_you_mean(wanted, known)}")
-    if wanted == name:
+    if crash_at not in known:
+        raise InputError(f"{CRASH_AT} is {crash_at!r}, which is no effect. {did_you_mean(crash_at, known)}")
+    if crash_at == name:
         os.kill(os.getpid(), signal.SIGKILL)

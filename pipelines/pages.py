@@ -56,14 +56,16 @@ def write_pages(
 
 def place_evidence(result: RunResult) -> list[str]:
     """Put the evidence files beside the page, under names that a browser opens; returns the names that exist."""
-    found: dict[str, Path] = {}
-    judged, rows = result.steps.get("evaluate"), result.steps["preprocess"]
-    if judged:
-        found = {EVIDENCE[name]: one.path for name, one in judged.outputs.artifacts.items() if name in EVIDENCE}
+    sources: dict[str, Path] = {}
+    evaluated, rows = result.steps.get("evaluate"), result.steps["preprocess"]
+    if evaluated:
+        sources = {
+            EVIDENCE[name]: artifact.path for name, artifact in evaluated.outputs.artifacts.items() if name in EVIDENCE
+        }
     if "data" in rows.outputs.artifacts:
-        found[DATA_CARD_FILE] = rows.outputs.artifacts["data"].path / DATA_CARD_FILE
+        sources[DATA_CARD_FILE] = rows.outputs.artifacts["data"].path / DATA_CARD_FILE
     placed = []
-    for name, source in found.items():
+    for name, source in sources.items():
         target = result.run_dir / name
         if source.is_file():
             target.unlink(missing_ok=True)
@@ -84,5 +86,5 @@ def row(name: str, step: StepRun, run_dir: Path) -> StepRow:
 
 
 def _output(result: RunResult, step: str, name: str) -> str:
-    found = result.steps.get(step)
-    return str(found.outputs.parameters.get(name, "")) if found else ""
+    run = result.steps.get(step)
+    return str(run.outputs.parameters.get(name, "")) if run else ""

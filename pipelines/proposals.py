@@ -21,28 +21,33 @@ def proposed_models(workspace: Workspace) -> dict[str, tuple[Proposal, ...]]:
     if workspace.embedded_manifests and not workspace.local_manifests.exists():
         return {}
     connections = workspace.connections
-    found = open_proposals(connections.manifests_remote)
+    proposals = open_proposals(connections.manifests_remote)
     forge = forge_of(connections.manifests_remote, connections.forge)
-    if forge and found:
-        found = _asked(forge, found)
-    return {name: tuple(one for one in found if one.model == name) for name in {one.model for one in found}}
+    if forge and proposals:
+        proposals = _asked(forge, proposals)
+    return {
+        name: tuple(proposal for proposal in proposals if proposal.model == name)
+        for name in {proposal.model for proposal in proposals}
+    }
 
 
-def _asked(forge: Forge, found: list[Proposal]) -> list[Proposal]:
+def _asked(forge: Forge, proposals: list[Proposal]) -> list[Proposal]:
     if not forge.has_token:
-        return [replace(one, note=f"{forge.name} was not asked, for there is no token") for one in found]
+        return [replace(proposal, note=f"{forge.name} was not asked, for there is no token") for proposal in proposals]
     try:
-        open_ones = {one.branch: one for one in forge.proposals("open")}
-        closed = {one.branch for one in forge.proposals("closed")} if len(open_ones) < len(found) else set()
+        open_ones = {proposal.branch: proposal for proposal in forge.proposals("open")}
+        closed = (
+            {proposal.branch for proposal in forge.proposals("closed")} if len(open_ones) < len(proposals) else set()
+        )
     except ForgeError as error:
-        return [replace(one, note=str(error)) for one in found]
-    told = []
-    for one in found:
-        if pull := open_ones.get(one.branch):
-            told.append(replace(one, url=pull.url, draft=pull.draft))
-        elif one.branch not in closed:
-            told.append(replace(one, note="it has no pull request yet; the command that pushed it opens one"))
-    return told
+        return [replace(proposal, note=str(error)) for proposal in proposals]
+    answered = []
+    for proposal in proposals:
+        if pull := open_ones.get(proposal.branch):
+            answered.append(replace(proposal, url=pull.url, draft=pull.draft))
+        elif proposal.branch not in closed:
+            answered.append(replace(proposal, note="it has no pull request yet; the command that pushed it opens one"))
+    return answered
 
 
 def reconcile_rejections(workspace: Workspace) -> tuple[list["Rejection"], str]:

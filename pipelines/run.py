@@ -114,8 +114,8 @@ def run_model(
         "release": check_mode(release) if release else spec.release.mode,
         "code_version": code_version(workspace.root),
     }
-    wanted = {"image": workspace.image, "until": until, "backend": "local"}
-    package = package_file(workspace.root, spec, **wanted, cache=workspace.packages, settings=workspace.settings)
+    options = {"image": workspace.image, "until": until, "backend": "local"}
+    package = package_file(workspace.root, spec, **options, cache=workspace.packages, settings=workspace.settings)
     os.environ["OSTINATO_WORKSPACE"] = str(workspace.root)
     try:
         result = run_package(
@@ -219,5 +219,5 @@ def finish(spec: ModelSpec, run: str, result: RunResult, verdict: Verdict | None
 
 
 def _parameter(result: RunResult, step: str, name: str) -> str:
-    found = result.steps.get(step)
-    return str(found.outputs.parameters.get(name, "")) if found else ""
+    step_run = result.steps.get(step)
+    return str(step_run.outputs.parameters.get(name, "")) if step_run else ""

@@ -46,7 +46,7 @@ def model_status(workspace: Workspace, spec: ModelSpec, proposals: Sequence[Prop
     aliases = {}
     if not workspace.embedded_registry or Path(workspace.database).exists():
         aliases = registry(workspace.connections.tracking_uri).aliases(spec.registered_name)
-    told = (aliases.get(CHAMPION, ""), aliases.get(PREVIOUS, ""))
+    recorded = (aliases.get(CHAMPION, ""), aliases.get(PREVIOUS, ""))
     return ModelStatus(
         model=spec.name,
         live=running.version if running else "",
@@ -58,8 +58,8 @@ def model_status(workspace: Workspace, spec: ModelSpec, proposals: Sequence[Prop
         shadow=running.shadow.version if running and running.shadow else "",
         production=production,
         candidate=aliases.get(CANDIDATE, ""),
-        champion=told[0],
-        previous=told[1],
-        agree=told == ((running.version, running.previous_version) if running else ("", "")),
+        champion=recorded[0],
+        previous=recorded[1],
+        agree=recorded == ((running.version, running.previous_version) if running else ("", "")),
         proposals=tuple(proposals),
     )

@@ -42,13 +42,13 @@ def train(data: str) -> str:
 
 def champion(candidate: str) -> str:
     """Returns the champion's version, empty without one; its model folder is ``OUT / "champion"``."""
-    from components.champion.steps import fetch_rival
+    from components.champion.steps import fetch_comparison
     from delivery.connections import Connections
     from delivery.git.repository import ensure_local_repository
 
     ensure_local_repository(Path(MANIFESTS), ROOT / "manifests")
-    rival = fetch_rival(MODEL, Connections(TRACKING_URI, MANIFESTS), Path(candidate), OUT / "champion")
-    return rival.version if rival else ""
+    comparison = fetch_comparison(MODEL, Connections(TRACKING_URI, MANIFESTS), Path(candidate), OUT / "champion")
+    return comparison.version if comparison else ""
 
 
 def evaluate(data: str, candidate: str, champion_version: str) -> str:

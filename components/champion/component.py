@@ -16,10 +16,12 @@ def champion(
     """Fetch the model folder that git says is live; an empty folder and version "" when nothing is."""
     from pathlib import Path
 
-    from components.champion.steps import fetch_rival
+    from components.champion.steps import fetch_comparison
     from delivery.connections import Connections
 
-    rival = fetch_rival(model, Connections(tracking_uri, manifests_remote), Path(candidate.path), Path(champion.path))
-    if rival:
-        champion.metadata.update(version=rival.version, digest=rival.digest)
-    return (rival.version if rival else "",)
+    comparison = fetch_comparison(
+        model, Connections(tracking_uri, manifests_remote), Path(candidate.path), Path(champion.path)
+    )
+    if comparison:
+        champion.metadata.update(version=comparison.version, digest=comparison.digest)
+    return (comparison.version if comparison else "",)

@@ -17,20 +17,20 @@ def fetch_champion(model: str, manifests_remote: str, target: Path) -> LiveModel
     Raises OstinatoError if the files are gone, can't be fetched, or are not the ones that were released.
     """
     target.mkdir(parents=True, exist_ok=True)
-    found = live(manifests_remote, model)
-    if found is None:
+    champion = live(manifests_remote, model)
+    if champion is None:
         return None
-    fetch_model(model, found.version, found.storage_uri, found.digest, target)
-    return found
+    fetch_model(model, champion.version, champion.storage_uri, champion.digest, target)
+    return champion
 
 
 @dataclass(frozen=True)
-class Rival:
+class ComparedVersion:
     version: str
     digest: str
 
 
-def fetch_rival(model: str, connections: Connections, candidate: Path, target: Path) -> Rival | None:
+def fetch_comparison(model: str, connections: Connections, candidate: Path, target: Path) -> ComparedVersion | None:
     """Fill ``target`` with the model folder to compare with; None and an empty folder when there is none.
 
     That is the living champion. When the candidate is itself the living champion (the same data, code and spec were
@@ -48,6 +48,6 @@ def fetch_rival(model: str, connections: Connections, candidate: Path, target: P
         if replaced is not None:
             uri = registry(tracking_uri).storage_uri(replaced.name, replaced.version)
             fetch_model(model, replaced.version, uri, replaced.digest, target, tracking_uri)
-            return Rival(replaced.version, replaced.digest)
+            return ComparedVersion(replaced.version, replaced.digest)
     fetch_champion(model, connections.manifests_remote, target)
-    return Rival(running.version, running.digest)
+    return ComparedVersion(running.version, running.digest)

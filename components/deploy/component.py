@@ -27,6 +27,6 @@ def deploy(
     from delivery.connections import Connections
 
     connections = Connections(tracking_uri, manifests_remote, artifacts_destination, forge)
-    done = deploy(spec, connections, version, release, code_version, run, Path(verdict.path))
-    leave(released, released_facts(done, manifests_remote, code_version))
-    return done.commit, done.canary_percent, done.pull_request, done.note
+    result = deploy(spec, connections, version, release, code_version, run, Path(verdict.path))
+    leave(released, released_facts(result, manifests_remote, code_version))
+    return result.commit, result.canary_percent, result.pull_request, result.note

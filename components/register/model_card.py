@@ -26,9 +26,9 @@ def model_card(
         "",
         f"Owner: {spec.owner or 'not named'}. Task: {spec.task}.",
     ]
-    judges = [_judge(one) for one in verdict.judges]
-    talks = [_origin(spec, facts)] if spec.training.base_model else []
-    sections = [head, *talks, _data(card), _metrics(verdict), *judges, _checks(verdict), _limits(spec, verdict, card)]
+    judges = [_judge(report) for report in verdict.judges]
+    origin = [_origin(spec, facts)] if spec.training.base_model else []
+    sections = [head, *origin, _data(card), _metrics(verdict), *judges, _checks(verdict), _limits(spec, verdict, card)]
     text = "\n".join(line for section in sections for line in [*section, ""]).rstrip() + "\n"
     if len(text) <= LONGEST:
         return text
@@ -40,7 +40,7 @@ def _origin(spec: ModelSpec, facts: Mapping[str, Any]) -> list[str]:
     """What a language model starts from, and what was done to it."""
     base = spec.training.base_model
     assert base
-    done = {
+    method = {
         "prompt": "Taken as it is",
         "lora": f"LoRA ({spec.training.adapter})",
         "full": "All weights trained",
@@ -48,7 +48,7 @@ def _origin(spec: ModelSpec, facts: Mapping[str, Any]) -> list[str]:
     revision = f" at revision `{base.revision}`" if base.revision else ""
     sha256 = f", sha256 `{facts['base_sha256']}`" if facts.get("base_sha256") else ""
     prompt = f"System prompt: `{spec.training.system_prompt}`." if spec.training.system_prompt else "No system prompt."
-    return ["## Model", f"Base model: `{base.source}`{revision}{sha256}. {done}. {prompt}"]
+    return ["## Model", f"Base model: `{base.source}`{revision}{sha256}. {method}. {prompt}"]
 
 
 def _judge(report: JudgeReport) -> list[str]:
@@ -81,7 +81,7 @@ def _data(card: DataCard) -> list[str]:
 
 
 def _metrics(verdict: Verdict) -> list[str]:
-    names = list(dict.fromkeys(name for one in verdict.contenders for name in one.metrics))
+    names = list(dict.fromkeys(name for contender in verdict.contenders for name in contender.metrics))
     lines = [
         "## Metrics",
         f"On {verdict.rows:,} test rows, {verdict.confidence:.0%} intervals; {verdict.metric} is the one of record.",
@@ -89,9 +89,13 @@ def _metrics(verdict: Verdict) -> list[str]:
         "| who | " + " | ".join(names) + " |",
         "|---|" + "---|" * len(names),
     ]
-    for one in verdict.contenders:
-        who = f"{one.role} {one.version}".strip() if one.role != "baseline" else one.name or "baseline"
-        lines.append(f"| {who} | " + " | ".join(_measure(one.metrics.get(name)) for name in names) + " |")
+    for contender in verdict.contenders:
+        who = (
+            f"{contender.role} {contender.version}".strip()
+            if contender.role != "baseline"
+            else contender.name or "baseline"
+        )
+        lines.append(f"| {who} | " + " | ".join(_measure(contender.metrics.get(name)) for name in names) + " |")
     return lines
 
 
@@ -110,8 +114,8 @@ def _checks(verdict: Verdict) -> list[str]:
 
 def _limits(spec: ModelSpec, verdict: Verdict, card: DataCard) -> list[str]:
     inputs = [f"`{column.name}`" for column in card.columns if column.role == "input"]
-    worse = [f"{one.column} = {one.value}" for one in verdict.slices if one.worse]
-    drifted = [one.column for one in verdict.drift if one.drifted]
+    worse = [f"{part.column} = {part.value}" for part in verdict.slices if part.worse]
+    drifted = [column.column for column in verdict.drift if column.drifted]
     if isinstance(spec.data, ConversationSpec):
         what = "Answers in text; what it says may be wrong, and it does not know that. Judged only on"
         lines = ["## Limits", f"{what} questions like the rows above."]

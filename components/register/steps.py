@@ -104,8 +104,8 @@ def register(spec: str, tracking_uri: str, code_version: str, run: str, candidat
     if registry(tracking_uri).aliases(model.registered_name).get(CANDIDATE) != version.version:
         move_alias(tracking_uri, model.registered_name, CANDIDATE, version.version)
         effect("candidate set")
-    for prompt, _, wanted in _prompt_moves(registry(tracking_uri), model.registered_name, version):
-        move_alias(tracking_uri, prompt, CANDIDATE, wanted, prompt=True)
+    for prompt, _, prompt_version in _prompt_moves(registry(tracking_uri), model.registered_name, version):
+        move_alias(tracking_uri, prompt, CANDIDATE, prompt_version, prompt=True)
         effect("prompt candidate set")
     return version.version
 

@@ -113,12 +113,12 @@ def json_values(column: "pd.Series", datatype: str = "", gap: float | None = Non
         if datatype.startswith("INT") and np.array_equal(values, np.floor(values)):
             values = values.astype(np.int64)
         elif np.isnan(values).any():
-            return [gap if one != one else one for one in values.tolist()]
+            return [gap if value != value else value for value in values.tolist()]
         return values.tolist()
     if values.dtype.kind == "O":
         gaps = column.isna().to_numpy()
         missing = None if datatype == "BYTES" else gap
-        return [missing if is_gap else _plain(one) for one, is_gap in zip(values, gaps, strict=True)]
+        return [missing if is_gap else _plain(value) for value, is_gap in zip(values, gaps, strict=True)]
     return values.tolist()
 
 

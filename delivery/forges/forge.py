@@ -25,7 +25,7 @@ class AlreadyProposed(ForgeError):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredProposal:
     """A proposal as it should be."""
 
     branch: str
@@ -100,7 +100,7 @@ class Forge(Protocol):
         """Proposals of release branches, newest first; `closed` has the merged ones too, and only the latest."""
         ...
 
-    def open(self, wanted: Wanted) -> PullRequest:
+    def open(self, desired: DesiredProposal) -> PullRequest:
         """Open a proposal, once asked. Raises AlreadyProposed if the branch has one."""
         ...
 
@@ -108,7 +108,7 @@ class Forge(Protocol):
         """Who is asked to review, or has reviewed."""
         ...
 
-    def update(self, pull: PullRequest, wanted: Wanted, ask: Sequence[str]) -> None:
+    def update(self, pull: PullRequest, desired: DesiredProposal, ask: Sequence[str]) -> None:
         """Give it the wanted title, body and labels besides those it has, and ask these reviewers too."""
         ...
 
@@ -133,6 +133,6 @@ class Forge(Protocol):
         ...
 
 
-def same_text(one: str, other: str) -> bool:
+def same_text(text: str, other: str) -> bool:
     """Whether two texts are equal but for what forges do to line ends and the ends of a text."""
-    return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()
+    return text.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from delivery.forges.forge import OURS, Comment, ForgeError, Numbered, PullRequest, Status, Wanted, same_text
+from delivery.forges.forge import OURS, Comment, DesiredProposal, ForgeError, Numbered, PullRequest, Status, same_text
 from delivery.forges.github import told_status
 from delivery.forges.rest import Note, Place, Rest, Review, User
 from delivery.git.repository import LIVE_BRANCH
@@ -23,13 +23,13 @@ class _Label(BaseModel):
     name: str
 
 
-class _End(BaseModel):
+class _GiteaBranch(BaseModel):
     label: str
     """Name of the branch, also when it is deleted."""
     repo_id: int
 
 
-class _Pull(BaseModel):
+class _GiteaPull(BaseModel):
     number: int
     html_url: str
     title: str
@@ -38,8 +38,8 @@ class _Pull(BaseModel):
     merged: bool | None = False
     labels: list[_Label] | None = []
     requested_reviewers: list[User] | None = []
-    head: _End
-    base: _End
+    head: _GiteaBranch
+    base: _GiteaBranch
 
 
 class _Event(BaseModel):
@@ -59,41 +59,41 @@ class Gitea:
 
     def of_branch(self, branch: str) -> list[PullRequest]:
         """Its list can't be asked for one branch."""
-        found = [*self.proposals("open"), *self.proposals("closed")]
-        return sorted((one for one in found if one.branch == branch), key=lambda one: -one.number)
+        pulls = [*self.proposals("open"), *self.proposals("closed")]
+        return sorted((pull for pull in pulls if pull.branch == branch), key=lambda pull: -pull.number)
 
     def proposals(self, state: Literal["open", "closed"]) -> list[PullRequest]:
         pages = CLOSED_PAGES if state == "closed" else 10
-        found = self._rest.all(_Pull, self._pulls, pages, state=state, sort="recentupdate", limit=PAGE)
+        pulls = self._rest.all(_GiteaPull, self._pulls, pages, state=state, sort="recentupdate", limit=PAGE)
         own = [
-            _pull(one)
-            for one in found
-            if one.head.repo_id == one.base.repo_id
-            and one.base.label == LIVE_BRANCH
-            and one.head.label.startswith(OURS)
+            _pull(pull)
+            for pull in pulls
+            if pull.head.repo_id == pull.base.repo_id
+            and pull.base.label == LIVE_BRANCH
+            and pull.head.label.startswith(OURS)
         ]
-        return sorted(own, key=lambda one: -one.number)
+        return sorted(own, key=lambda pull: -pull.number)
 
-    def open(self, wanted: Wanted) -> PullRequest:
+    def open(self, desired: DesiredProposal) -> PullRequest:
         body: dict[str, Any] = {
-            "head": wanted.branch,
+            "head": desired.branch,
             "base": LIVE_BRANCH,
-            "title": (DRAFT if wanted.draft else "") + wanted.title,
-            "body": wanted.body,
+            "title": (DRAFT if desired.draft else "") + desired.title,
+            "body": desired.body,
         }
-        if wanted.labels:
-            body["labels"] = self._label_ids(wanted.labels)
-        return _pull(self._rest.checked(_Pull, self._rest.send("POST", self._pulls, body, again=False)))
+        if desired.labels:
+            body["labels"] = self._label_ids(desired.labels)
+        return _pull(self._rest.checked(_GiteaPull, self._rest.send("POST", self._pulls, body, again=False)))
 
     def reviewers(self, pull: PullRequest) -> set[str]:
         reviews = self._rest.all(Review, f"{self._pulls}/{pull.number}/reviews", limit=PAGE)
-        return {*pull.reviewers, *(one.user.login for one in reviews if one.user)}
+        return {*pull.reviewers, *(review.user.login for review in reviews if review.user)}
 
-    def update(self, pull: PullRequest, wanted: Wanted, ask: Sequence[str]) -> None:
-        if pull.title != wanted.title or not same_text(pull.body, wanted.body):
-            title = (DRAFT if pull.draft else "") + wanted.title
-            self._rest.send("PATCH", f"{self._pulls}/{pull.number}", {"title": title, "body": wanted.body})
-        missing = [label for label in wanted.labels if label not in pull.labels]
+    def update(self, pull: PullRequest, desired: DesiredProposal, ask: Sequence[str]) -> None:
+        if pull.title != desired.title or not same_text(pull.body, desired.body):
+            title = (DRAFT if pull.draft else "") + desired.title
+            self._rest.send("PATCH", f"{self._pulls}/{pull.number}", {"title": title, "body": desired.body})
+        missing = [label for label in desired.labels if label not in pull.labels]
         if missing:
             path = f"{self._repository}/issues/{pull.number}/labels"
             self._rest.send("POST", path, {"labels": self._label_ids(missing)})
@@ -102,8 +102,8 @@ class Gitea:
 
     def comments(self, pull: Numbered) -> list[Comment]:
         """Its list of comments has no pages."""
-        found = self._rest.all(Note, f"{self._repository}/issues/{pull.number}/comments", 0)
-        return [Comment(one.user.login if one.user else "", one.body or "", one.id) for one in found]
+        notes = self._rest.all(Note, f"{self._repository}/issues/{pull.number}/comments", 0)
+        return [Comment(note.user.login if note.user else "", note.body or "", note.id) for note in notes]
 
     def comment(self, pull: Numbered, text: str) -> None:
         self._rest.send("POST", f"{self._repository}/issues/{pull.number}/comments", {"body": text}, again=False)
@@ -118,13 +118,13 @@ class Gitea:
         self._rest.send("PATCH", f"{self._pulls}/{pull.number}", {"state": "closed"})
 
     def closed_by(self, pull: PullRequest) -> str:
-        found = self._rest.all(_Event, f"{self._repository}/issues/{pull.number}/timeline", limit=PAGE)
-        who = [one.user.login for one in found if one.type == "close" and one.user]
+        events = self._rest.all(_Event, f"{self._repository}/issues/{pull.number}/timeline", limit=PAGE)
+        who = [event.user.login for event in events if event.type == "close" and event.user]
         return who[-1] if who else ""
 
     def _label_ids(self, names: Sequence[str]) -> list[int]:
         """Raises ForgeError for a label that the repository lacks."""
-        known = {one.name: one.id for one in self._rest.all(_Label, f"{self._repository}/labels", limit=PAGE)}
+        known = {label.name: label.id for label in self._rest.all(_Label, f"{self._repository}/labels", limit=PAGE)}
         for name in names:
             if name not in known:
                 raise ForgeError(
@@ -134,15 +134,15 @@ class Gitea:
         return [known[name] for name in names]
 
 
-def _pull(one: _Pull) -> PullRequest:
+def _pull(pull: _GiteaPull) -> PullRequest:
     return PullRequest(
-        number=one.number,
-        url=one.html_url,
-        branch=one.head.label,
-        title=_DRAFT.sub("", one.title),
-        body=one.body or "",
-        state="merged" if one.merged else one.state,
-        draft=_DRAFT.match(one.title) is not None,
-        labels=tuple(label.name for label in one.labels or []),
-        reviewers=tuple(user.login for user in one.requested_reviewers or []),
+        number=pull.number,
+        url=pull.html_url,
+        branch=pull.head.label,
+        title=_DRAFT.sub("", pull.title),
+        body=pull.body or "",
+        state="merged" if pull.merged else pull.state,
+        draft=_DRAFT.match(pull.title) is not None,
+        labels=tuple(label.name for label in pull.labels or []),
+        reviewers=tuple(user.login for user in pull.requested_reviewers or []),
     )

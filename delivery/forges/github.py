@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from delivery.forges.forge import OURS, Comment, Numbered, PullRequest, Status, Wanted, same_text
+from delivery.forges.forge import OURS, Comment, DesiredProposal, Numbered, PullRequest, Status, same_text
 from delivery.forges.rest import Note, Place, Rest, Review, User
 from delivery.git.repository import LIVE_BRANCH
 
@@ -22,13 +22,13 @@ class _Repository(BaseModel):
     full_name: str
 
 
-class _End(BaseModel):
+class _GitHubBranch(BaseModel):
     ref: str
     repo: _Repository | None
     """None if the fork is gone."""
 
 
-class _Pull(BaseModel):
+class _GitHubPull(BaseModel):
     number: int
     html_url: str
     title: str
@@ -38,8 +38,8 @@ class _Pull(BaseModel):
     draft: bool = False
     labels: list[_Named] = []
     requested_reviewers: list[User] | None = []
-    head: _End
-    base: _End
+    head: _GitHubBranch
+    base: _GitHubBranch
 
 
 class _Issue(BaseModel):
@@ -61,27 +61,27 @@ class GitHub:
 
     def proposals(self, state: Literal["open", "closed"]) -> list[PullRequest]:
         order = {"sort": "updated", "direction": "desc"} if state == "closed" else {}
-        found = self._list(CLOSED_PAGES if state == "closed" else 10, state=state, **order)
-        return [one for one in found if one.branch.startswith(OURS)]
+        pulls = self._list(CLOSED_PAGES if state == "closed" else 10, state=state, **order)
+        return [pull for pull in pulls if pull.branch.startswith(OURS)]
 
     def _list(self, pages: int, branch: str = "", **query: str) -> list[PullRequest]:
         path = f"{self._repository}/pulls"
-        found = _own(self._rest.all(_Pull, path, pages, base=LIVE_BRANCH, per_page=100, **query))
-        return sorted((one for one in found if branch in ("", one.branch)), key=lambda one: -one.number)
+        pulls = _own(self._rest.all(_GitHubPull, path, pages, base=LIVE_BRANCH, per_page=100, **query))
+        return sorted((pull for pull in pulls if branch in ("", pull.branch)), key=lambda pull: -pull.number)
 
-    def open(self, wanted: Wanted) -> PullRequest:
-        body = {"title": wanted.title, "body": wanted.body, "head": wanted.branch, "base": LIVE_BRANCH}
-        answer = self._rest.send("POST", f"{self._repository}/pulls", {**body, "draft": wanted.draft}, again=False)
-        return _pull(self._rest.checked(_Pull, answer))
+    def open(self, desired: DesiredProposal) -> PullRequest:
+        body = {"title": desired.title, "body": desired.body, "head": desired.branch, "base": LIVE_BRANCH}
+        answer = self._rest.send("POST", f"{self._repository}/pulls", {**body, "draft": desired.draft}, again=False)
+        return _pull(self._rest.checked(_GitHubPull, answer))
 
     def reviewers(self, pull: PullRequest) -> set[str]:
         reviews = self._rest.all(Review, f"{self._repository}/pulls/{pull.number}/reviews", per_page=100)
-        return {*pull.reviewers, *(one.user.login for one in reviews if one.user)}
+        return {*pull.reviewers, *(review.user.login for review in reviews if review.user)}
 
-    def update(self, pull: PullRequest, wanted: Wanted, ask: Sequence[str]) -> None:
-        if pull.title != wanted.title or not same_text(pull.body, wanted.body):
-            self._edit(pull, {"title": wanted.title, "body": wanted.body})
-        missing = [label for label in wanted.labels if label not in pull.labels]
+    def update(self, pull: PullRequest, desired: DesiredProposal, ask: Sequence[str]) -> None:
+        if pull.title != desired.title or not same_text(pull.body, desired.body):
+            self._edit(pull, {"title": desired.title, "body": desired.body})
+        missing = [label for label in desired.labels if label not in pull.labels]
         if missing:
             self._rest.send("POST", f"{self._repository}/issues/{pull.number}/labels", {"labels": missing})
         if ask:
@@ -89,8 +89,8 @@ class GitHub:
             self._rest.send("POST", path, {"reviewers": list(ask)})
 
     def comments(self, pull: Numbered) -> list[Comment]:
-        found = self._rest.all(Note, f"{self._repository}/issues/{pull.number}/comments", per_page=100)
-        return [Comment(one.user.login if one.user else "", one.body or "", one.id) for one in found]
+        notes = self._rest.all(Note, f"{self._repository}/issues/{pull.number}/comments", per_page=100)
+        return [Comment(note.user.login if note.user else "", note.body or "", note.id) for note in notes]
 
     def comment(self, pull: Numbered, text: str) -> None:
         self._rest.send("POST", f"{self._repository}/issues/{pull.number}/comments", {"body": text}, again=False)
@@ -105,8 +105,8 @@ class GitHub:
         self._edit(pull, {"state": "closed"})
 
     def closed_by(self, pull: PullRequest) -> str:
-        found = self._rest.get(_Issue, f"{self._repository}/issues/{pull.number}").closed_by
-        return found.login if found else ""
+        user = self._rest.get(_Issue, f"{self._repository}/issues/{pull.number}").closed_by
+        return user.login if user else ""
 
     def _edit(self, pull: PullRequest, fields: dict[str, Any]) -> None:
         self._rest.send("PATCH", f"{self._repository}/pulls/{pull.number}", fields)
@@ -118,20 +118,20 @@ def told_status(status: Status) -> dict[str, Any]:
     return {"state": status.outcome, "context": status.name, "description": status.text, **link}
 
 
-def _own(pulls: Iterable[_Pull]) -> list[PullRequest]:
+def _own(pulls: Iterable[_GitHubPull]) -> list[PullRequest]:
     """Without those of forks, where anybody may name a branch as they like."""
-    return [_pull(one) for one in pulls if one.head.repo and one.head.repo == one.base.repo]
+    return [_pull(pull) for pull in pulls if pull.head.repo and pull.head.repo == pull.base.repo]
 
 
-def _pull(one: _Pull) -> PullRequest:
+def _pull(pull: _GitHubPull) -> PullRequest:
     return PullRequest(
-        number=one.number,
-        url=one.html_url,
-        branch=one.head.ref,
-        title=one.title,
-        body=one.body or "",
-        state="merged" if one.merged_at else one.state,
-        draft=one.draft,
-        labels=tuple(label.name for label in one.labels),
-        reviewers=tuple(user.login for user in one.requested_reviewers or []),
+        number=pull.number,
+        url=pull.html_url,
+        branch=pull.head.ref,
+        title=pull.title,
+        body=pull.body or "",
+        state="merged" if pull.merged_at else pull.state,
+        draft=pull.draft,
+        labels=tuple(label.name for label in pull.labels),
+        reviewers=tuple(user.login for user in pull.requested_reviewers or []),
     )

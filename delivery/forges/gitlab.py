@@ -7,7 +7,17 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from delivery.forges.forge import OURS, Comment, ForgeError, Numbered, Outcome, PullRequest, State, Status, Wanted
+from delivery.forges.forge import (
+    OURS,
+    Comment,
+    DesiredProposal,
+    ForgeError,
+    Numbered,
+    Outcome,
+    PullRequest,
+    State,
+    Status,
+)
 from delivery.forges.rest import Place, Rest
 from delivery.git.repository import LIVE_BRANCH
 
@@ -65,39 +75,41 @@ class GitLab:
     def proposals(self, state: Literal["open", "closed"]) -> list[PullRequest]:
         """GitLab lists closed and merged ones apart; the merged are asked for too."""
         if state == "open":
-            found = self._list(10, state="opened")
+            merges = self._list(10, state="opened")
         else:
             latest: dict[str, Any] = {"order_by": "updated_at", "sort": "desc"}
-            found = [one for state in ("closed", "merged") for one in self._list(CLOSED_PAGES, state=state, **latest)]
-        return sorted((one for one in found if one.branch.startswith(OURS)), key=lambda one: -one.number)
+            merges = [
+                merge for state in ("closed", "merged") for merge in self._list(CLOSED_PAGES, state=state, **latest)
+            ]
+        return sorted((merge for merge in merges if merge.branch.startswith(OURS)), key=lambda merge: -merge.number)
 
     def _list(self, pages: int, **query: Any) -> list[PullRequest]:
-        found = self._rest.all(_Merge, self._merges, pages, target_branch=LIVE_BRANCH, per_page=100, **query)
-        own = (one for one in found if one.source_project_id == one.target_project_id)
-        return sorted((_pull(one) for one in own), key=lambda one: -one.number)
+        merges = self._rest.all(_Merge, self._merges, pages, target_branch=LIVE_BRANCH, per_page=100, **query)
+        own = (merge for merge in merges if merge.source_project_id == merge.target_project_id)
+        return sorted((_pull(merge) for merge in own), key=lambda merge: -merge.number)
 
-    def open(self, wanted: Wanted) -> PullRequest:
+    def open(self, desired: DesiredProposal) -> PullRequest:
         body: dict[str, Any] = {
-            "source_branch": wanted.branch,
+            "source_branch": desired.branch,
             "target_branch": LIVE_BRANCH,
-            "title": (DRAFT if wanted.draft else "") + wanted.title,
-            "description": wanted.body,
+            "title": (DRAFT if desired.draft else "") + desired.title,
+            "description": desired.body,
         }
-        if wanted.labels:
-            body["labels"] = ",".join(wanted.labels)
-        if wanted.reviewers:
-            body["reviewer_ids"] = self._ids(wanted.reviewers)
+        if desired.labels:
+            body["labels"] = ",".join(desired.labels)
+        if desired.reviewers:
+            body["reviewer_ids"] = self._ids(desired.reviewers)
         return _pull(self._rest.checked(_Merge, self._rest.send("POST", self._merges, body, again=False)))
 
     def reviewers(self, pull: PullRequest) -> set[str]:
         return set(pull.reviewers)
 
-    def update(self, pull: PullRequest, wanted: Wanted, ask: Sequence[str]) -> None:
+    def update(self, pull: PullRequest, desired: DesiredProposal, ask: Sequence[str]) -> None:
         fields: dict[str, Any] = {
-            "title": (DRAFT if pull.draft else "") + wanted.title,
-            "description": wanted.body,
+            "title": (DRAFT if pull.draft else "") + desired.title,
+            "description": desired.body,
         }
-        missing = [label for label in wanted.labels if label not in pull.labels]
+        missing = [label for label in desired.labels if label not in pull.labels]
         if missing:
             fields["add_labels"] = ",".join(missing)
         if ask:
@@ -106,9 +118,9 @@ class GitLab:
 
     def comments(self, pull: Numbered) -> list[Comment]:
         order: dict[str, Any] = {"order_by": "created_at", "sort": "asc"}
-        found = self._rest.all(_Note, f"{self._merges}/{pull.number}/notes", per_page=100, **order)
-        written = (one for one in found if not one.system)
-        return [Comment(one.author.username if one.author else "", one.body or "", one.id) for one in written]
+        notes = self._rest.all(_Note, f"{self._merges}/{pull.number}/notes", per_page=100, **order)
+        written = (note for note in notes if not note.system)
+        return [Comment(note.author.username if note.author else "", note.body or "", note.id) for note in written]
 
     def comment(self, pull: Numbered, text: str) -> None:
         self._rest.send("POST", f"{self._merges}/{pull.number}/notes", {"body": text}, again=False)
@@ -120,7 +132,7 @@ class GitLab:
         """GitLab refuses a status that a commit has, so it is looked up before."""
         state = _OUTCOMES[status.outcome]
         known = self._rest.all(_Status, f"{self._project}/repository/commits/{commit}/statuses", per_page=100)
-        if any((one.name, one.status, one.description) == (status.name, state, status.text) for one in known):
+        if any((other.name, other.status, other.description) == (status.name, state, status.text) for other in known):
             return
         link = {"target_url": status.url} if status.url else {}
         body = {"state": state, "name": status.name, "description": status.text, **link}
@@ -130,19 +142,19 @@ class GitLab:
         self._rest.send("PUT", f"{self._merges}/{pull.number}", {"state_event": "close"})
 
     def closed_by(self, pull: PullRequest) -> str:
-        found = self._rest.get(_Merge, f"{self._merges}/{pull.number}").closed_by
-        return found.username if found else ""
+        user = self._rest.get(_Merge, f"{self._merges}/{pull.number}").closed_by
+        return user.username if user else ""
 
     def _ids(self, names: Sequence[str]) -> list[int]:
         """GitLab takes reviewers by their number. Raises ForgeError for a name that nobody has."""
         ids = []
         for name in names:
-            found = [one.id for one in self._rest.all(_User, "/users", 1, username=name)]
-            if not found:
+            ids_of_name = [user.id for user in self._rest.all(_User, "/users", 1, username=name)]
+            if not ids_of_name:
                 raise ForgeError(
                     f"{self.name} has no user {name!r}; mend release.reviewers in spec.yaml, which lists user names"
                 )
-            ids.append(found[0])
+            ids.append(ids_of_name[0])
         return ids
 
 
@@ -151,15 +163,15 @@ _STATES: dict[str, State] = {"opened": "open", "locked": "open", "closed": "clos
 """It is locked while it is being merged."""
 
 
-def _pull(one: _Merge) -> PullRequest:
+def _pull(merge: _Merge) -> PullRequest:
     return PullRequest(
-        number=one.iid,
-        url=one.web_url,
-        branch=one.source_branch,
-        title=_DRAFT.sub("", one.title),
-        body=one.description or "",
-        state=_STATES[one.state],
-        draft=one.draft,
-        labels=tuple(one.labels),
-        reviewers=tuple(user.username for user in one.reviewers or []),
+        number=merge.iid,
+        url=merge.web_url,
+        branch=merge.source_branch,
+        title=_DRAFT.sub("", merge.title),
+        body=merge.description or "",
+        state=_STATES[merge.state],
+        draft=merge.draft,
+        labels=tuple(merge.labels),
+        reviewers=tuple(user.username for user in merge.reviewers or []),
     )

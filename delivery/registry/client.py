@@ -18,8 +18,8 @@ class ClientRegistry:
 
     def aliases(self, name: str) -> dict[str, str]:
         with registry_errors(self.tracking_uri, fine=MISSING):
-            found = self.client.get_registered_model(name).aliases
-            return {alias: str(version) for alias, version in found.items()}
+            aliases = self.client.get_registered_model(name).aliases
+            return {alias: str(version) for alias, version in aliases.items()}
         return {}
 
     def version(self, name: str, version: str) -> ModelVersion | None:
@@ -34,20 +34,22 @@ class ClientRegistry:
         return self._search(prompt_condition(name))
 
     def _search(self, condition: str) -> list[ModelVersion]:
-        found, page = [], None
+        versions, page = [], None
         with registry_errors(self.tracking_uri):
             while True:
                 answer = self.client.search_model_versions(condition, max_results=1000, page_token=page)
-                found += [_version(one) for one in answer]
+                versions += [_version(version) for version in answer]
                 page = answer.token
                 if not page:
-                    return sorted(found, key=lambda one: int(one.version))
+                    return sorted(versions, key=lambda version: int(version.version))
 
     def storage_uri(self, name: str, version: str) -> str:
         with registry_errors(self.tracking_uri):
             return self.client.get_model_version_download_uri(name, version)
 
 
-def _version(one: "MlflowModelVersion") -> ModelVersion:
-    created = int(one.creation_timestamp or 0)
-    return ModelVersion(one.name, str(one.version), one.source or "", one.run_id or "", dict(one.tags), created)
+def _version(version: "MlflowModelVersion") -> ModelVersion:
+    created = int(version.creation_timestamp or 0)
+    return ModelVersion(
+        version.name, str(version.version), version.source or "", version.run_id or "", dict(version.tags), created
+    )

@@ -17,7 +17,7 @@ Links = dict[str, tuple[str | None, str | None]]
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedEvidence:
     """What a version was registered with."""
 
     verdict: Verdict
@@ -27,7 +27,7 @@ class Judged:
     """Of the run, as the registry's pages address it."""
 
 
-def fetch_judged(tracking_uri: str, version: ModelVersion) -> Judged:
+def fetch_judged(tracking_uri: str, version: ModelVersion) -> JudgedEvidence:
     """The verdict that a version was registered with, compared by digest, and its data card.
 
     Raises InputError for a version without one in its run, OstinatoError if the registry can't be read, or the verdict
@@ -45,7 +45,7 @@ def fetch_judged(tracking_uri: str, version: ModelVersion) -> Judged:
             card = DataCard.read(Path(client.download_artifacts(version.run_id, DATA_CARD_FILE, folder)))
         experiment = client.get_run(version.run_id).info.experiment_id
     _check_links(_verdict_links(verdict, version), called)
-    return Judged(verdict, card if card and card.fingerprint == verdict.data_fingerprint else None, experiment)
+    return JudgedEvidence(verdict, card if card and card.fingerprint == verdict.data_fingerprint else None, experiment)
 
 
 def fetch_sample(tracking_uri: str, version: ModelVersion) -> Sample:
@@ -93,9 +93,9 @@ def _verdict_links(verdict: Verdict, version: ModelVersion) -> Links:
 
 
 def _check_links(links: Links, called: str) -> None:
-    for what, (found, expected) in links.items():
-        if found != expected:
+    for what, (actual, expected) in links.items():
+        if actual != expected:
             raise OstinatoError(
-                f"{what} in the run of {called} has digest {found}, but {expected} was registered: somebody changed "
+                f"{what} in the run of {called} has digest {actual}, but {expected} was registered: somebody changed "
                 "it; trust neither, and register the version again with `ostinato run`"
             )

@@ -47,8 +47,8 @@ def _ensure_version(
 
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
     reader = registry(tracking_uri)
-    found = _versions(reader, name, model, digest)
-    if not found:
+    versions = _versions(reader, name, model, digest)
+    if not versions:
         with registry_errors(tracking_uri, fine=EXISTS):
             if client.get_prompt(name) is None:
                 client.create_prompt(name, description)
@@ -61,8 +61,8 @@ def _ensure_version(
                 )
             client.create_prompt_version(name, text, description, {PROMPT_DIGEST_TAG: digest, MODEL_TAG: model})
         effect("prompt version created")
-        found = _versions(reader, name, model, digest)
-    winner, *copies = found
+        versions = _versions(reader, name, model, digest)
+    winner, *copies = versions
     for copy in copies:
         if copy.version not in reader.aliases(name).values():
             with registry_errors(tracking_uri, fine=MISSING):
@@ -73,12 +73,12 @@ def _ensure_version(
 def _versions(reader: Registry, name: str, model: str, digest: str) -> list[ModelVersion]:
     """Versions of a prompt with the digest, oldest first. Raises InputError if another model registered it."""
     known = reader.prompts(name)
-    others = {one.tags[MODEL_TAG] for one in known if MODEL_TAG in one.tags} - {model}
+    others = {prompt.tags[MODEL_TAG] for prompt in known if MODEL_TAG in prompt.tags} - {model}
     if others:
         raise InputError(
             f"the prompt {name!r} in the registry belongs to the model {sorted(others)[0]}; rename the prompt's file"
         )
-    return [one for one in known if one.tags.get(PROMPT_DIGEST_TAG) == digest]
+    return [prompt for prompt in known if prompt.tags.get(PROMPT_DIGEST_TAG) == digest]
 
 
 def prompts_of(version: ModelVersion | None) -> dict[str, str]:
@@ -93,11 +93,11 @@ def alias_moves(reader: Registry, model: str, alias: str, version: str) -> list[
     model: the registered model's name. version: where the model's own alias is, "" for nowhere. A prompt that only
     other versions have loses the alias.
     """
-    known = {one.version: prompts_of(one) for one in reader.versions(model)}
-    wanted = known.get(version, {})
+    by_version = {registered.version: prompts_of(registered) for registered in reader.versions(model)}
+    target = by_version.get(version, {})
     moves = []
-    for name in sorted({name for found in known.values() for name in found}):
-        before, after = reader.aliases(name).get(alias, ""), wanted.get(name, "")
+    for name in sorted({name for prompts in by_version.values() for name in prompts}):
+        before, after = reader.aliases(name).get(alias, ""), target.get(name, "")
         if before != after:
             moves.append((name, before, after))
     return moves

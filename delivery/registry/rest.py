@@ -63,8 +63,8 @@ class RestRegistry:
 
     def aliases(self, name: str) -> dict[str, str]:
         answer = self._get("registered-models/get", name=name)
-        found = answer["registered_model"].get("aliases", []) if answer else []
-        return {one["alias"]: str(one["version"]) for one in found}
+        listed = answer["registered_model"].get("aliases", []) if answer else []
+        return {alias["alias"]: str(alias["version"]) for alias in listed}
 
     def version(self, name: str, version: str) -> ModelVersion | None:
         answer = self._get("model-versions/get", name=name, version=version) if version.isdecimal() else None
@@ -77,13 +77,13 @@ class RestRegistry:
         return self._search(prompt_condition(name))
 
     def _search(self, condition: str) -> list[ModelVersion]:
-        found, page = [], ""
+        versions, page = [], ""
         while True:
             answer = self._get("model-versions/search", filter=condition, max_results=1000, page_token=page) or {}
-            found += [_version(one) for one in answer.get("model_versions", [])]
+            versions += [_version(version) for version in answer.get("model_versions", [])]
             page = answer.get("next_page_token", "")
             if not page:
-                return sorted(found, key=lambda one: int(one.version))
+                return sorted(versions, key=lambda version: int(version.version))
 
     def storage_uri(self, name: str, version: str) -> str:
         answer = self._get("model-versions/get-download-uri", name=name, version=version)
@@ -92,7 +92,9 @@ class RestRegistry:
         return answer["artifact_uri"]
 
 
-def _version(one: dict[str, Any]) -> ModelVersion:
-    tags = {tag["key"]: tag.get("value", "") for tag in one.get("tags", [])}
-    created = int(one.get("creation_timestamp", 0))
-    return ModelVersion(one["name"], str(one["version"]), one.get("source", ""), one.get("run_id", ""), tags, created)
+def _version(fields: dict[str, Any]) -> ModelVersion:
+    tags = {tag["key"]: tag.get("value", "") for tag in fields.get("tags", [])}
+    created = int(fields.get("creation_timestamp", 0))
+    return ModelVersion(
+        fields["name"], str(fields["version"]), fields.get("source", ""), fields.get("run_id", ""), tags, created
+    )

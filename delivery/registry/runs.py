@@ -41,18 +41,18 @@ def ensure_experiment(client: "MlflowClient", tracking_uri: str, name: str) -> s
     root = artifact_root(tracking_uri)
     location = (root / name).as_uri() if root else None
     with registry_errors(tracking_uri, fine=EXISTS):
-        found = client.get_experiment_by_name(name)
-        if found is None:
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
             created = client.create_experiment(name, artifact_location=location)
             effect("experiment created")
             return created
     with registry_errors(tracking_uri):
-        found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
+        experiment = client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage != "active":
         raise OstinatoError(
             f"experiment {name!r} of {tracking_uri} was deleted; restore it with `mlflow experiments restore`"
         )
-    return found.experiment_id
+    return experiment.experiment_id
 
 
 def ensure_run(
@@ -69,9 +69,9 @@ def ensure_run(
     condition = (
         _with_tag(DIGEST_TAG, tags[DIGEST_TAG]) + " AND " + _with_tag(VERDICT_DIGEST_TAG, tags[VERDICT_DIGEST_TAG])
     )
-    found = client.search_runs([experiment], condition, order_by=["attributes.start_time ASC"], max_results=1)
-    if found:
-        run = found[0]
+    runs = client.search_runs([experiment], condition, order_by=["attributes.start_time ASC"], max_results=1)
+    if runs:
+        run = runs[0]
     else:
         git = {"mlflow.source.git.commit": tags["ostinato.code_version"]} if "ostinato.code_version" in tags else {}
         run = client.create_run(experiment, run_name=tags[RUN_TAG], tags={**tags, **git})
@@ -115,7 +115,10 @@ def _base_model(spec: ModelSpec) -> dict[str, str]:
 def _metrics(verdict: Verdict) -> dict[str, float]:
     """Every measured value by MLflow key: `mae`, `mae.low`, `champion.mae`, `difference.mae.high`, …"""
     values: dict[str, float] = {}
-    rows = [("" if one.role == "candidate" else f"{one.role}.", one.metrics) for one in verdict.contenders]
+    rows = [
+        ("" if contender.role == "candidate" else f"{contender.role}.", contender.metrics)
+        for contender in verdict.contenders
+    ]
     for prefix, metrics in [*rows, ("difference.", verdict.differences)]:
         for name, measure in metrics.items():
             values[prefix + name] = measure.value
@@ -218,7 +221,7 @@ def _link_run(client: "MlflowClient", run_id: str, model_id: str) -> None:
     from mlflow.entities import LoggedModelOutput
 
     outputs = client.get_run(run_id).outputs
-    if model_id not in {one.model_id for one in (outputs.model_outputs if outputs else [])}:
+    if model_id not in {output.model_id for output in (outputs.model_outputs if outputs else [])}:
         client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
 
 

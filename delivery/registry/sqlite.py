@@ -58,8 +58,8 @@ class SqliteRegistry:
         return {alias: str(version) for alias, version in self._select(_ALIASES, name=name)}
 
     def version(self, name: str, version: str) -> ModelVersion | None:
-        found = self._versions(name, _ONE, version=int(version) if version.isdecimal() else -1)
-        return found[0] if found else None
+        versions = self._versions(name, _ONE, version=int(version) if version.isdecimal() else -1)
+        return versions[0] if versions else None
 
     def versions(self, name: str, digest: str = "") -> list[ModelVersion]:
         return self._versions(name, _WITH_DIGEST, digest=digest) if digest else self._versions(name, "")

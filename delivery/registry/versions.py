@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from delivery.addresses import shown
+from delivery.addresses import without_credentials
 from training.errors import InputError, OstinatoError
 
 DIGEST_TAG = "ostinato.model_digest"
@@ -121,4 +121,4 @@ def registry_down(tracking_uri: str, why: object) -> OstinatoError:
     fix = "Check that it is up, the tracking URI, and MLFLOW_TRACKING_USERNAME and _PASSWORD or MLFLOW_TRACKING_TOKEN"
     if tracking_uri.startswith("sqlite"):
         fix = "Check that the file is MLflow's, the permissions and the free space of its folder"
-    return OstinatoError(f"model registry {shown(tracking_uri)} can't be used: {why}. {fix}")
+    return OstinatoError(f"model registry {without_credentials(tracking_uri)} can't be used: {why}. {fix}")

@@ -43,42 +43,44 @@ class Proposed:
 def proposal_at(url: str) -> Proposed:
     """What an address names, such as https://github.com/OWNER/NAME/pull/12. Raises InputError for another address."""
     parts = urlsplit(url)
-    found = _NUMBER.match(parts.path)
-    if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc or not found:
+    match = _NUMBER.match(parts.path)
+    if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc or not match:
         raise InputError(
             f"--pull-request {url!r} is no address of one; give one such as https://github.com/OWNER/NAME/pull/12"
         )
-    remote = f"{parts.scheme}://{parts.netloc}{found['repository']}.git"
-    return Proposed(int(found["number"]), remote, _KINDS[found["kind"]])
+    remote = f"{parts.scheme}://{parts.netloc}{match['repository']}.git"
+    return Proposed(int(match["number"]), remote, _KINDS[match["kind"]])
 
 
-def outcome(judged: Sequence[Judged], details: str = "") -> Status:
+def outcome(results: Sequence[Judged], details: str = "") -> Status:
     """The status of the commit: a success only if every model passed. details: address of the log."""
-    refused = [one.model for one in judged if one.verdict and one.verdict.decision == "reject"]
-    broken = [one.model for one in judged if not one.verdict]
+    refused = [result.model for result in results if result.verdict and result.verdict.decision == "reject"]
+    broken = [result.model for result in results if not result.verdict]
     parts = [f"the gate said no to {', '.join(refused)}"] if refused else []
     parts += [f"{', '.join(broken)} did not finish"] if broken else []
-    good = f"{len(judged)} model{'s' * (len(judged) > 1)} passed the gate" if judged else "no model is affected"
-    told = "; ".join(parts) or good
-    return Status(NAME, "failure" if parts else "success", told if len(told) <= 140 else told[:139] + "…", details)
+    good = f"{len(results)} model{'s' * (len(results) > 1)} passed the gate" if results else "no model is affected"
+    summary = "; ".join(parts) or good
+    return Status(
+        NAME, "failure" if parts else "success", summary if len(summary) <= 140 else summary[:139] + "…", details
+    )
 
 
-def text(judged: Sequence[Judged], details: str = "") -> str:
+def text(results: Sequence[Judged], details: str = "") -> str:
     """The comment, of at most LONGEST characters; of a longer one the tables are cut at a line's end, with a note."""
     lines = [MARKER, "## What the gate says of this change", ""]
-    lines += ["No model is affected: nothing was trained or judged.", ""] if not judged else []
-    for one in judged:
-        lines += [f"- {markdown.code(one.model)} {_said(one.verdict)}"]
-    for one in judged:
-        if one.verdict:
-            lines += ["", f"<details><summary>{markdown.text(one.model)}: every metric and check</summary>", ""]
-            lines += [verdict_text(one.verdict).rstrip(), "", "</details>"]
+    lines += ["No model is affected: nothing was trained or judged.", ""] if not results else []
+    for result in results:
+        lines += [f"- {markdown.code(result.model)} {_said(result.verdict)}"]
+    for result in results:
+        if result.verdict:
+            lines += ["", f"<details><summary>{markdown.text(result.model)}: every metric and check</summary>", ""]
+            lines += [verdict_text(result.verdict).rstrip(), "", "</details>"]
     end = f"\n\n{markdown.link('Log and reports', details)}\n" if details else "\n"
-    told = "\n".join(lines).rstrip()
-    if len(told) + len(end) > LONGEST:
+    content = "\n".join(lines).rstrip()
+    if len(content) + len(end) > LONGEST:
         note = "\n\n</details>\n\n*Shortened; the whole evidence is in the reports of the runs.*"
-        told = told[: LONGEST - len(end) - len(note)].rpartition("\n")[0] + note
-    return told + end
+        content = content[: LONGEST - len(end) - len(note)].rpartition("\n")[0] + note
+    return content + end
 
 
 def _said(verdict: Verdict | None) -> str:
@@ -89,7 +91,7 @@ def _said(verdict: Verdict | None) -> str:
     return f"{mark}: {headline(verdict)}. {counted(verdict)}."
 
 
-def tell(url: str, judged: Sequence[Judged], commit: str = "", details: str = "") -> str:
+def tell(url: str, results: Sequence[Judged], commit: str = "", details: str = "") -> str:
     """Write the comment, or bring it up to date, and set the status of the commit; say what was done.
 
     Where nothing is affected, a comment is only brought up to date. Raises InputError for a wrong address or a missing
@@ -100,26 +102,26 @@ def tell(url: str, judged: Sequence[Judged], commit: str = "", details: str = ""
     if forge is None or not forge.has_token:
         raise InputError(f"{url} is commented with a token: set OSTINATO_FORGE_TOKEN or OSTINATO_FORGE_TOKEN_FILE")
     if commit:
-        forge.set_status(commit, outcome(judged, details))
-    return _comment(forge, proposed, text(judged, details), bool(judged))
+        forge.set_status(commit, outcome(results, details))
+    return _comment(forge, proposed, text(results, details), bool(results))
 
 
-def _comment(forge: Forge, proposed: Proposed, wanted: str, new: bool) -> str:
+def _comment(forge: Forge, proposed: Proposed, content: str, new: bool) -> str:
     """A comment whose answer is lost is looked for before it is written again."""
     for attempt in retrying(RetryPolicy(), raised(ForgeUnavailable)):
-        found = _ours(forge.comments(proposed))
-        if found is None and not new:
+        existing = _ours(forge.comments(proposed))
+        if existing is None and not new:
             return "nothing to say"
-        if found is not None and same_text(found.text, wanted):
+        if existing is not None and same_text(existing.text, content):
             return "the comment is up to date"
         with attempt:
-            if found is not None:
-                forge.edit_comment(proposed, found, wanted)
+            if existing is not None:
+                forge.edit_comment(proposed, existing, content)
                 return "brought the comment up to date"
-            forge.comment(proposed, wanted)
+            forge.comment(proposed, content)
             return "wrote the comment"
     raise AssertionError
 
 
 def _ours(comments: Sequence[Comment]) -> Comment | None:
-    return next((one for one in comments if one.text.startswith(MARKER)), None)
+    return next((comment for comment in comments if comment.text.startswith(MARKER)), None)

@@ -61,11 +61,11 @@ def first_release_files(snapshot: Snapshot, name: str, namespace: str) -> dict[s
         return {}
     header = HEADER.format(event="release")
     base = f"resources:\n  - ../../../models/{name}\nnamespace: {namespace}-staging\n"
-    wanted = {
+    files = {
         model: f"{header}resources:\n  - inferenceservice.yaml\n".encode(),
         staging: f"{header}{base}{_STAGING_PATCHES}".encode(),
     }
-    return {path: content for path, content in wanted.items() if path not in existing}
+    return {path: content for path, content in files.items() if path not in existing}
 
 
 def check_environment(text: str) -> str:
@@ -120,14 +120,14 @@ def commit_promotion(manifests_remote: str, name: str, mode: ReleaseMode = "dire
             model = _decided(manifest.served)
             branch = LIVE_BRANCH if mode == "direct" else f"promote/{name}/{PRODUCTION}-v{model.version}"
             at.update(version=model.version, branch=LIVE_BRANCH, commit=snapshot.commit)
-            wanted = _missing_in_production(snapshot, manifest)
-            if not wanted:
+            missing = _missing_in_production(snapshot, manifest)
+            if not missing:
                 return None
             at["branch"] = branch
             if mode == "pull-request" and is_proposed(repository, tips, branch, target, content):
                 at["commit"] = tips[branch]
                 return None
-            commit = repository.commit(wanted, _message(model), snapshot.commit)
+            commit = repository.commit(missing, _message(model), snapshot.commit)
             return commit, branch, snapshot.commit if mode == "direct" else tips.get(branch, "")
 
         pushed = transact(repository, attempt)
@@ -150,12 +150,12 @@ def _missing_in_production(snapshot: Snapshot, manifest: Manifest) -> dict[str, 
     target = production_path(name)
     kustomization = target.replace("inferenceservice.yaml", "kustomization.yaml")
     files = snapshot.read(target, kustomization)
-    wanted = {target: manifest.content}
+    needed = {target: manifest.content}
     if kustomization not in files:
         service = service_of(manifest.documents, name)
         assert service, "the manifest was parsed"
-        wanted[kustomization] = _kustomization(service["metadata"].get("namespace", ""))
-    return {} if all(files.get(path) == one for path, one in wanted.items()) else wanted
+        needed[kustomization] = _kustomization(service["metadata"].get("namespace", ""))
+    return {} if all(files.get(path) == content for path, content in needed.items()) else needed
 
 
 def _kustomization(namespace: str) -> bytes:

@@ -24,14 +24,14 @@ class Watch:
         if tip == self._read:
             return None
         try:
-            found = live(self._remote, self._name)
-            if found is None:
+            current = live(self._remote, self._name)
+            if current is None:
                 raise InputError(f"{self._name} is not live any more at commit {tip[:12]}")
         except InputError:
             self._read = tip
             raise
         self._read = tip
-        return found
+        return current
 
 
 def live_tip(manifests_remote: str) -> str:

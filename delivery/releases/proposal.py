@@ -8,11 +8,11 @@ from delivery.effects import effect
 from delivery.forges.forge import (
     AlreadyProposed,
     Comment,
+    DesiredProposal,
     Forge,
     ForgeError,
     ForgeUnavailable,
     PullRequest,
-    Wanted,
     same_text,
 )
 from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
@@ -29,7 +29,7 @@ SUPERSEDED = "<!-- ostinato: superseded -->"
 
 
 @dataclass(frozen=True)
-class Change:
+class ManifestChange:
     """What a release branch changes."""
 
     before: LiveModel | None
@@ -41,7 +41,7 @@ def ensure_proposed(
     spec: ModelSpec,
     manifests_remote: str,
     released: Release,
-    body: Callable[[Change], str],
+    body: Callable[[ManifestChange], str],
     by_hand: bool,
 ) -> Release:
     """The release with the address of its open pull request, which is opened, or updated where it differs.
@@ -55,7 +55,7 @@ def ensure_proposed(
         return released
     try:
         change = read_change(manifests_remote, spec.name, released.branch, manifest_path(spec.name))
-        wanted = Wanted(
+        desired = DesiredProposal(
             branch=released.branch,
             title=title(released, change),
             body=body(change),
@@ -63,8 +63,8 @@ def ensure_proposed(
             reviewers=spec.release.reviewers,
             draft=spec.release.draft,
         )
-        pull = ensure_open(forge, wanted)
-        settle(forge, pull, wanted)
+        pull = ensure_open(forge, desired)
+        settle(forge, pull, desired)
         newest = _give_way(forge, spec.name, pull, by_hand)
     except ForgeError as error:
         raise pushed(error, released.branch) from error
@@ -82,21 +82,21 @@ def pushed(error: ForgeError, branch: str) -> ForgeError:
     return type(error)(f"{error}. {after}")
 
 
-def read_change(manifests_remote: str, name: str, branch: str, path: str) -> Change:
+def read_change(manifests_remote: str, name: str, branch: str, path: str) -> ManifestChange:
     """A manifest of the model on the live branch and on the proposed one. Raises InputError for a broken one."""
     with open_repository(manifests_remote) as repository:
         tips = repository.fetch(LIVE_BRANCH, branch)
-        now, then = (Snapshot(repository, tips[one]).read(path).get(path) for one in (LIVE_BRANCH, branch))
+        now, then = (Snapshot(repository, tips[tip]).read(path).get(path) for tip in (LIVE_BRANCH, branch))
     if then is None:
         raise InputError(
             f"branch {branch} of the manifests repository holds no {path}; delete the branch and run again"
         )
-    return Change(
+    return ManifestChange(
         parse(now, name, tips[LIVE_BRANCH]).served if now is not None else None, parse(then, name, tips[branch]).served
     )
 
 
-def title(released: Release, change: Change) -> str:
+def title(released: Release, change: ManifestChange) -> str:
     """One line: what merging does."""
     called = f"{released.model} v{released.version}"
     if released.canary_percent:
@@ -104,14 +104,14 @@ def title(released: Release, change: Change) -> str:
     return f"Release {called}" if change.before else f"First release of {called}"
 
 
-def ensure_open(forge: Forge, wanted: Wanted) -> PullRequest:
+def ensure_open(forge: Forge, desired: DesiredProposal) -> PullRequest:
     """The branch's open proposal, opened if there is none; a lost answer is looked up before it is asked again."""
     for attempt in retrying(RetryPolicy(), raised(AlreadyProposed, ForgeUnavailable)):
-        found = open_one(forge.of_branch(wanted.branch))
-        if found:
-            return found
+        pull = open_one(forge.of_branch(desired.branch))
+        if pull:
+            return pull
         with attempt:
-            opened = forge.open(wanted)
+            opened = forge.open(desired)
             effect("pull request opened")
             return opened
     raise AssertionError
@@ -119,30 +119,30 @@ def ensure_open(forge: Forge, wanted: Wanted) -> PullRequest:
 
 def open_one(pulls: list[PullRequest]) -> PullRequest | None:
     """The open one of a branch's proposals."""
-    return next((one for one in pulls if one.state == "open"), None)
+    return next((pull for pull in pulls if pull.state == "open"), None)
 
 
-def settle(forge: Forge, pull: PullRequest, wanted: Wanted) -> None:
+def settle(forge: Forge, pull: PullRequest, desired: DesiredProposal) -> None:
     """Make title, text, labels and reviewers what is wanted; whether it is a draft is for people to say."""
     asked = {name.lower() for name in pull.reviewers}
-    ask = [name for name in wanted.reviewers if name.lower() not in asked]
+    ask = [name for name in desired.reviewers if name.lower() not in asked]
     if ask:
-        done = {name.lower() for name in forge.reviewers(pull)}
-        ask = [name for name in ask if name.lower() not in done]
-    same = pull.title == wanted.title and same_text(pull.body, wanted.body)
-    if same and not ask and set(wanted.labels) <= set(pull.labels):
+        answered = {name.lower() for name in forge.reviewers(pull)}
+        ask = [name for name in ask if name.lower() not in answered]
+    same = pull.title == desired.title and same_text(pull.body, desired.body)
+    if same and not ask and set(desired.labels) <= set(pull.labels):
         return
-    forge.update(pull, wanted, ask)
+    forge.update(pull, desired, ask)
     effect("pull request updated")
 
 
 def _give_way(forge: Forge, name: str, own: PullRequest, by_hand: bool) -> PullRequest:
     """Close every open proposal of the model but one, and return that one: a person's, else the newest version."""
-    others = [one for one in forge.proposals("open") if model_of(one) == name and one.number != own.number]
-    staying = own if by_hand else max([own, *others], key=lambda one: int(version_of(one)))
-    for one in [own, *others]:
-        if one.number != staying.number:
-            supersede(forge, one, staying)
+    others = [pull for pull in forge.proposals("open") if model_of(pull) == name and pull.number != own.number]
+    staying = own if by_hand else max([own, *others], key=lambda pull: int(version_of(pull)))
+    for pull in [own, *others]:
+        if pull.number != staying.number:
+            supersede(forge, pull, staying)
     return staying
 
 
@@ -160,7 +160,9 @@ def supersede(forge: Forge, old: PullRequest, by: PullRequest) -> None:
 
 def superseding(comments: list[Comment], by: PullRequest | None = None) -> bool:
     """Whether one of the comments says that the proposal gave way (to this one)."""
-    return any(SUPERSEDED in one.text and (by is None or by.url in one.text.split(",")[0]) for one in comments)
+    return any(
+        SUPERSEDED in comment.text and (by is None or by.url in comment.text.split(",")[0]) for comment in comments
+    )
 
 
 def model_of(pull: PullRequest) -> str:
@@ -176,5 +178,5 @@ def version_of(pull: PullRequest) -> str:
 
 def newer_proposal(forge: Forge, name: str, version: str) -> PullRequest | None:
     """An open proposal of a newer version of the model, None without one."""
-    found = (one for one in forge.proposals("open") if model_of(one) == name)
-    return next((one for one in found if int(version_of(one)) > int(version)), None)
+    pulls = (pull for pull in forge.proposals("open") if model_of(pull) == name)
+    return next((pull for pull in pulls if int(version_of(pull)) > int(version)), None)

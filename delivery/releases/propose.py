@@ -4,14 +4,14 @@ import shlex
 from dataclasses import replace
 from urllib.parse import quote
 
-from delivery.addresses import shown
+from delivery.addresses import without_credentials
 from delivery.connections import Connections
 from delivery.forges.forge import Forge, ForgeError
 from delivery.git.repository import LIVE_BRANCH
 from delivery.git.run import redact
 from delivery.registry.lookup import registry
 from delivery.releases.live import live
-from delivery.releases.proposal import Change, ensure_proposed, newer_proposal, version_of
+from delivery.releases.proposal import ManifestChange, ensure_proposed, newer_proposal, version_of
 from delivery.releases.pull_request_text import Link, Story, body
 from delivery.releases.rejection import follow_rejections
 from delivery.releases.release import Release
@@ -52,7 +52,7 @@ def propose(
         return released
     if forge is None:
         notes = (released.note, how_to_merge(connections.manifests_remote, released.branch))
-        return replace(released, note="\n".join(one for one in notes if one))
+        return replace(released, note="\n".join(note for note in notes if note))
     return ensure_proposed(
         forge,
         spec,
@@ -75,18 +75,18 @@ def how_to_merge(manifests_remote: str, branch: str) -> str:
     )
 
 
-def tell(spec: ModelSpec, tracking_uri: str, released: Release, change: Change) -> Story:
+def tell(spec: ModelSpec, tracking_uri: str, released: Release, change: ManifestChange) -> Story:
     """What the pull request says; where the evidence can't be had, why."""
     from delivery.registry.judged import fetch_judged
 
-    found = registry(tracking_uri).version(spec.registered_name, released.version)
-    assert found, "it was released from there"
+    registered = registry(tracking_uri).version(spec.registered_name, released.version)
+    assert registered, "it was released from there"
     story = Story(spec.name, released.version, change, released.canary_percent)
     try:
-        judged = fetch_judged(tracking_uri, found)
+        judged = fetch_judged(tracking_uri, registered)
     except OstinatoError as error:
         return replace(story, missing=str(error))
-    links = registry_pages(tracking_uri, found.name, found.version, judged.experiment, found.run_id)
+    links = registry_pages(tracking_uri, registered.name, registered.version, judged.experiment, registered.run_id)
     return replace(story, verdict=judged.verdict, card=judged.card, links=links)
 
 
@@ -94,7 +94,7 @@ def registry_pages(tracking_uri: str, name: str, version: str, experiment: str, 
     """Pages of an MLflow server; a registry in a file has none."""
     if not tracking_uri.startswith(("http://", "https://")):
         return ()
-    root = f"{shown(tracking_uri).rstrip('/')}/#"
+    root = f"{without_credentials(tracking_uri).rstrip('/')}/#"
     run = f"{root}/experiments/{experiment}/runs/{run_id}"
     registered = f"{root}/models/{quote(name, safe='')}/versions/{version}"
     return (

@@ -18,7 +18,7 @@ from delivery.documents.verdict_markdown import (
     slices_table,
 )
 from delivery.kserve.manifest import LiveModel
-from delivery.releases.proposal import Change
+from delivery.releases.proposal import ManifestChange
 
 LONGEST = 60_000
 """Characters; GitHub takes 65,536."""
@@ -36,7 +36,7 @@ class Story:
 
     name: str
     version: str
-    change: Change
+    change: ManifestChange
     canary_percent: int = 0
     """Of the requests that the version gets first; 0 for all of them."""
     verdict: Verdict | None = None
@@ -60,11 +60,11 @@ def body(story: Story) -> str:
     elif story.missing:
         evidence.append([f"> **The evidence could not be read back:** {text(story.missing, 1000)}"])
     change = ["### What changes", "", *change_lines(story.change, story.version)]
-    told, rest = _joined(evidence), _joined([change, _links(story), _way_back(story)])
-    if len(told) + len(rest) > LONGEST:
+    shortened, rest = _joined(evidence), _joined([change, _links(story), _way_back(story)])
+    if len(shortened) + len(rest) > LONGEST:
         note = "\n\n*Shortened; the whole evidence is in verdict.json and report.html of the run.*\n\n"
-        told = told[: LONGEST - len(rest) - len(note)].rpartition("\n")[0] + note
-    return (told + rest).rstrip() + "\n"
+        shortened = shortened[: LONGEST - len(rest) - len(note)].rpartition("\n")[0] + note
+    return (shortened + rest).rstrip() + "\n"
 
 
 def _joined(sections: list[list[str]]) -> str:
@@ -91,7 +91,7 @@ def _data(story: Story) -> list[str]:
     """What the rows are, which content they have, and what moved in them."""
     verdict, card = story.verdict, story.card
     assert verdict
-    drifted = [one.column for one in verdict.drift if one.drifted]
+    drifted = [column.column for column in verdict.drift if column.drifted]
     lines = [f"- Data fingerprint {code(verdict.data_fingerprint)}"]
     if card:
         lines = [
@@ -104,7 +104,7 @@ def _data(story: Story) -> list[str]:
     elif verdict.test_from and verdict.test_to:
         lines.insert(0, f"- Test rows from {verdict.test_from:%Y-%m-%d} to {verdict.test_to:%Y-%m-%d}")
     if verdict.drift:
-        named = ": " + ", ".join(text(one, 80) for one in drifted[:ROWS]) if drifted else ""
+        named = ": " + ", ".join(text(column, 80) for column in drifted[:ROWS]) if drifted else ""
         count = f"{len(drifted) or 'None'} of {len(verdict.drift)}"
         lines.append(f"- {count} inputs moved between the training and the test rows{named}")
     return ["### Data", "", *lines]
@@ -117,16 +117,16 @@ def _period(card: DataCard) -> str:
 
 
 def _refused(card: DataCard) -> str:
-    reasons = sorted(card.refused_by_reason.items(), key=lambda one: (-one[1], one[0]))[:10]
+    reasons = sorted(card.refused_by_reason.items(), key=lambda refusal: (-refusal[1], refusal[0]))[:10]
     return f" ({'; '.join(f'{text(why, 120)}: {count:,}' for why, count in reasons)})" if reasons else ""
 
 
 def _warnings(story: Story) -> list[str]:
     given = [*(story.verdict.warnings if story.verdict else ()), *(story.card.warnings if story.card else ())]
-    return ["### Warnings", "", *(f"- {text(one)}" for one in given[:ROWS])] if given else []
+    return ["### Warnings", "", *(f"- {text(warning)}" for warning in given[:ROWS])] if given else []
 
 
-def change_lines(change: Change, version: str) -> list[str]:
+def change_lines(change: ManifestChange, version: str) -> list[str]:
     """What the manifest names before and after, as a diff; version: the one that the proposal is about."""
     before, after = change.before, change.after
     old = [f"- {line}" for line in _named(before)] if before else []
@@ -148,7 +148,7 @@ def _facts(version: str, uri: str, digest: str) -> list[str]:
 
 
 def _links(story: Story) -> list[str]:
-    return ["### Links", "", *(f"- {link(one.shown, one.url)}" for one in story.links)] if story.links else []
+    return ["### Links", "", *(f"- {link(entry.shown, entry.url)}" for entry in story.links)] if story.links else []
 
 
 def _way_back(story: Story) -> list[str]:

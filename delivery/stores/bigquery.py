@@ -8,8 +8,8 @@ from training.errors import InputError
 
 def table_version(table: str) -> str:
     """When the table last changed, and its row count: `modified:<ISO time>/<rows>`."""
-    found = _client(table).get_table(table)
-    return f"modified:{found.modified.isoformat()}/{found.num_rows}"
+    properties = _client(table).get_table(table)
+    return f"modified:{properties.modified.isoformat()}/{properties.num_rows}"
 
 
 def fetch_table(table: str, target: Path) -> None:

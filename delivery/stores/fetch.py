@@ -29,9 +29,9 @@ def fetch_model(model: str, version: str, storage_uri: str, digest: str, target:
         raise OstinatoError(f"{where} can't be fetched: {error}") from error
     except (OSError, ValueError) as error:
         raise OstinatoError(f"{where} can't be fetched: {error}; check the store and its credentials") from error
-    found = model_digest(target)
-    if found != digest:
-        raise OstinatoError(f"{where} has digest {found}, but its manifest says {digest}; {fix}")
+    fetched = model_digest(target)
+    if fetched != digest:
+        raise OstinatoError(f"{where} has digest {fetched}, but its manifest says {digest}; {fix}")
 
 
 def download_folder(

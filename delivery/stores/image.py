@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from delivery.stores.image_registry import Repository
+from delivery.stores.image_registry import ImageRepository
 from training.errors import InputError, OstinatoError
 
 ROOT = "models"
@@ -109,7 +109,7 @@ def write_layer(folder: Path, target: Path) -> None:
     """The folder's files under ``models/``, in the order of their names, without times, owners and own modes."""
     with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(_entry(tarfile.DIRTYPE, ROOT))
-        for path in sorted(folder.rglob("*"), key=lambda one: one.relative_to(folder).parts):
+        for path in sorted(folder.rglob("*"), key=lambda item: item.relative_to(folder).parts):
             name = f"{ROOT}/{path.relative_to(folder).as_posix()}"
             if path.is_dir():
                 tar.addfile(_entry(tarfile.DIRTYPE, name))
@@ -130,14 +130,14 @@ def read_base(uri: str) -> Base:
     Raises InputError if it is not there or is an index of several platforms, whose digests the error lists.
     """
     name, _, digest = uri.partition("@")
-    repository = Repository(name)
+    repository = ImageRepository(name)
     body = repository.manifest(digest)
     if body is None:
         raise InputError(f"serving.oci_base: {uri} does not exist in its registry")
     manifest = json.loads(body)
     if manifest.get("mediaType") in INDEXES or "manifests" in manifest:
-        images = [one for one in manifest["manifests"] if one.get("platform", {}).get("os") != "unknown"]
-        listed = ", ".join(f"{_platform(one.get('platform', {}))} {one['digest']}" for one in images)
+        images = [image for image in manifest["manifests"] if image.get("platform", {}).get("os") != "unknown"]
+        listed = ", ".join(f"{_platform(image.get('platform', {}))} {image['digest']}" for image in images)
         raise InputError(
             f"serving.oci_base: {uri} is an index of several platforms; name the one that serves: {listed}"
         )
@@ -148,8 +148,8 @@ def read_base(uri: str) -> Base:
                 "build it with gzip layers"
             )
     layers = tuple(
-        {"mediaType": _READABLE[one["mediaType"]], "digest": one["digest"], "size": one["size"]}
-        for one in manifest["layers"]
+        {"mediaType": _READABLE[layer["mediaType"]], "digest": layer["digest"], "size": layer["size"]}
+        for layer in manifest["layers"]
     )
     with tempfile.TemporaryDirectory(prefix="ostinato-image-") as scratch:
         config = Path(scratch, "config")
@@ -168,7 +168,7 @@ def pull_model(uri: str, target: Path) -> None:
     such files, OstinatoError if it can't be read.
     """
     name, _, digest = uri.partition("@")
-    repository = Repository(name)
+    repository = ImageRepository(name)
     body = repository.manifest(digest)
     if body is None:
         raise FileNotFoundError(uri)

@@ -84,17 +84,17 @@ def _from_helper(helper: str, server: str) -> Credentials | None:
     """Ask ``docker-credential-<helper>`` (https://docs.docker.com/reference/cli/docker/login/#credential-helpers)."""
     command = f"docker-credential-{helper}"
     try:
-        done = subprocess.run([command, "get"], input=server, capture_output=True, text=True, timeout=HELPER_S)
+        process = subprocess.run([command, "get"], input=server, capture_output=True, text=True, timeout=HELPER_S)
     except FileNotFoundError as error:
         raise OstinatoError(f"{command} is not on PATH, but {auth_file()} names it for {server}") from error
     except subprocess.TimeoutExpired as error:
         raise OstinatoError(f"{command} did not answer within {HELPER_S:g} s for {server}") from error
-    if done.returncode:
-        if "credentials not found" in done.stdout:
+    if process.returncode:
+        if "credentials not found" in process.stdout:
             return None
-        raise OstinatoError(f"{command} failed for {server} with exit code {done.returncode}; run it by hand")
+        raise OstinatoError(f"{command} failed for {server} with exit code {process.returncode}; run it by hand")
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(process.stdout)
         user, secret = answer["Username"], answer["Secret"]
     except (ValueError, KeyError, TypeError) as error:
         raise OstinatoError(f"{command} answered no user and secret for {server}") from error

@@ -26,7 +26,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _URI = re.compile(rf"oci://([^\s@/]+)/({_COMPONENT}(?:/{_COMPONENT})*)")
 
 
-class Repository:
+class ImageRepository:
     """One repository, ``oci://host[:port]/name``. Plain HTTP for this machine only, else HTTPS.
 
     Raises InputError for a name that no registry takes. Every method raises OstinatoError with the reason and the fix
@@ -103,6 +103,6 @@ class Repository:
         if stored:
             self._compare(f"manifest {tag}", stored, hashlib.sha256(content).hexdigest())
 
-    def _compare(self, what: str, expected: str, found: str) -> None:
-        if expected != f"sha256:{found}":
-            raise self.session.error(f"and we differ about {what}: the bytes have digest sha256:{found}", _DAMAGED)
+    def _compare(self, what: str, expected: str, actual: str) -> None:
+        if expected != f"sha256:{actual}":
+            raise self.session.error(f"and we differ about {what}: the bytes have digest sha256:{actual}", _DAMAGED)

@@ -119,29 +119,31 @@ class ImageSession:
         return token
 
     def _refusal(self, method: str, answer: "requests.Response") -> OstinatoError:
-        said = _said(answer)
+        description = _describe_answer(answer)
         if answer.status_code == 401:
-            return self._refused_credentials(said, credentials(self.host, self.name))
+            return self._refused_credentials(description, credentials(self.host, self.name))
         if answer.status_code == 403:
             right = "pull" if method in ("GET", "HEAD") else "push"
-            return self.error(f"does not allow this: {said}", f"The credentials need the right to {right}")
-        if answer.status_code == 404 or "NAME_" in said:
-            return self.error(f"does not have what is needed: {said}", "Check the name, or make the repository first")
-        if "DIGEST_INVALID" in said or "SIZE_INVALID" in said:
-            return self.error(f"received other bytes than were sent: {said}", "A proxy on the way is damaged")
-        return self.error(f"answered {said} to {method}", "Run again later, or ask those who run it")
+            return self.error(f"does not allow this: {description}", f"The credentials need the right to {right}")
+        if answer.status_code == 404 or "NAME_" in description:
+            return self.error(
+                f"does not have what is needed: {description}", "Check the name, or make the repository first"
+            )
+        if "DIGEST_INVALID" in description or "SIZE_INVALID" in description:
+            return self.error(f"received other bytes than were sent: {description}", "A proxy on the way is damaged")
+        return self.error(f"answered {description} to {method}", "Run again later, or ask those who run it")
 
-    def _refused_credentials(self, said: str, known: Credentials | None) -> OstinatoError:
+    def _refused_credentials(self, description: str, known: Credentials | None) -> OstinatoError:
         why = "refuses the credentials that it got" if known else "wants credentials"
         where = "DOCKER_CONFIG (a folder) or REGISTRY_AUTH_FILE says where they are"
-        return self.error(f"{why}: {said}", f"`docker login {self.host}` writes them; {where}")
+        return self.error(f"{why}: {description}", f"`docker login {self.host}` writes them; {where}")
 
 
-def _said(answer: "requests.Response") -> str:
+def _describe_answer(answer: "requests.Response") -> str:
     """Status, and the registry's own codes and messages."""
     try:
         errors = json.loads(answer.content).get("errors", [])
-        words = "; ".join(f"{one.get('code')}: {one.get('message')}" for one in errors)
+        words = "; ".join(f"{error.get('code')}: {error.get('message')}" for error in errors)
     except (ValueError, AttributeError):
         words = ""
     return f"HTTP {answer.status_code} {words}".strip()[:300]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from delivery.addresses import shown
+from delivery.addresses import without_credentials
 from delivery.registry.rest import CONNECT_S, READ_S, rest_session
 from delivery.registry.versions import registry_down
 from delivery.retry import RetryPolicy, is_transient, retrying
@@ -39,7 +39,8 @@ def download(tracking_uri: str, uri: str, target: Path) -> None:
     if urlsplit(tracking_uri).scheme not in ("http", "https"):
         raise InputError(
             f"artifact URI {uri!r} is read through the MLflow server, but the tracking URI is "
-            f"{shown(tracking_uri) or 'not given'!r}; set OSTINATO_TRACKING_URI to the server's http(s):// address"
+            f"{without_credentials(tracking_uri) or 'not given'!r}; set OSTINATO_TRACKING_URI to the server's "
+            "http(s):// address"
         )
     with rest_session() as session:
         if not _download(session, tracking_uri, proxied_path(uri), target):

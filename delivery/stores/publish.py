@@ -6,7 +6,7 @@ from pathlib import Path
 
 from delivery.effects import effect
 from delivery.stores.image import BASE_DIGEST, MANIFEST, Base, build_image, read_base, sha256
-from delivery.stores.image_registry import Repository
+from delivery.stores.image_registry import ImageRepository
 
 
 def publish(folder: Path, model_digest: str, repository: str, base: str | None) -> str:
@@ -16,7 +16,7 @@ def publish(folder: Path, model_digest: str, repository: str, base: str | None) 
     OstinatoError if the registry can't be used. The tag is made from the content, so it never moves; it is there
     since a registry may delete what no tag names.
     """
-    target = Repository(repository)
+    target = ImageRepository(repository)
     beneath = read_base(base) if base else None
     with tempfile.TemporaryDirectory(prefix="ostinato-image-") as folder_name:
         scratch = Path(folder_name)
@@ -33,9 +33,9 @@ def publish(folder: Path, model_digest: str, repository: str, base: str | None) 
     return f"{repository}@{image.digest}"
 
 
-def _copy_layers(base: Base, target: Repository, scratch: Path) -> None:
+def _copy_layers(base: Base, target: ImageRepository, scratch: Path) -> None:
     """Copy the base's layers that the repository lacks."""
-    source = Repository(f"oci://{base.name}")
+    source = ImageRepository(f"oci://{base.name}")
     for layer in base.layers:
         if not target.has_blob(layer["digest"]):
             blob = scratch / "base-layer"
@@ -48,7 +48,7 @@ def is_published(storage_uri: str, repository: str, base: str | None) -> bool:
     name, _, digest = storage_uri.partition("@")
     if name != repository:
         return False
-    body = Repository(repository).manifest(digest)
+    body = ImageRepository(repository).manifest(digest)
     if body is None:
         return False
     return json.loads(body).get("annotations", {}).get(BASE_DIGEST, "") == (base or "").partition("@")[2]

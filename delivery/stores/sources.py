@@ -80,7 +80,7 @@ def resolve_all(uri: str, folder: Path, spec: DataSpec | ConversationSpec | None
     """The source, from ``uri`` in the place of ``spec.source``, and after it that of the fixed questions, if any."""
     if not isinstance(spec, ConversationSpec):
         return (resolve(uri, folder),)
-    return tuple(resolve(one, folder, CONVERSATIONS) for one in (uri, spec.test) if one is not None)
+    return tuple(resolve(source, folder, CONVERSATIONS) for source in (uri, spec.test) if source is not None)
 
 
 def resolve(uri: str, folder: Path, formats: Formats = TABLES) -> Source:
@@ -149,15 +149,15 @@ def _local_files(path: Path, formats: Formats) -> list[str]:
         return [str(path)]
     if path.is_dir():
         files = (file for file in path.rglob("*") if _is_data(file.relative_to(path), formats))
-        found = sorted(str(file) for file in files if file.is_file())
-        if not found:
+        matches = sorted(str(file) for file in files if file.is_file())
+        if not matches:
             raise InputError(f"the directory {path} holds no {' or '.join(formats)} file")
-        return found
+        return matches
     if glob.has_magic(str(path)):
-        found = sorted(file for file in glob.glob(str(path), recursive=True) if Path(file).is_file())
-        if not found:
+        matches = sorted(file for file in glob.glob(str(path), recursive=True) if Path(file).is_file())
+        if not matches:
             raise InputError(f"no file matches {path}")
-        return found
+        return matches
     raise InputError(f"{path} does not exist; set data.source in spec.yaml, or give --data")
 
 
@@ -165,14 +165,14 @@ def _remote_files(uri: str, formats: Formats) -> list[str]:
     """Full URIs of the objects behind a `gs://` or `s3://` URI: an object, a prefix or a glob."""
     with _asking(uri) as system:
         if glob.has_magic(uri):
-            found = system.glob(uri)
+            matches = system.glob(uri)
         elif system.isfile(uri):
-            found = [uri]
+            matches = [uri]
         else:
-            found = [path for path in system.find(uri) if _is_data(Path(path), formats)]
-        if not found:
+            matches = [path for path in system.find(uri) if _is_data(Path(path), formats)]
+        if not matches:
             raise InputError(f"there is no file at {uri}")
-        return sorted(system.unstrip_protocol(path) for path in found)
+        return sorted(system.unstrip_protocol(path) for path in matches)
 
 
 def _is_data(path: Path, formats: Formats) -> bool:

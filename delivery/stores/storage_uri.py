@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from delivery.addresses import shown
+from delivery.addresses import without_credentials
 from delivery.connections import Connections
 from delivery.kserve.manifest import LiveModel
 from delivery.models.folder import model_digest
@@ -67,11 +67,12 @@ def map_proxied(uri: str, destination: str, tracking_uri: str = "") -> str:
     from delivery.stores.mlflow_proxy import proxied_path
 
     if not destination:
+        server = without_credentials(tracking_uri) or "the MLflow server"
         raise InputError(
             f"storage URI {uri!r} can't be served: KServe can't fetch through MLflow's proxy. Set {DESTINATION} (or "
-            f"artifacts_destination in [tool.ostinato]) to what {shown(tracking_uri) or 'the MLflow server'} was "
-            "started with as --artifacts-destination, or start it with --no-serve-artifacts and an artifact root on "
-            "s3:// or gs://, or push images with serving.oci_repository"
+            f"artifacts_destination in [tool.ostinato]) to what {server} "
+            "was started with as --artifacts-destination, or start it with --no-serve-artifacts and an artifact root "
+            "on s3:// or gs://, or push images with serving.oci_repository"
         )
     return f"{destination}/{proxied_path(uri)}"
 
@@ -96,10 +97,10 @@ def _fetch(version: ModelVersion, uri: str, folder: Path, tracking_uri: str) -> 
             f"{where} can't be looked at, so nothing was committed: {error}; the step that deploys needs the right to "
             "read it"
         ) from error
-    found = model_digest(folder)
-    if found != version.digest:
+    fetched = model_digest(folder)
+    if fetched != version.digest:
         raise OstinatoError(
-            f"{where} has digest {found}, but the registry says {version.digest}, so nothing was committed; "
+            f"{where} has digest {fetched}, but the registry says {version.digest}, so nothing was committed; "
             "register the model again"
         )
 

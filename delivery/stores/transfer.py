@@ -37,7 +37,7 @@ def upload_folder(folder: Path, uri: str) -> None:
         from fsspec.core import url_to_fs
 
         store, path = url_to_fs(uri)
-        files = sorted((one for one in folder.rglob("*") if one.is_file()), key=lambda one: one.name == LAST)
+        files = sorted((file for file in folder.rglob("*") if file.is_file()), key=lambda file: file.name == LAST)
         for file in files:
             remote = f"{path.rstrip('/')}/{file.relative_to(folder).as_posix()}"
             store.makedirs(remote.rpartition("/")[0], exist_ok=True)

@@ -16,11 +16,11 @@ from delivery.git.run import git, local_path
 from delivery.kserve.manifest import Manifest, ServedVersion, manifest_path
 from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
+from delivery.trust.manifest_check import check_verifier, contents, foreign_parts, served_problems
 from delivery.trust.other_files import other_file_problem
 from delivery.trust.policy import POLICY_FILE, Policy, parse_policy
 from delivery.trust.removals import removal_problem
 from delivery.trust.rules import SKIP, Request, broken_rules
-from delivery.trust.served import check_verifier, contents, foreign_parts, served_problems
 from training.errors import InputError, OstinatoError
 
 _MANIFEST = re.compile(r"models/([^/]+)/inferenceservice\.yaml")

@@ -42,20 +42,20 @@ def parse_given(pairs: Sequence[str]) -> dict[str, Any]:
 
     Raises InputError for anything else, for an unknown setting and for one given twice.
     """
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
             raise InputError(f"--set {pair!r} is not NAME=VALUE; write for example --set vertex.region=europe-west4")
         *section, key = name.split(".")
         _check_known(name, section, key)
-        node = found
+        node = settings
         for part in section:
             node = node.setdefault(part, {})
         if key in node:
             raise InputError(f"--set {name} is given twice: {node[key]} and {text}")
         node[key] = _value(name, text)
-    return found
+    return settings
 
 
 def _check_known(name: str, section: list[str], key: str) -> None:
@@ -142,5 +142,5 @@ def configuration_text(rows: Sequence[Row]) -> str:
     shown = [(row, json.dumps(row.value)) for row in rows]
     broad = min(60, max(len(value) for _, value in shown))
     lines = [f"{row.name:<{width}}  {value:<{broad}}  {row.source}" for row, value in shown]
-    there = secrets_there()
-    return "\n".join([*lines, "", "secrets in the environment: " + (", ".join(there) or "none")])
+    secrets = secrets_there()
+    return "\n".join([*lines, "", "secrets in the environment: " + (", ".join(secrets) or "none")])

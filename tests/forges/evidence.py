@@ -7,7 +7,7 @@ from typing import Any
 from delivery.documents.data_card import CardPart, DataCard
 from delivery.documents.verdict import CheckResult, Contender, DriftResult, Measure, SliceResult, Verdict
 from delivery.kserve.manifest import LiveModel
-from delivery.releases.proposal import Change
+from delivery.releases.proposal import ManifestChange
 from delivery.releases.pull_request_text import Link, Story
 
 
@@ -154,7 +154,7 @@ def story(**fields: Any) -> Story:
     made: dict[str, Any] = {
         "name": "demand-forecaster",
         "version": "4",
-        "change": Change(live_model("3", "b"), live_model("4", "a")),
+        "change": ManifestChange(live_model("3", "b"), live_model("4", "a")),
         "verdict": verdict(),
         "card": data_card(),
         "links": links,

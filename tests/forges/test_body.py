@@ -13,7 +13,7 @@ from release.candidates import model_spec
 from delivery.documents.verdict import SliceResult
 from delivery.kserve.manifest import ServedVersion
 from delivery.registry.mlflow import mlflow_client
-from delivery.releases.proposal import Change
+from delivery.releases.proposal import ManifestChange
 from delivery.releases.propose import registry_pages
 from delivery.releases.pull_request_text import LONGEST, body
 
@@ -60,11 +60,11 @@ def test_a_reviewer_finds_the_whole_evidence() -> None:
 
 
 def test_a_first_release_and_a_canary_say_what_merging_does() -> None:
-    first = body(story(change=Change(None, live_model("4", "a")), verdict=verdict(contenders=())))
+    first = body(story(change=ManifestChange(None, live_model("4", "a")), verdict=verdict(contenders=())))
     assert "4 were looked at; there is no champion to be worse than." in first
     assert "Nothing is live yet." in first and "nothing to go back to" in first and "- version" not in first
     trial = ServedVersion("4", "gs://acme-models/m-4", "sha256:" + "a" * 64, "", "", "", "", percent=10)
-    beside = Change(live_model("3", "b"), live_model("3", "b", canary=trial))
+    beside = ManifestChange(live_model("3", "b"), live_model("3", "b", canary=trial))
     canary = body(story(change=beside, canary_percent=10))
     assert "as a canary with 10 % of the requests, beside version 3" in canary
     assert "  version: 3\n" in canary and "+ version: 4\n" in canary and "canary demand-forecaster --abort" in canary

@@ -102,7 +102,9 @@ def language_candidate(folder: Path, weight: int = 1) -> Candidate:
 def verdict(files: Candidate, weight: int, decision: str, model: str, champion: str = "") -> Verdict:
     passed = decision == "pass"
     metrics = {"mae": Measure(value=80.0)}
-    rival = (Contender(role="champion", name=model, version=champion, metrics=metrics),) if champion else ()
+    champion_contender = (
+        (Contender(role="champion", name=model, version=champion, metrics=metrics),) if champion else ()
+    )
     return Verdict(
         model=model,
         task="regression",
@@ -119,7 +121,7 @@ def verdict(files: Candidate, weight: int, decision: str, model: str, champion: 
                 digest=model_digest(files.model),
                 metrics={"mae": Measure(value=66.9 + weight, low=66.0 + weight, high=68.0 + weight)},
             ),
-            *rival,
+            *champion_contender,
             Contender(role="baseline", name="seasonal naive", metrics={"mae": Measure(value=107.4)}),
         ),
         differences={},

@@ -9,7 +9,7 @@ from harness.servers import git_server
 from release.candidates import bare_git, candidate, model_spec
 from release.registered import Place
 
-from components.champion.steps import fetch_champion, fetch_rival
+from components.champion.steps import fetch_champion, fetch_comparison
 from components.deploy.steps import deploy
 from delivery.connections import Connections
 from delivery.kserve.manifest import LiveModel
@@ -176,7 +176,7 @@ def test_a_spec_with_a_canary_starts_every_release_as_one_but_the_first(place: P
     assert (now(place).version, now(place).canary) == ("2", None)
 
 
-def test_the_deploy_step_leaves_the_champion_as_it_is_and_a_rerun_gets_the_same_rival(
+def test_the_deploy_step_leaves_the_champion_as_it_is_and_a_rerun_gets_the_same_comparison(
     place: Place, tmp_path: Path
 ) -> None:
     spec = spec_of(canary={"percent": 5})
@@ -186,8 +186,8 @@ def test_the_deploy_step_leaves_the_champion_as_it_is_and_a_rerun_gets_the_same_
         done = deploy(spec.canonical_json(), place.connections, "2", "direct", "c0de", "run-2", files.verdict)
         assert (done.version, done.canary_percent) == ("2", 5)
         assert registry(place.tracking_uri).aliases(NAME)["champion"] == "1"
-        rival = fetch_rival(NAME, place.connections, files.model, tmp_path / f"rival-{_}")
-        assert rival and rival.version == "1"
+        comparison = fetch_comparison(NAME, place.connections, files.model, tmp_path / f"comparison-{_}")
+        assert comparison and comparison.version == "1"
     assert place.commits() == 3
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from release.registered import Place
 
-from components.champion.steps import fetch_champion, fetch_rival
+from components.champion.steps import fetch_champion, fetch_comparison
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
 from delivery.releases.live import live
@@ -118,27 +118,27 @@ def test_reading_the_champion_does_not_import_mlflow(released: Place, tmp_path: 
     assert (tmp_path / "out" / "MLmodel").is_file()
 
 
-def rival(place: Place, out: Path, candidate: int) -> str:
-    """Version of the rival of the candidate that is registered as a version; "" without one."""
+def comparison(place: Place, out: Path, candidate: int) -> str:
+    """Version of the comparison of the candidate that is registered as a version; "" without one."""
     registered = registry(place.tracking_uri)
     folder = Path(registered.storage_uri(NAME, str(candidate)).removeprefix("file://"))
-    found = fetch_rival(NAME, place.connections, folder, out)
+    found = fetch_comparison(NAME, place.connections, folder, out)
     assert any(out.iterdir()) == (found is not None)
     assert found is None or model_digest(out) == found.digest
     return found.version if found else ""
 
 
 def test_a_candidate_is_judged_against_what_is_live(place: Place, tmp_path: Path) -> None:
-    assert rival(place, tmp_path / "none", candidate=1) == ""
+    assert comparison(place, tmp_path / "none", candidate=1) == ""
     place.release("1")
-    assert rival(place, tmp_path / "one", candidate=2) == "1"
+    assert comparison(place, tmp_path / "one", candidate=2) == "1"
 
 
 def test_a_candidate_that_is_live_is_judged_against_what_it_replaced(place: Place, tmp_path: Path) -> None:
     place.release("1")
-    assert rival(place, tmp_path / "first", candidate=1) == "", "as in the run that released it"
+    assert comparison(place, tmp_path / "first", candidate=1) == "", "as in the run that released it"
     place.release("2")
-    assert rival(place, tmp_path / "second", candidate=2) == "1", "as in the run that released it"
+    assert comparison(place, tmp_path / "second", candidate=2) == "1", "as in the run that released it"
 
 
 def test_big_files_of_a_local_store_are_linked_and_small_ones_may_be_edited(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from delivery.releases.live import live
 from delivery.releases.release import Release, release
 from delivery.stores.fetch import download_folder
 from delivery.stores.image import build_image, sha256, unpack
-from delivery.stores.image_registry import Repository
+from delivery.stores.image_registry import ImageRepository
 from delivery.stores.publish import publish
 from training.errors import InputError, OstinatoError
 from training.spec.model import ModelSpec
@@ -55,7 +55,7 @@ def push_base(registry: ImageRegistry, name: str = "base/busybox", kind: str = "
         "history": [{"created_by": "ADD rootfs"}],
     }
     types = {"docker": "application/vnd.docker.image.rootfs.diff.tar.gzip", "zstd": "application/x-zstd"}
-    repository, body = Repository(registry.repository(name)), json.dumps(config).encode()
+    repository, body = ImageRepository(registry.repository(name)), json.dumps(config).encode()
     for blob in (layer, body):
         repository.push_blob(sha256(blob), blob)
     manifest = {
@@ -74,7 +74,7 @@ def push_base(registry: ImageRegistry, name: str = "base/busybox", kind: str = "
 
 
 def manifest_of(registry: ImageRegistry, uri: str) -> dict:
-    body = Repository(registry.repository()).manifest(uri.partition("@")[2])
+    body = ImageRepository(registry.repository()).manifest(uri.partition("@")[2])
     assert body
     return json.loads(body)
 
@@ -206,7 +206,7 @@ def test_a_base_that_is_gone_or_can_not_be_read_is_refused(place: Place, image_r
 
 def test_a_base_for_several_platforms_lists_what_to_name(place: Place, image_registry: ImageRegistry) -> None:
     one = push_base(image_registry).partition("@")[2]
-    repository = Repository(image_registry.repository("base/busybox"))
+    repository = ImageRepository(image_registry.repository("base/busybox"))
     kind = "application/vnd.oci.image.index.v1+json"
     platform = {"architecture": "arm64", "os": "linux", "variant": "v8"}
     size = image_registry.blob(one).stat().st_size
@@ -325,10 +325,10 @@ def test_a_large_file_goes_there_and_back_in_pieces(image_registry: ImageRegistr
 @pytest.mark.parametrize("name", ["Upper/case", "a//b", "a/-b", "a/b..c", "a"])
 def test_a_name_that_no_registry_takes_is_refused_before_it_is_asked(name: str) -> None:
     if name == "a":
-        Repository("oci://registry.example.org/a")
+        ImageRepository("oci://registry.example.org/a")
     else:
         with pytest.raises(InputError, match="write oci://host/name, the name in lower-case"):
-            Repository(f"oci://registry.example.org/{name}")
+            ImageRepository(f"oci://registry.example.org/{name}")
 
 
 def test_a_run_whose_spec_wants_images_is_served_from_the_one_in_the_manifest(

@@ -15,7 +15,7 @@ from release.candidates import candidate, model_spec
 from release.registered import Place
 from release.served import first_served_line
 
-from components.champion.steps import fetch_champion, fetch_rival
+from components.champion.steps import fetch_champion, fetch_comparison
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
 from delivery.releases.live import live
@@ -157,11 +157,11 @@ def test_a_proxied_uri_that_leads_elsewhere_is_not_mapped(path: str) -> None:
         map_proxied(f"mlflow-artifacts:{path}", "s3://bucket")
 
 
-def test_a_rival_is_fetched_through_the_server(behind: Place, proxied: Proxied, tmp_path: Path) -> None:
+def test_a_comparison_is_fetched_through_the_server(behind: Place, proxied: Proxied, tmp_path: Path) -> None:
     release_proxied(behind, "1", proxied.destination)
     release_proxied(behind, "2", proxied.destination)
     live_one = candidate(tmp_path / "again", weight=2).model
-    found = fetch_rival(NAME, behind.connections, live_one, tmp_path / "out")
+    found = fetch_comparison(NAME, behind.connections, live_one, tmp_path / "out")
     assert found and found.version == "1" and model_digest(tmp_path / "out") == found.digest
 
 

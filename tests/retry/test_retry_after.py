@@ -19,7 +19,7 @@ from delivery.forges.choose import forge_of
 from delivery.git.github_app import app_token
 from delivery.registry.rest import RestRegistry
 from delivery.retry import RetryPolicy, raised, retry_after, retrying
-from delivery.stores.image_registry import Repository
+from delivery.stores.image_registry import ImageRepository
 from delivery.stores.mlflow_proxy import download
 from delivery.stores.sources import snapshot
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
@@ -97,7 +97,7 @@ CLIENTS: dict[str, Callable[[str, Path], object]] = {
     "GitHub App": lambda url, folder: app_token(f"{url}/fleet/manifests.git"),
     "MLflow registry": lambda url, folder: RestRegistry(url).aliases("churn"),
     "MLflow artifacts": lambda url, folder: download(url, "mlflow-artifacts:/0/models/m-1/artifacts", folder),
-    "image registry": lambda url, folder: Repository(f"oci://{url.removeprefix('http://')}/models/churn").manifest(
+    "image registry": lambda url, folder: ImageRepository(f"oci://{url.removeprefix('http://')}/models/churn").manifest(
         "v1"
     ),
     "data over HTTP": lambda url, folder: snapshot(f"{url}/rows.parquet", folder),

@@ -51,10 +51,10 @@ class Artifact:
         for relative, recorded in self.files.items():
             path = self.path / relative
             try:
-                found = _stat(path)
+                actual = _stat(path)
             except (FileNotFoundError, NotADirectoryError):
                 return f"{path} is gone"
-            if found != tuple(recorded):
+            if actual != tuple(recorded):
                 return f"{path} was changed"
         return ""
 
@@ -75,7 +75,7 @@ class Outputs:
 
     def damage(self) -> str:
         """Why an artifact is not what was recorded; empty if all are."""
-        return next((found for artifact in self.artifacts.values() if (found := artifact.damage())), "")
+        return next((actual for artifact in self.artifacts.values() if (actual := artifact.damage())), "")
 
 
 def artifact_list(name: str, type: Mapping[str, str], uri: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,5 +84,5 @@ def artifact_list(name: str, type: Mapping[str, str], uri: str, metadata: Mappin
 
 
 def _stat(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns

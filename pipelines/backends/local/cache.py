@@ -25,7 +25,9 @@ def task_key(task: Task, parameters: Mapping[str, Any], artifacts: Mapping[str, 
         "env": component.env,
         "outputs": [component.output_parameters, component.output_artifacts],
         "parameters": parameters,
-        "artifacts": {name: [one.type, one.metadata, one.digest] for name, one in artifacts.items()},
+        "artifacts": {
+            name: [artifact.type, artifact.metadata, artifact.digest] for name, artifact in artifacts.items()
+        },
         "author": task.cache_key,
         "environment": environment,
     }
@@ -49,8 +51,8 @@ def lookup(cache: Path, key: str) -> tuple[Path, Outputs] | str:
         folder = Path((cache / key).read_text(encoding="utf-8").strip())
     except FileNotFoundError:
         return "not seen before"
-    found = recall(folder, key)
-    return found if isinstance(found, str) else (folder, found)
+    recalled = recall(folder, key)
+    return recalled if isinstance(recalled, str) else (folder, recalled)
 
 
 def remember(cache: Path, key: str, folder: Path) -> None:

@@ -133,8 +133,8 @@ class _Run:
 
     def advance(self) -> bool:
         """Answer or start one waiting step; whether there was one."""
-        done = {name for name, step in self.steps.items() if step.status == "succeeded"}
-        for task in [task for task in self.waiting.values() if task.upstream <= done]:
+        succeeded = {name for name, step in self.steps.items() if step.status == "succeeded"}
+        for task in [task for task in self.waiting.values() if task.upstream <= succeeded]:
             if task.name not in self.missed and self.answer(task):
                 return True
             if len(self.running) < self.parallel and time.monotonic() >= self.not_before[task.name]:
@@ -149,16 +149,16 @@ class _Run:
         artifacts = {name: outputs[origin.step].artifacts[origin.name] for name, origin in task.artifacts.items()}
         key = self.steps[task.name].key = task_key(task, parameters, artifacts, self.environment)
         for folder in reversed(_attempts(self.run_dir / task.name)):
-            found = recall(folder, key)
-            if isinstance(found, Outputs):
-                self.succeed(task, folder, found, "resume")
+            earlier = recall(folder, key)
+            if isinstance(earlier, Outputs):
+                self.succeed(task, folder, earlier, "resume")
                 return True
         if task.cached and self.cache:
-            found = lookup(self.cache, key)
-            if not isinstance(found, str):
-                self.succeed(task, *found, "cache")
+            cached = lookup(self.cache, key)
+            if not isinstance(cached, str):
+                self.succeed(task, *cached, "cache")
                 return True
-            self.journal.add("cache missed", step=task.name, key=key, detail=found)
+            self.journal.add("cache missed", step=task.name, key=key, detail=cached)
         self.missed[task.name] = partial(make_job, task, key, parameters, artifacts)
         return False
 
@@ -223,8 +223,8 @@ class _Run:
         """
         if not self.running or not any(self.package.tasks[name].cached for name in self.missed):
             return False  # so far nothing is new, and then no step may need its modules
-        wanted = [module for name in self.waiting for module in self.preload.get(name, ())]
-        module = next((module for module in wanted if module not in self.imported), None)
+        modules = [module for name in self.waiting for module in self.preload.get(name, ())]
+        module = next((module for module in modules if module not in self.imported), None)
         if module is None:
             return False
         self.imported.add(module)

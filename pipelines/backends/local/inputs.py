@@ -55,7 +55,7 @@ def input_values(task: Task, arguments: Mapping[str, Any], outputs: Mapping[str,
                 values[name] = run
     for name, origin in task.parameters.items():
         if isinstance(origin, Constant) and isinstance(origin.value, str):
-            values[name] = PLACEHOLDER.sub(lambda found: _text(values[found[1]]), origin.value)
+            values[name] = PLACEHOLDER.sub(lambda match: _text(values[match[1]]), origin.value)
     known = {}
     for name, definition in task.component.inputs.items():
         if name in values or "defaultValue" in definition:

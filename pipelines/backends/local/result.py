@@ -35,8 +35,13 @@ class StepRun:
     def to_json(self) -> dict[str, Any]:
         """A step in the run manifest."""
         artifacts = {
-            name: {"type": one.type["schemaTitle"], "uri": one.uri, "digest": one.digest, "metadata": one.metadata}
-            for name, one in self.outputs.artifacts.items()
+            name: {
+                "type": artifact.type["schemaTitle"],
+                "uri": artifact.uri,
+                "digest": artifact.digest,
+                "metadata": artifact.metadata,
+            }
+            for name, artifact in self.outputs.artifacts.items()
         }
         outputs = {"parameters": self.outputs.parameters, "artifacts": artifacts}
         return {**vars(self), "folder": str(self.folder or ""), "cached": self.origin == "cache", "outputs": outputs}

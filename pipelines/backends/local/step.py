@@ -161,10 +161,10 @@ def _outputs(job: Job) -> Outputs:
             parameters[name] = int(parameters[name])
     artifacts = {}
     for name, kind in job.output_artifacts.items():
-        found = written["artifacts"][name]["artifacts"][0]
-        if "custom_path" in found:
+        artifact = written["artifacts"][name]["artifacts"][0]
+        if "custom_path" in artifact:
             raise OstinatoError(f"the step calls set_path on its output {name!r}; write to its .path instead")
-        artifacts[name] = Artifact.of(found["name"], kind, found["uri"], found["metadata"])
+        artifacts[name] = Artifact.of(artifact["name"], kind, artifact["uri"], artifact["metadata"])
     return Outputs(parameters, artifacts)
 
 
