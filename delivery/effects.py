@@ -59,6 +59,6 @@ def effect(name: str) -> None:
     if not crash_at:
         return
     if crash_at not in known:
-        raise InputError(f"{CRASH_AT} is {crash_at!r}, which is no effect. {did_you_mean(crash_at, known)}")
+        raise InputError(f"{CRASH_AT} is {crash_at!r}, which is not an effect. {did_you_mean(crash_at, known)}")
     if crash_at == name:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -31,10 +31,10 @@ def read_result(path: Path) -> Judged:
 
 
 def check_judged(judged: Sequence[Judged]) -> None:
-    """Raises OstinatoError for a run without a verdict, else GateRefused where the gate said no."""
+    """Raises OstinatoError for a run without a verdict, else GateRefused where checks failed."""
     broken = [result.model for result in judged if not result.verdict]
     refused = [result.model for result in judged if result.verdict and result.verdict.decision == "reject"]
     if broken:
         raise OstinatoError(f"no verdict about {', '.join(broken)}: the run did not finish; see its log")
     if refused:
-        raise GateRefused(f"the gate said no to {', '.join(refused)}")
+        raise GateRefused(f"checks failed: {', '.join(refused)}")

@@ -138,7 +138,7 @@ def run_model(
     refusal = None
     if verdict is not None and verdict.decision == "reject":
         lines = "\n".join(f"  {check.name}: {check.reason}" for check in verdict.refusals)
-        refusal = GateRefused(f"the gate said no to {name}:\n{lines}")
+        refusal = GateRefused(f"checks failed: {name}\n{lines}")
     return Finished(finish(spec, run, result, verdict, ""), verdict, refusal)
 
 

@@ -1,4 +1,4 @@
-"""`ostinato status`: git, the registry and the open proposals of a model, and whether they agree."""
+"""`ostinato status`: git, the registry and the open proposals of a model, and whether they are in sync."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -7,5 +7,5 @@ STEPS = ("preprocess", "train", "evaluate", "register", "deploy")
 def check_step(name: str) -> str:
     """The step's name itself. Raises InputError for an unknown one."""
     if name not in STEPS:
-        raise InputError(f"--until {name!r} is no step. {did_you_mean(name, STEPS)}")
+        raise InputError(f"--until {name!r} is not a step. {did_you_mean(name, STEPS)}")
     return name

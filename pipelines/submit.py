@@ -156,12 +156,12 @@ def wait(
 
 
 def check_ended(run: RemoteRun) -> None:
-    """Raises GateRefused where the gate said no, and OstinatoError for a run that failed or was cancelled."""
+    """Raises GateRefused where checks failed, and OstinatoError for a run that failed or was cancelled."""
     if run.state == "succeeded" and run.decision != "reject":
         return
     see = f"; see {run.link}" if run.link else ""
     if run.decision == "reject":
-        raise GateRefused(f"the gate said no to {run.model} in run {run.run}{see}")
+        raise GateRefused(f"checks failed: {run.model} in run {run.run}{see}")
     if run.state == "cancelled":
         raise OstinatoError(f"run {run.run} was cancelled{see}; go on with: ostinato submit --resume {run.run}")
     failed = [step for step in run.steps if step.state == "failed"]

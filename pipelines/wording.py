@@ -88,12 +88,12 @@ def describe_check(check: CheckResult) -> str:
 def render_status(rows: "Sequence[ModelStatus]") -> str:
     """One line a model, then what is open and what to type."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("model", "live (git)", "champion", "previous", "candidate", "agree"):
+    for name in ("model", "live (git)", "champion", "previous", "candidate", "in sync"):
         table.add_column(name)
     for row in rows:
-        agree = "[green]yes[/]" if row.agree else "[red]no[/]"
+        in_sync = "[green]yes[/]" if row.agree else "[red]no[/]"
         versions = (row.live, row.champion, row.previous, row.candidate)
-        table.add_row(row.model, *(version or "–" for version in versions), agree)
+        table.add_row(row.model, *(version or "–" for version in versions), in_sync)
     lines = []
     for row in rows:
         if row.live:

@@ -17,7 +17,7 @@ class InputError(OstinatoError, ValueError):
 
 
 class GateRefused(OstinatoError):
-    """The gate said no: the candidate does not go live. The evidence is in the verdict."""
+    """Checks failed: the candidate does not go live. The evidence is in the verdict."""
 
     exit_code = 3
 

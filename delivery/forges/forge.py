@@ -13,7 +13,7 @@ OURS = ("release/", "promote/", "rollback/")
 
 
 class ForgeError(OstinatoError):
-    """The forge can't be used, or said no."""
+    """The forge can't be used, or refuses."""
 
 
 class ForgeUnavailable(ForgeError):

@@ -1,4 +1,4 @@
-"""What the gate says of a proposed change of code: one comment that is kept up to date, and a status of the commit."""
+"""The checks of the models that a change of code affects: one comment, kept up to date, and a status of the commit."""
 
 import re
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def proposal_at(url: str) -> Proposed:
     match = _NUMBER.match(parts.path)
     if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc or not match:
         raise InputError(
-            f"--pull-request {url!r} is no address of one; give one such as https://github.com/OWNER/NAME/pull/12"
+            f"--pull-request {url!r} is not the address of one; give one such as https://github.com/OWNER/NAME/pull/12"
         )
     remote = f"{parts.scheme}://{parts.netloc}{match['repository']}.git"
     return Proposed(int(match["number"]), remote, _KINDS[match["kind"]])
@@ -56,9 +56,9 @@ def outcome(results: Sequence[Judged], details: str = "") -> Status:
     """The status of the commit: a success only if every model passed. details: address of the log."""
     refused = [result.model for result in results if result.verdict and result.verdict.decision == "reject"]
     broken = [result.model for result in results if not result.verdict]
-    parts = [f"the gate said no to {', '.join(refused)}"] if refused else []
+    parts = [f"checks failed: {', '.join(refused)}"] if refused else []
     parts += [f"{', '.join(broken)} did not finish"] if broken else []
-    good = f"{len(results)} model{'s' * (len(results) > 1)} passed the gate" if results else "no model is affected"
+    good = f"all checks passed: {len(results)} model{'s' * (len(results) > 1)}" if results else "no model is affected"
     summary = "; ".join(parts) or good
     return Status(
         NAME, "failure" if parts else "success", summary if len(summary) <= 140 else summary[:139] + "…", details
@@ -67,10 +67,10 @@ def outcome(results: Sequence[Judged], details: str = "") -> Status:
 
 def text(results: Sequence[Judged], details: str = "") -> str:
     """The comment, of at most LONGEST characters; of a longer one the tables are cut at a line's end, with a note."""
-    lines = [MARKER, "## What the gate says of this change", ""]
+    lines = [MARKER, "## Checks of this change", ""]
     lines += ["No model is affected: nothing was trained or judged.", ""] if not results else []
     for result in results:
-        lines += [f"- {markdown.code(result.model)} {_said(result.verdict)}"]
+        lines += [f"- {markdown.code(result.model)} {_describe_verdict(result.verdict)}"]
     for result in results:
         if result.verdict:
             lines += ["", f"<details><summary>{markdown.text(result.model)}: every metric and check</summary>", ""]
@@ -83,7 +83,7 @@ def text(results: Sequence[Judged], details: str = "") -> str:
     return content + end
 
 
-def _said(verdict: Verdict | None) -> str:
+def _describe_verdict(verdict: Verdict | None) -> str:
     """The decision and what it rests on, in one line."""
     if verdict is None:
         return "**✗ Did not finish**: there is no verdict; see the log."

@@ -164,4 +164,4 @@ def _way_back(story: Story) -> list[str]:
         f"Close this without merging to reject the version; the last comment is kept as the reason, and no run "
         f"proposes it again until somebody types `ostinato promote {story.name} --version {story.version}`."
     )
-    return ["### Rolling back, or saying no", "", line, "", reject]
+    return ["### Rolling back, or rejecting", "", line, "", reject]

@@ -22,8 +22,8 @@ def enforce(
     trailers: Mapping[str, str],
     proposal: bool,
 ) -> None:
-    """Raises GateRefused with every rule of the policy that says no to the version, InputError for a policy that can't
-    be read. content: of policy.yaml at ``tip``."""
+    """Raises GateRefused with every rule of the policy that forbids the version, InputError for a policy that can't be
+    read. content: of policy.yaml at ``tip``."""
     rules = parse_policy(content, f"{POLICY_FILE} at commit {tip[:12]} of the manifests repository").of(name)
     if rules.require_signature and configured_verifier() is None:
         raise InputError(
@@ -41,6 +41,6 @@ def enforce(
     problems = broken_rules(rules, Request(version, author, skips, released, proposal), tracking_uri)
     if problems:
         raise GateRefused(
-            f"the policy of the manifests repository says no to version {version.version} of {name}; nothing was "
+            f"the policy of the manifests repository does not allow version {version.version} of {name}; nothing was "
             "committed:" + "".join(f"\n  {problem}" for problem in problems)
         )

@@ -1,4 +1,4 @@
-"""Whether a version may go live by the policy: which rule says no, to what, and from when on it would say yes."""
+"""Whether a version may go live by the policy: which rule forbids it, why, and from when on it would be allowed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Request:
 
 
 def broken_rules(rules: Rules, request: Request, tracking_uri: str) -> list[str]:
-    """Each rule that says no. Raises OstinatoError if the registry can't be read."""
+    """Each rule that forbids it. Raises OstinatoError if the registry can't be read."""
     now = datetime.now(UTC)
     problems = []
     if rules.required_checks:

@@ -231,6 +231,6 @@ def follow_run(workspace: "Workspace", backend: str, run: str, poll: float, on_i
     if as_json:
         print(json.dumps(asdict(ended), indent=2))
     else:
-        print(f"{ended.run}: {ended.state}{', the gate said ' + ended.decision if ended.decision else ''}")
+        print(f"{ended.run}: {ended.state}{', the decision is ' + ended.decision if ended.decision else ''}")
     tell_and_warn(workspace, notice_of_remote(ended))
     check_ended(ended)

@@ -59,7 +59,7 @@ def drift(
     def train(watched: "Watched") -> str:
         run, code = _train(workspace, spec, watched)
         codes.append(code)
-        return f"run {run}" + (", refused by the gate" if code else "")
+        return f"run {run}" + (", checks failed" if code else "")
 
     uri = data_uri(workspace, spec, source) if source else ""
     watched = watch(spec, workspace.connect(), folder, as_of, uri, train if retrain else None)
@@ -68,7 +68,7 @@ def drift(
     )
     refuse_bad_data(watched)
     if any(codes):
-        raise GateRefused(f"the gate said no to {model}, which the watch asked for; see above")
+        raise GateRefused(f"checks failed: {model}, which the watch asked for; see above")
 
 
 def _train(workspace: "Workspace", spec: "ModelSpec", watched: "Watched") -> tuple[str, int]:

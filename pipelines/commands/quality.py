@@ -1,4 +1,4 @@
-"""The command that tells reviewers of code what the gate says."""
+"""The command that tells reviewers of code which checks failed."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ def comment(
     commit: Annotated[str, typer.Option(help="Set the status of this commit, too.")] = "",
     details: Annotated[str, typer.Option(help="Address of the log.")] = "",
 ) -> None:
-    """Tell a pull request what the gate says of its models, in one comment; end as the gate does."""
+    """Write the checks of a pull request's models into one comment of it; end with 3 where one failed."""
     from delivery.releases.code_comment import tell, text
     from pipelines.judged_runs import check_judged, read_result
     from training.errors import InputError

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @app.command(epilog="Example: ostinato status --json")
 def status(model: AnyModel = None, as_json: AsJson = False) -> None:
-    """What is live by git, what the registry's aliases say, whether they agree, and what is proposed."""
+    """What is live by git, what the registry's aliases say, whether they are in sync, and what is proposed."""
     from pipelines.proposals import proposed_models
     from pipelines.status import model_status
     from pipelines.wording import render_status

@@ -10,7 +10,7 @@ from pipelines.wording import describe_check, describe_contender, format_measure
 Kind = Literal["failed", "refused", "released"]
 HEADLINES: dict[Kind, str] = {
     "failed": "The run of {model} failed",
-    "refused": "The gate said no to {model}",
+    "refused": "Checks failed: {model}",
     "released": "{model} version {version} is released",
 }
 LONGEST = 1500

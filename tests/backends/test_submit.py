@@ -47,9 +47,9 @@ def test_equal_keys_give_one_run_and_other_keys_another(kfp: KfpServer, on_kubef
 @pytest.mark.parametrize(
     ("state", "steps", "message", "code", "told"),
     [
-        ("SUCCEEDED", DONE, "", 0, "succeeded, the gate said pass"),
+        ("SUCCEEDED", DONE, "", 0, "succeeded, the decision is pass"),
         ("FAILED", {**DONE, "train": "FAILED"}, "no memory left", 1, "train: no memory left"),
-        ("FAILED", {**DONE, "register": "FAILED"}, "GateRefused: mae", 3, "the gate said no to demand-forecaster"),
+        ("FAILED", {**DONE, "register": "FAILED"}, "GateRefused: mae", 3, "checks failed: demand-forecaster"),
         ("CANCELED", {"preprocess": "SUCCEEDED"}, "", 1, "was cancelled"),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_token_that_may_not_comment_is_named_and_not_shown(forge: ForgeServer)
     "url", ["", "https://github.com/a/b", "https://u:p@github.com/a/b/pull/1", "file:///a/b/pull/1", "a/b/pull/1"]
 )
 def test_an_address_that_names_no_proposal_is_refused(url: str) -> None:
-    with pytest.raises(InputError, match="is no address of one"):
+    with pytest.raises(InputError, match="is not the address of one"):
         proposal_at(url)
 
 
@@ -132,9 +132,9 @@ def test_what_a_result_says_is_shown_and_does_nothing() -> None:
 
 def test_a_status_is_short_and_names_what_failed() -> None:
     assert outcome([*REFUSED, Judged("llm-qa", None)]).text == (
-        "the gate said no to demand-forecaster; llm-qa did not finish"
+        "checks failed: demand-forecaster; llm-qa did not finish"
     )
-    assert outcome(PASSED * 2).text == "2 models passed the gate"
+    assert outcome(PASSED * 2).text == "all checks passed: 2 models"
     assert len(outcome([Judged(f"a-long-name-of-a-model-{i}", None) for i in range(30)]).text) == 140
 
 
@@ -150,11 +150,13 @@ def printed(decision: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("decision", "code"), [("pass", 0), ("reject", 3)])
-def test_the_command_prints_the_text_and_ends_as_the_gate_does(workspace: Path, decision: str, code: int) -> None:
+def test_the_command_prints_the_text_and_ends_with_3_where_checks_failed(
+    workspace: Path, decision: str, code: int
+) -> None:
     done = run_ostinato(workspace, "comment", *results(workspace / "results", bikes=printed(decision)))
     assert done.code == code
     assert done.out.startswith(MARKER)
-    assert ("the gate said no to demand-forecaster" in done.err) == (decision == "reject")
+    assert ("checks failed: demand-forecaster" in done.err) == (decision == "reject")
 
 
 def test_the_command_ends_red_after_a_run_without_a_verdict_and_comments_all_the_same(

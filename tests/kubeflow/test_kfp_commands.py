@@ -35,7 +35,7 @@ def test_a_run_is_followed_to_its_end_and_found_again_by_its_key(workspace: Path
         done = ostinato(workspace, server, *command)
         assert done.code == 0, done.err
         assert "preprocess cached" in done.err and "train running" in done.err and "deploy succeeded" in done.err
-        assert "the gate said pass" in done.out
+        assert "the decision is pass" in done.out
         again = ostinato(workspace, server, *command)
         assert again.code == 0 and again.out.startswith("found ")
         assert len(server.state.runs) == 1

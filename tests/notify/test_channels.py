@@ -52,7 +52,7 @@ def by_mail(server: MailServer, **other: object) -> NotifySettings:
 def test_a_refusal_in_slack_names_each_check_with_its_reason_and_shows_both_models(webhook: Webhook) -> None:
     slack.send(webhook.url, NOTICE)
     (body,) = webhook.kept
-    assert body["text"] == "The gate said no to churn"
+    assert body["text"] == "Checks failed: churn"
     texts = [block["text"]["text"] for block in body["blocks"][:-1]]
     assert "*auc against champion*" in texts[1] and "0.71 against the champion's 0.80" in texts[1]
     assert "candidate  champion (version 3)" in texts[2]
@@ -115,7 +115,7 @@ def test_a_webhook_without_tls_is_refused() -> None:
 def test_a_mail_has_the_same_as_text_and_as_html(mailbox: MailServer) -> None:
     mail.send(by_mail(mailbox), NOTICE)
     (message,) = mailbox.kept
-    assert message["Subject"] == "The gate said no to churn"
+    assert message["Subject"] == "Checks failed: churn"
     assert message["To"] == "a@example.org, b@example.org" and message["Auto-Submitted"] == "auto-generated"
     for kind in ("plain", "html"):
         body = message.get_body((kind,)).get_content()

@@ -39,7 +39,7 @@ def test_a_release_and_a_refusal_are_told_and_a_run_with_nothing_new_is_not(
     assert heads(webhook) == [f"{MODEL} version 1 is released"]
     spec.write_text(loose.replace("min: 0.7}", "min: 0.9999}"))
     ostinato("run", MODEL, *EARLY, expect=3, **told)
-    assert heads(webhook)[1:] == [f"The gate said no to {MODEL}"]
+    assert heads(webhook)[1:] == [f"Checks failed: {MODEL}"]
     assert "r2 at least 0.9999" in str(webhook.kept[1]["blocks"])
 
 

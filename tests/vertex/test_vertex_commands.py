@@ -38,7 +38,7 @@ def test_a_run_is_submitted_once_for_its_key_and_waiting_ends_as_the_gate_says(
     vertex.state.walk(first["run"], "FAILED", steps, "exit 3", decision="reject")
     done = on_vertex("submit", MODEL, "--key", "0123abc", "--wait", "--poll", "0.01", expect=3)
     assert f"found {first['run']}" in done.out and first["link"] in done.out
-    assert "the gate said no to demand-forecaster" in done.err
+    assert "checks failed: demand-forecaster" in done.err
     assert len(vertex.state.jobs) == 1
 
 

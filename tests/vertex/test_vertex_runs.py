@@ -70,7 +70,7 @@ def test_the_gates_no_is_told_from_a_failure(vertex: VertexServer, engine: Verte
     refused = engine.get(RUN)
     assert (refused.state, refused.decision, refused.steps[4].message) == ("failed", "reject", "exit 3")
     assert stands(refused.steps)[5] == "skipped"
-    with pytest.raises(GateRefused, match="the gate said no"):
+    with pytest.raises(GateRefused, match="checks failed"):
         check_ended(refused)
     vertex.state.walk(RUN, "FAILED", {**done, "register": "FAILED"}, "no registry", decision="pass")
     with pytest.raises(OstinatoError, match="register: no registry"):
