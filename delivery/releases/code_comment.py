@@ -65,7 +65,7 @@ def outcome(results: Sequence[Judged], details: str = "") -> Status:
     )
 
 
-def text(results: Sequence[Judged], details: str = "") -> str:
+def render_comment(results: Sequence[Judged], details: str = "") -> str:
     """The comment, of at most LONGEST characters; of a longer one the tables are cut at a line's end, with a note."""
     lines = [MARKER, "## Checks of this change", ""]
     lines += ["No model is affected: nothing was trained or judged.", ""] if not results else []
@@ -91,7 +91,7 @@ def _describe_verdict(verdict: Verdict | None) -> str:
     return f"{mark}: {headline(verdict)}. {counted(verdict)}."
 
 
-def tell(url: str, results: Sequence[Judged], commit: str = "", details: str = "") -> str:
+def write_comment(url: str, results: Sequence[Judged], commit: str = "", details: str = "") -> str:
     """Write the comment, or bring it up to date, and set the status of the commit; say what was done.
 
     Where nothing is affected, a comment is only brought up to date. Raises InputError for a wrong address or a missing
@@ -103,7 +103,7 @@ def tell(url: str, results: Sequence[Judged], commit: str = "", details: str = "
         raise InputError(f"{url} is commented with a token: set OSTINATO_FORGE_TOKEN or OSTINATO_FORGE_TOKEN_FILE")
     if commit:
         forge.set_status(commit, outcome(results, details))
-    return _comment(forge, proposed, text(results, details), bool(results))
+    return _comment(forge, proposed, render_comment(results, details), bool(results))
 
 
 def _comment(forge: Forge, proposed: Proposed, content: str, new: bool) -> str:

@@ -58,7 +58,7 @@ def propose(
         spec,
         connections.manifests_remote,
         released,
-        lambda change: body(tell(spec, connections.tracking_uri, released, change)),
+        lambda change: body(describe_release(spec, connections.tracking_uri, released, change)),
         by_hand,
     )
 
@@ -75,7 +75,7 @@ def how_to_merge(manifests_remote: str, branch: str) -> str:
     )
 
 
-def tell(spec: ModelSpec, tracking_uri: str, released: Release, change: ManifestChange) -> Story:
+def describe_release(spec: ModelSpec, tracking_uri: str, released: Release, change: ManifestChange) -> Story:
     """What the pull request says; where the evidence can't be had, why."""
     from delivery.registry.judged import fetch_judged
 

@@ -26,7 +26,7 @@ LONGEST = 60_000
 
 @dataclass(frozen=True)
 class Link:
-    shown: str
+    label: str
     url: str
 
 
@@ -148,7 +148,7 @@ def _facts(version: str, uri: str, digest: str) -> list[str]:
 
 
 def _links(story: Story) -> list[str]:
-    return ["### Links", "", *(f"- {link(entry.shown, entry.url)}" for entry in story.links)] if story.links else []
+    return ["### Links", "", *(f"- {link(entry.label, entry.url)}" for entry in story.links)] if story.links else []
 
 
 def _way_back(story: Story) -> list[str]:

@@ -21,12 +21,12 @@ def comment(
     details: Annotated[str, typer.Option(help="Address of the log.")] = "",
 ) -> None:
     """Write the checks of a pull request's models into one comment of it; end with 3 where one failed."""
-    from delivery.releases.code_comment import tell, text
+    from delivery.releases.code_comment import render_comment, write_comment
     from pipelines.judged_runs import check_judged, read_result
     from training.errors import InputError
 
     if commit and not pull_request:
         raise InputError("--commit goes with --pull-request, which says where it is")
     judged = [read_result(path) for path in results or []]
-    print(tell(pull_request, judged, commit, details) if pull_request else text(judged, details))
+    print(write_comment(pull_request, judged, commit, details) if pull_request else render_comment(judged, details))
     check_judged(judged)

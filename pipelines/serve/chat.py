@@ -54,18 +54,18 @@ def model_at(root: Path, spec: ModelSpec, url: str | None) -> ChatModel:
 class Talk:
     """A conversation; it remembers what was said."""
 
-    def __init__(self, model: ChatModel, wanted: SamplingParameters, system: str) -> None:
-        self._model, self._wanted = model, wanted
+    def __init__(self, model: ChatModel, sampling: SamplingParameters, system: str) -> None:
+        self._model, self._sampling = model, sampling
         self._messages = [{"role": "system", "content": system}] if system else []
 
     def ask(self, question: str, out: TextIO) -> None:
         """Write the answer as it comes. Ctrl-C ends it; what was not answered to its end is not remembered."""
         asked = [*self._messages, {"role": "user", "content": question}]
-        said: list[str] = []
+        spoken: list[str] = []
         try:
-            with closing(self._model.stream(asked, self._wanted)) as pieces:
+            with closing(self._model.stream(asked, self._sampling)) as pieces:
                 for piece in pieces:
-                    said.append(piece)
+                    spoken.append(piece)
                     out.write(printable(piece))
                     out.flush()
         except KeyboardInterrupt:
@@ -73,23 +73,23 @@ class Talk:
         finally:
             out.write("\n")
             out.flush()
-        self._messages = [*asked, {"role": "assistant", "content": "".join(said)}]
+        self._messages = [*asked, {"role": "assistant", "content": "".join(spoken)}]
 
 
 def lines(source: TextIO) -> Iterator[str]:
     """What is typed, line by line, without empty ones; Ctrl-D and Ctrl-C end it."""
     import contextlib
 
-    here = source.isatty()
-    if here:
+    interactive = source.isatty()
+    if interactive:
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401  (input() then edits and remembers lines)
         print("Ctrl-D ends, Ctrl-C ends an answer", file=sys.stderr)
     while True:
         try:
-            line = input("> " if here else "")
+            line = input("> " if interactive else "")
         except (EOFError, KeyboardInterrupt):
-            if here:
+            if interactive:
                 print()
             return
         if line.strip():
@@ -98,7 +98,7 @@ def lines(source: TextIO) -> Iterator[str]:
 
 def printable(text: str) -> str:
     """Without the characters that steer a terminal."""
-    return "".join(one for one in text if one in "\n\t" or one.isprintable())
+    return "".join(character for character in text if character in "\n\t" or character.isprintable())
 
 
 def somebody_listens(url: str) -> bool:

@@ -92,10 +92,10 @@ def first_curl(folder: Path, served: "RunningServer", protocol: str) -> str:
 def choose(workspace: Workspace, spec: ModelSpec, version: str | None, candidate: bool) -> Choice:
     """What to serve: by git, or by the registry where a version or its candidate is asked for."""
     if not (version or candidate):
-        found = live(workspace.connections.manifests_remote, spec.name)
-        if found is None:
+        live_model = live(workspace.connections.manifests_remote, spec.name)
+        if live_model is None:
             raise InputError(f"{spec.name} is not live yet; release it with: ostinato run {spec.name}")
-        return Choice.of(found)
+        return Choice.of(live_model)
     reader = registry(workspace.connections.tracking_uri)
     if candidate:
         version = reader.aliases(spec.registered_name).get(CANDIDATE)
@@ -105,13 +105,15 @@ def choose(workspace: Workspace, spec: ModelSpec, version: str | None, candidate
                 f"ostinato run {spec.name} --until register"
             )
     assert version is not None
-    one = reader.version(spec.registered_name, version)
-    if one is None:
+    registered = reader.version(spec.registered_name, version)
+    if registered is None:
         versions = reader.versions(spec.registered_name)
         known = ", ".join(each.version for each in versions) or f"none; make one with: ostinato run {spec.name}"
         raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
-    uri, serving = reader.storage_uri(one.name, version), spec.serving
-    return Choice(version, uri, one.digest, serving.runtime, serving.protocol, workspace.connections.tracking_uri)
+    uri, serving = reader.storage_uri(registered.name, version), spec.serving
+    return Choice(
+        version, uri, registered.digest, serving.runtime, serving.protocol, workspace.connections.tracking_uri
+    )
 
 
 def curl_line(folder: Path, name: str, url: str) -> str:
@@ -124,8 +126,8 @@ def curl_line(folder: Path, name: str, url: str) -> str:
         return f"curl {model}"
     first = {str(column): plain(rows[column].iloc[0]) for column in rows}
     inputs = [
-        {"name": one.name, "shape": [1], "datatype": one.datatype, "data": [first[one.name]]}
-        for one in read_signature(folder)
+        {"name": column.name, "shape": [1], "datatype": column.datatype, "data": [first[column.name]]}
+        for column in read_signature(folder)
     ]
     return curl(f"{model}/infer", {"inputs": inputs})
 

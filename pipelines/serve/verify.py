@@ -52,12 +52,12 @@ def verify_model(
     """
     if not url.startswith(("http://", "https://")):
         raise InputError(f"--url {url!r} is no address; write one such as https://{spec.name}.example.org")
-    found = version_to_verify(workspace, spec, version)
-    sample = fetch_sample(workspace.connections.tracking_uri, found)
+    registered = version_to_verify(workspace, spec, version)
+    sample = fetch_sample(workspace.connections.tracking_uri, registered)
     if spec.task == "generation":
         base_url = openai_url(url, runtime_of(spec, workspace.root).openai_path)
-        return _tried(lambda: ask_questions(spec, base_url, found, sample), wait_s)
-    return _tried(lambda: ask(spec, url, found, sample), wait_s)
+        return _tried(lambda: ask_questions(spec, base_url, registered, sample), wait_s)
+    return _tried(lambda: ask(spec, url, registered, sample), wait_s)
 
 
 def version_to_verify(workspace: Workspace, spec: ModelSpec, version: str | None) -> ModelVersion:
@@ -66,7 +66,7 @@ def version_to_verify(workspace: Workspace, spec: ModelSpec, version: str | None
     if version is not None:
         chosen = reader.version(spec.registered_name, version)
         if chosen is None:
-            known = ", ".join(one.version for one in reader.versions(spec.registered_name)) or "none"
+            known = ", ".join(other.version for other in reader.versions(spec.registered_name)) or "none"
             raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
         return chosen
     running = live(workspace.connections.manifests_remote, spec.name)
@@ -78,13 +78,13 @@ def version_to_verify(workspace: Workspace, spec: ModelSpec, version: str | None
             f"name one with --version and the address of its own service, or end the canary first: "
             f"ostinato canary {spec.name} --finish or --abort"
         )
-    found = reader.version(running.registered_model, running.version)
-    if found is None or found.digest != running.digest:
+    registered = reader.version(running.registered_model, running.version)
+    if registered is None or registered.digest != running.digest:
         raise OstinatoError(
             f"the manifest of {spec.name} names version {running.version} with digest {running.digest}, the registry "
-            f"has it with {found.digest if found else 'no such version'}; see: ostinato status {spec.name}"
+            f"has it with {registered.digest if registered else 'no such version'}; see: ostinato status {spec.name}"
         )
-    return found
+    return registered
 
 
 def ask(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample) -> Verified:
@@ -92,9 +92,9 @@ def ask(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample) -> Ver
     called = f"{url} is not {spec.name} version {version.version}"
     try:
         model = ServedModel(url, spec.name, protocol=spec.serving.protocol)
-        said = [one for one in model.versions if one.startswith("sha256:")]
-        if said and version.digest not in said:
-            raise GateRefused(f"{called}: it serves the model with digest {said[0]}, not {version.digest}")
+        digests = [name for name in model.versions if name.startswith("sha256:")]
+        if digests and version.digest not in digests:
+            raise GateRefused(f"{called}: it serves the model with digest {digests[0]}, not {version.digest}")
         worst = compare(model, sample)
     except InputError as error:
         raise GateRefused(f"{called}: it wants other columns; {error}") from error
@@ -103,8 +103,10 @@ def ask(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample) -> Ver
             raise
         raise GateRefused(f"{called}: {error}") from error
     _check_difference(called, worst, sample)
-    said_it = version.digest in said
-    return Verified(spec.name, version.version, version.digest, url, len(sample.expected), worst, said_it, sample.task)
+    names_digest = version.digest in digests
+    return Verified(
+        spec.name, version.version, version.digest, url, len(sample.expected), worst, names_digest, sample.task
+    )
 
 
 def ask_questions(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample) -> Verified:

@@ -12,7 +12,7 @@ from forges.evidence import check, verdict
 from forges.stand_in import TOKEN, Fault, ForgeServer, Pull, running
 
 from delivery.forges.forge import ForgeError
-from delivery.releases.code_comment import MARKER, Judged, outcome, proposal_at, tell, text
+from delivery.releases.code_comment import MARKER, Judged, outcome, proposal_at, render_comment, write_comment
 from delivery.releases.pull_request_text import LONGEST
 from training.errors import InputError
 
@@ -47,26 +47,26 @@ def states(forge: ForgeServer) -> list[str]:
 
 def test_one_comment_is_written_and_then_kept_up_to_date(forge: ForgeServer) -> None:
     url = address(forge)
-    assert tell(url, REFUSED, COMMIT, LOG) == "wrote the comment"
+    assert write_comment(url, REFUSED, COMMIT, LOG) == "wrote the comment"
     before = list(forge.seen)
-    assert tell(url, REFUSED, "", LOG) == "the comment is up to date"
+    assert write_comment(url, REFUSED, "", LOG) == "the comment is up to date"
     assert forge.seen == before, "an equal text is not written again"
-    assert tell(url, PASSED, COMMIT, LOG) == "brought the comment up to date"
-    assert written(forge) == [text(PASSED, LOG)]
+    assert write_comment(url, PASSED, COMMIT, LOG) == "brought the comment up to date"
+    assert written(forge) == [render_comment(PASSED, LOG)]
     assert forge.pulls[0].comments[0] == ("ann", "I shall look.")
     assert states(forge) == ["failed" if forge.dialect.kind == "gitlab" else "failure", "success"]
 
 
 def test_a_status_that_a_commit_has_is_no_trouble(forge: ForgeServer) -> None:
-    tell(address(forge), PASSED, COMMIT)
-    tell(address(forge), PASSED, COMMIT)
+    write_comment(address(forge), PASSED, COMMIT)
+    write_comment(address(forge), PASSED, COMMIT)
     assert set(states(forge)) == {"success"}
 
 
 def test_a_comment_whose_answer_is_lost_is_written_once(forge: ForgeServer) -> None:
     ends = "/notes" if forge.dialect.kind == "gitlab" else "/comments"
     forge.faults.append(Fault("POST", ends))
-    assert tell(address(forge), PASSED) == "the comment is up to date"
+    assert write_comment(address(forge), PASSED) == "the comment is up to date"
     assert len(written(forge)) == 1
 
 
@@ -74,28 +74,28 @@ def test_a_forge_that_stays_down_is_said_to_be_so(forge: ForgeServer) -> None:
     ends = "/notes" if forge.dialect.kind == "gitlab" else "/comments"
     forge.faults.append(Fault("POST", ends, status=503, times=99))
     with pytest.raises(ForgeError, match="has trouble of its own"):
-        tell(address(forge), PASSED)
+        write_comment(address(forge), PASSED)
     assert written(forge) == []
 
 
 def test_where_nothing_is_affected_only_an_older_comment_is_changed(forge: ForgeServer) -> None:
-    assert tell(address(forge), [], COMMIT) == "nothing to say"
+    assert write_comment(address(forge), [], COMMIT) == "nothing to say"
     assert (written(forge), states(forge)) == ([], ["success"])
-    tell(address(forge), REFUSED)
-    tell(address(forge), [])
+    write_comment(address(forge), REFUSED)
+    write_comment(address(forge), [])
     assert written(forge)[0].endswith("No model is affected: nothing was trained or judged.\n")
 
 
 def test_without_a_token_the_variable_is_named(forge: ForgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OSTINATO_FORGE_TOKEN")
     with pytest.raises(InputError, match="set OSTINATO_FORGE_TOKEN"):
-        tell(address(forge), PASSED)
+        write_comment(address(forge), PASSED)
 
 
 def test_a_token_that_may_not_comment_is_named_and_not_shown(forge: ForgeServer) -> None:
     forge.token = "another"
     with pytest.raises(ForgeError, match="refuses the token of OSTINATO_FORGE_TOKEN") as raised:
-        tell(address(forge), PASSED)
+        write_comment(address(forge), PASSED)
     assert TOKEN not in str(raised.value)
 
 
@@ -114,19 +114,19 @@ def test_addresses_of_each_forge_name_the_repository() -> None:
 
 
 def test_the_text_holds_the_decision_and_every_check_and_is_bounded() -> None:
-    told = text([*PASSED, Judged("llm-qa", None)], LOG)
+    told = render_comment([*PASSED, Judged("llm-qa", None)], LOG)
     assert f"- `{BIKES}` **✓ Pass**: mae 61.3 (60.1 to 62.6) against the champion's 66.9 (version 3)" in told
     assert "- `llm-qa` **✗ Did not finish**: there is no verdict; see the log." in told
     assert all(one.name in told for one in verdict().checks)
     assert f"(<{LOG}>)" in told
     many = tuple(check(f"check {i}", "failed", "too much of it " * 20) for i in range(60))
-    long = text([Judged(f"model-{i}", verdict(checks=many)) for i in range(20)], LOG)
+    long = render_comment([Judged(f"model-{i}", verdict(checks=many)) for i in range(20)], LOG)
     assert len(long) <= LONGEST
     assert "*Shortened; the whole evidence is in the reports of the runs.*" in long
 
 
 def test_what_a_result_says_is_shown_and_does_nothing() -> None:
-    told = text([Judged("</summary><script>x</script> @ann", verdict(model="x"))])
+    told = render_comment([Judged("</summary><script>x</script> @ann", verdict(model="x"))])
     assert "<script>" not in told.replace("`</summary><script>x</script> @ann`", "")
 
 

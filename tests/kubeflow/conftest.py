@@ -7,12 +7,12 @@ import pytest
 from kubeflow.kfp_server import KfpServer, running_kfp
 
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
-from pipelines.backends.kubeflow.connection import Patience
+from pipelines.backends.kubeflow.connection import KubeflowRetryPolicy
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.remote import Submission
 
 ROOT = Path(__file__).parents[2]
-QUICK = Patience(connect_s=10, read_s=30, attempts=3, pause_s=0.01)
+QUICK = KubeflowRetryPolicy(connect_s=10, read_s=30, attempts=3, pause_s=0.01)
 MODEL = "demand-forecaster"
 
 
@@ -35,7 +35,7 @@ def engine(kfp: KfpServer) -> KubeflowClient:
     return connect(kfp)
 
 
-def connect(server: KfpServer, patience: Patience = QUICK, **settings: object) -> KubeflowClient:
+def connect(server: KfpServer, patience: KubeflowRetryPolicy = QUICK, **settings: object) -> KubeflowClient:
     return KubeflowClient(KubeflowSettings.model_validate({"endpoint": server.url, **settings}), patience)
 
 

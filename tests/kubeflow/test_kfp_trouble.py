@@ -11,7 +11,7 @@ from kubeflow.conftest import QUICK, connect
 from kubeflow.kfp_server import KfpServer, running_kfp
 
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
-from pipelines.backends.kubeflow.connection import Patience
+from pipelines.backends.kubeflow.connection import KubeflowRetryPolicy
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.remote import Submission
 from training.errors import InputError, OstinatoError
@@ -70,7 +70,7 @@ def test_a_question_is_asked_again_a_few_times(
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for_without_end(kfp: KfpServer) -> None:
-    engine = connect(kfp, Patience(connect_s=10, read_s=0.2, attempts=2, pause_s=0.01))
+    engine = connect(kfp, KubeflowRetryPolicy(connect_s=10, read_s=0.2, attempts=2, pause_s=0.01))
     kfp.faults.append(Fault("GET", "/healthz", late=True, times=2))
     with pytest.raises(OstinatoError, match=r"gave no whole answer while asking for its health: .*timed out"):
         engine.schedules()
@@ -78,7 +78,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for_without_end(kfp: KfpServ
 
 
 def test_a_run_whose_start_was_not_answered_in_time_is_found(kfp: KfpServer, submission: Make) -> None:
-    engine = connect(kfp, Patience(connect_s=10, read_s=1, attempts=3, pause_s=0.01))
+    engine = connect(kfp, KubeflowRetryPolicy(connect_s=10, read_s=1, attempts=3, pause_s=0.01))
     kfp.faults.append(Fault("POST", "/runs", late=True, done=True))
     assert engine.submit(submission()).state == "pending"
     assert len(kfp.state.runs) == 1

@@ -8,11 +8,11 @@ from vertex.vertex_server import VertexServer, running_vertex
 
 from pipelines.backends.remote import Submission
 from pipelines.backends.vertex.backend_client import VertexClient
-from pipelines.backends.vertex.connection import Patience
+from pipelines.backends.vertex.connection import VertexRetryPolicy
 from pipelines.backends.vertex.vertex_settings import VertexSettings
 
 ROOT = Path(__file__).parents[2]
-QUICK = Patience(request_s=2, attempts=3, pause_s=0.01)
+QUICK = VertexRetryPolicy(request_s=2, attempts=3, pause_s=0.01)
 MODEL = "demand-forecaster"
 SETTINGS = {
     "project": "acme-ml",
@@ -35,7 +35,7 @@ def engine(vertex: VertexServer) -> VertexClient:
     return connect(vertex)
 
 
-def connect(server: VertexServer, patience: Patience = QUICK, **settings: object) -> VertexClient:
+def connect(server: VertexServer, patience: VertexRetryPolicy = QUICK, **settings: object) -> VertexClient:
     return VertexClient(VertexSettings.model_validate({**SETTINGS, "endpoint": server.url, **settings}), patience)
 
 

@@ -15,7 +15,7 @@ from vertex.vertex_server import VertexServer
 from pipelines.backends.remote import Submission
 from pipelines.backends.vertex.api_errors import explain
 from pipelines.backends.vertex.backend_client import VertexClient
-from pipelines.backends.vertex.connection import Patience
+from pipelines.backends.vertex.connection import VertexRetryPolicy
 from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError, OstinatoError
 
@@ -74,7 +74,7 @@ def test_a_token_that_is_not_taken_is_told_with_how_to_log_in() -> None:
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(vertex: VertexServer) -> None:
-    hasty = connect(vertex, Patience(request_s=0.2, attempts=2, pause_s=0.01))
+    hasty = connect(vertex, VertexRetryPolicy(request_s=0.2, attempts=2, pause_s=0.01))
     vertex.faults.append(Fault("GET", RUN, late=True, times=2))
     with pytest.raises(OstinatoError, match=r"did not answer in time \(tried 2 times\)"):
         hasty.get(RUN)

@@ -7,7 +7,7 @@ from typing import Any
 import kfp_server_api as api
 
 from pipelines.backends.kubeflow.api_errors import Failure
-from pipelines.backends.kubeflow.connection import PAGE, KubeflowConnection, Patience
+from pipelines.backends.kubeflow.connection import PAGE, KubeflowConnection, KubeflowRetryPolicy
 from pipelines.backends.kubeflow.installation import Installation
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.kubeflow.recurring_runs import (
@@ -22,7 +22,7 @@ from pipelines.backends.kubeflow.uploads import Entry, named, step_names, upload
 from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, ScheduleEntry, Submission
 from training.errors import InputError, OstinatoError
 
-USUAL = Patience()
+USUAL = KubeflowRetryPolicy()
 
 
 class KubeflowClient:
@@ -33,7 +33,7 @@ class KubeflowClient:
 
     name = "kubeflow"
 
-    def __init__(self, settings: KubeflowSettings, patience: Patience = USUAL) -> None:
+    def __init__(self, settings: KubeflowSettings, patience: KubeflowRetryPolicy = USUAL) -> None:
         self.settings = settings
         self._connection = KubeflowConnection(settings, patience)
         self._installation = Installation(self._connection)

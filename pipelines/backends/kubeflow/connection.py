@@ -24,7 +24,7 @@ PAGE = 100
 
 
 @dataclass(frozen=True)
-class Patience(RetryPolicy):
+class KubeflowRetryPolicy(RetryPolicy):
     """How long an answer is waited for, and how often it is asked for."""
 
     attempts: int = 4
@@ -38,7 +38,7 @@ class KubeflowConnection:
     """One installation. Its services are kfp_server_api's; answers are plain JSON, and what is none is a failure: the
     generated models would take a login page for an empty list."""
 
-    def __init__(self, settings: KubeflowSettings, patience: Patience) -> None:
+    def __init__(self, settings: KubeflowSettings, patience: KubeflowRetryPolicy) -> None:
         self.settings, self.patience = settings, patience
         check_endpoint(settings)
         configuration = kfp_server_api.Configuration(host=settings.endpoint.rstrip("/"))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, ScheduleEntry, Submission
 from pipelines.backends.vertex.api_errors import AlreadyThere, NotThere
-from pipelines.backends.vertex.connection import Patience, VertexConnection
+from pipelines.backends.vertex.connection import VertexConnection, VertexRetryPolicy
 from pipelines.backends.vertex.jobs import job_of, run_of
 from pipelines.backends.vertex.reruns import rerun_id, rerun_of
 from pipelines.backends.vertex.schedules import Schedules
@@ -23,7 +23,7 @@ class VertexClient:
 
     name = "vertex"
 
-    def __init__(self, settings: VertexSettings, patience: Patience = Patience()) -> None:  # noqa: B008
+    def __init__(self, settings: VertexSettings, patience: VertexRetryPolicy = VertexRetryPolicy()) -> None:  # noqa: B008
         self.settings = settings
         self._connection = VertexConnection(settings, patience)
         self._schedules = Schedules(self._connection)

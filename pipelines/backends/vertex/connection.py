@@ -20,7 +20,7 @@ REQUIRED = ("project", "region", "pipeline_root")
 
 
 @dataclass(frozen=True)
-class Patience(RetryPolicy):
+class VertexRetryPolicy(RetryPolicy):
     """How long Vertex AI is waited for."""
 
     attempts: int = 5
@@ -32,7 +32,7 @@ class Patience(RetryPolicy):
 class VertexConnection:
     """The services of one project in one region."""
 
-    def __init__(self, settings: VertexSettings, patience: Patience) -> None:
+    def __init__(self, settings: VertexSettings, patience: VertexRetryPolicy) -> None:
         missing = [name for name in REQUIRED if not getattr(settings, name)]
         if missing:
             names = " and ".join(f"vertex.{name}" for name in missing)
@@ -126,4 +126,4 @@ class VertexConnection:
                 return
 
 
-__all__ = ["AlreadyThere", "NotThere", "Passing", "Patience", "VertexConnection"]
+__all__ = ["AlreadyThere", "NotThere", "Passing", "VertexConnection", "VertexRetryPolicy"]
