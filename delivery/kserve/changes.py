@@ -57,7 +57,7 @@ def with_canary(spec: ModelSpec, now: Manifest, served: ServedVersion, percent: 
             f"serving.deployment_mode is {serving.deployment_mode}, but {spec.name} is live in {mode}; KServe fixes it "
             "for the life of a service"
         )
-    model = container(spec, served.storage_uri, served.digest)
+    model = container(spec, served.storage_uri, served.digest, spec.name)
     if mode == "Knative":
         annotations = {**metadata["annotations"], STABLE_URI: now.served.storage_uri}
         metadata = {**metadata, "annotations": annotations}

@@ -6,12 +6,12 @@ what it does not know to vLLM, and of `vllm serve`. Nothing here lets a model br
 
 from delivery.kserve.documents import Document
 from delivery.kserve.draining import finishing_options
+from delivery.kserve.stock_runtimes import HTTP_PORT, stock_arguments
 from training.spec.model import ModelSpec
 from training.spec.serving_language import HUGGINGFACESERVER, VLLM_RANKS, VLLMSERVER
 
 ADAPTER = "/mnt/models/adapter"
 """Where the server finds LoRA weights that are not merged: a folder inside the model folder."""
-VLLM_PORT = 8000
 PROGRESS_DEADLINE = "serving.knative.dev/progress-deadline"
 """Annotation: Knative gives a revision up that is not ready after ten minutes unless it says more."""
 LOADING_S = 1200
@@ -26,8 +26,16 @@ def served_name(spec: ModelSpec) -> str:
     return f"{spec.name}-base" if spec.training.adapter == "separate" else spec.name
 
 
-def arguments(spec: ModelSpec) -> list[str]:
-    """Of the runtime's container; [] for a runtime whose arguments are not known."""
+def arguments(spec: ModelSpec, service: str) -> list[str]:
+    """What is appended to the runtime's own arguments in the InferenceService ``service``.
+
+    [] for a runtime whose arguments are not known.
+    """
+    own = stock_arguments(spec.serving.runtime, service)
+    return [option for option in _options(spec) if option not in own]
+
+
+def _options(spec: ModelSpec) -> list[str]:
     engine, name = spec.serving.engine, served_name(spec)
     shared = f"--tensor-parallel-size={engine.tensor_parallel}"
     tensor = [shared] if engine.tensor_parallel > 1 else []
@@ -60,31 +68,20 @@ def _rank(spec: ModelSpec) -> list[str]:
     return [f"--max-lora-rank={highest}"] if highest > VLLM_RANKS[0] else []
 
 
-def environment(spec: ModelSpec) -> dict[str, str]:
-    """Variables of the runtime's container."""
-    if spec.serving.runtime == VLLMSERVER:
-        # Its command serves ${MODEL_DIR}, and nothing sets it.
-        return {**OFFLINE, "MODEL_DIR": "/mnt/models"}
-    return dict(OFFLINE)
-
-
-def ports_and_probes(spec: ModelSpec) -> Document:
+def probes(spec: ModelSpec) -> Document:
     """What the runtime itself lacks.
 
-    KServe's runtime for vLLM has its probes but names no port, and KServe would send requests to 8080.
-    huggingfaceserver has no probes: its port opens before vLLM has the weights, and `/v2/health/ready` always says yes
-    (dataplane.py); the model's own path asks the engine.
+    KServe's runtime for vLLM has its own. huggingfaceserver has none: its port opens before vLLM has the weights, and
+    `/v2/health/ready` always says yes (dataplane.py); the model's own path asks the engine.
     """
-    if spec.serving.runtime == VLLMSERVER:
-        return {"ports": [{"containerPort": VLLM_PORT, "protocol": "TCP"}]}
     if spec.serving.runtime != HUGGINGFACESERVER:
         return {}
-    probes: Document = {"readinessProbe": _ready(spec, failures=3)}
+    fields: Document = {"readinessProbe": _ready(spec, failures=3)}
     if spec.serving.deployment_mode == "Standard":  # Knative starts by the readiness probe, within its deadline
-        probes["startupProbe"] = _ready(spec, failures=LOADING_S // PROBED_EVERY_S)
-    return probes
+        fields["startupProbe"] = _ready(spec, failures=LOADING_S // PROBED_EVERY_S)
+    return fields
 
 
 def _ready(spec: ModelSpec, failures: int) -> Document:
-    request = {"path": f"/v2/models/{served_name(spec)}/ready", "port": 8080}
+    request = {"path": f"/v2/models/{served_name(spec)}/ready", "port": HTTP_PORT}
     return {"httpGet": request, "periodSeconds": PROBED_EVERY_S, "timeoutSeconds": 5, "failureThreshold": failures}

@@ -6,7 +6,7 @@ Each function gives plain mappings in the order in which they are written. Names
 
 from delivery.kserve.documents import Document
 from delivery.kserve.draining import container_draining, pod_draining
-from delivery.kserve.language_server import LOADING_S, PROGRESS_DEADLINE, arguments, environment, ports_and_probes
+from delivery.kserve.language_server import LOADING_S, OFFLINE, PROGRESS_DEADLINE, arguments, probes
 from delivery.kserve.llm_service import llm_inference_service
 from delivery.kserve.manifest import DEPLOYMENT_MODE, Manifest, ServedVersion, check_storage_uri, fact_annotations
 from delivery.kserve.parse import manifest_of
@@ -71,7 +71,7 @@ def service_account(spec: ModelSpec) -> Document:
 def inference_service(spec: ModelSpec, name: str, served: ServedVersion, previous_version: str) -> Document:
     """The InferenceService ``name`` that runs a version as the spec says."""
     serving = spec.serving
-    model = container(spec, served.storage_uri, served.digest)
+    model = container(spec, served.storage_uri, served.digest, name)
     annotations = {DEPLOYMENT_MODE: serving.deployment_mode}
     if serving.scaling.autoscaler == "keda":
         annotations[AUTOSCALER] = "keda"
@@ -146,8 +146,8 @@ def _confined(serving: ServingSpec) -> Document:
     return {**user, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
-def container(spec: ModelSpec, storage_uri: str, digest: str) -> Document:
-    """The model: which runtime loads which files, with what, and what it may do."""
+def container(spec: ModelSpec, storage_uri: str, digest: str, service: str) -> Document:
+    """The model in the InferenceService ``service``: which runtime loads which files, with what, what it may do."""
     serving = spec.serving
     ours, knative = serving.runtime in OUR_RUNTIMES, serving.deployment_mode == "Knative"
     speaks_openai = serving.protocol == "openai"
@@ -161,10 +161,10 @@ def container(spec: ModelSpec, storage_uri: str, digest: str) -> Document:
         "resources": {"requests": resources, "limits": dict(resources)},
     }
     if speaks_openai:
-        fields |= ports_and_probes(spec)
-        if options := arguments(spec):
+        fields |= probes(spec)
+        if options := arguments(spec, service):
             fields["args"] = options
-    variables = {MODEL_DIGEST_ENV: digest} if ours else environment(spec) if speaks_openai else {}
+    variables = {MODEL_DIGEST_ENV: digest} if ours else OFFLINE if speaks_openai else {}
     if env := environment_entries(serving, variables):
         fields["env"] = env
     fields["securityContext"] = {

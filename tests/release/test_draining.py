@@ -17,7 +17,7 @@ from training.spec.model import ModelSpec
 
 NAME = "bike-demand"
 GATEWAY = {"name": "public", "namespace": "gateways", "hostname": "bikes.example.org"}
-VLLM = {"runtime": "kserve-vllmserver", "model_format": "vllm"}
+VLLM = {"runtime": "kserve-vllmserver", "model_format": "vLLM"}
 
 
 def rendered(spec: ModelSpec) -> Manifest:

@@ -12,6 +12,7 @@ from harness.contracts import crd_validator
 from harness.image_registries import ImageRegistry
 from jsonschema import Draft202012Validator
 from release.candidates import bare_git, language_candidate, language_spec
+from release.kserve_merge import merge_container
 
 from components.register.steps import register
 from delivery.connections import Connections
@@ -20,6 +21,7 @@ from delivery.kserve.documents import from_bytes
 from delivery.kserve.manifest import ServedVersion, service_of
 from delivery.kserve.parse import parse
 from delivery.kserve.render import render
+from delivery.kserve.stock_runtimes import stock_container
 from delivery.registry.lookup import registry
 from delivery.releases.canary import commit_canary
 from delivery.releases.environments import commit_promotion, in_production
@@ -44,7 +46,7 @@ SERVED = ServedVersion(
 )
 NEXT = replace(SERVED, version="4", storage_uri=URI.replace("m-1", "m-2"))
 GPU = {"resources": {"cpu": "4", "memory": "16Gi", "accelerator": {"type": "nvidia.com/gpu", "count": 1}}}
-VLLM = {"runtime": "kserve-vllmserver", "model_format": "vllm"}
+VLLM = {"runtime": "kserve-vllmserver", "model_format": "vLLM"}
 LLM = {**VLLM, "resource": "LLMInferenceService"}
 GATEWAY = {"gateway": {"name": "public", "namespace": "gateways", "hostname": "llm.example.org"}}
 SEPARATE = {"adapter": "separate", "hyperparameters": {"method": "lora", "lora_rank": 24}}
@@ -60,6 +62,11 @@ def model_of(spec: ModelSpec) -> dict[str, Any]:
     return service(spec)["spec"]["predictor"]["model"]
 
 
+def container_args(spec: ModelSpec) -> list[str]:
+    """What the server gets in the pod: the runtime's arguments, and the model's behind them."""
+    return merge_container(stock_container(spec.serving.runtime), model_of(spec), NAME)["args"]
+
+
 def main_container(spec: ModelSpec) -> dict[str, Any]:
     (main,) = service(spec)["spec"]["template"]["containers"]
     return main
@@ -73,8 +80,8 @@ def variables(container: dict[str, Any]) -> dict[str, str]:
 
 
 def test_the_runtime_answers_to_the_specs_name_whatever_the_runtime() -> None:
-    assert "--model_name=llm-qa" in model_of(language_spec())["args"]
-    assert "--served-model-name=llm-qa" in model_of(language_spec(**VLLM))["args"]
+    assert "--model_name=llm-qa" in container_args(language_spec())
+    assert "--served-model-name=llm-qa" in container_args(language_spec(**VLLM))
     assert service(language_spec(**LLM))["spec"]["model"]["name"] == NAME
 
 
@@ -92,7 +99,6 @@ ENGINE = {"max_model_len": 2048, "dtype": "bfloat16", "gpu_memory_utilization": 
 def test_every_engine_option_is_spelt_as_the_server_reads_it() -> None:
     spec = language_spec(engine={**ENGINE, "backend": "vllm"}, **GPU)
     assert model_of(spec)["args"] == [
-        "--model_name=llm-qa",
         "--backend=vllm",
         "--max_model_len=2048",
         "--dtype=bfloat16",
@@ -100,7 +106,6 @@ def test_every_engine_option_is_spelt_as_the_server_reads_it() -> None:
     ]
     vllm = ["--max-model-len=2048", "--dtype=bfloat16", "--gpu-memory-utilization=0.8"]
     assert model_of(language_spec(engine=ENGINE, **VLLM, **GPU))["args"] == [
-        "--served-model-name=llm-qa",
         "--shutdown-timeout=60",
         *vllm,
     ]
@@ -160,9 +165,8 @@ def test_huggingfaceserver_counts_as_ready_when_the_model_is() -> None:
 
 
 def test_requests_come_to_the_port_and_the_folder_that_vllm_serves() -> None:
-    model = model_of(language_spec(**VLLM))
-    assert model["ports"] == [{"containerPort": 8000, "protocol": "TCP"}]
-    assert variables(model)["MODEL_DIR"] == "/mnt/models"
+    assert {"--port=8080", "--model=/mnt/models"} <= set(container_args(language_spec(**VLLM)))
+    assert not {"ports", "startupProbe", "readinessProbe"} & model_of(language_spec(**VLLM)).keys()
 
 
 def test_an_image_that_runs_as_root_is_not_forbidden_to() -> None:

@@ -21,7 +21,7 @@ from training.errors import InputError, OstinatoError
 from training.spec.generation import EngineSpec
 
 HUGGINGFACE, VLLM = "kserve-huggingfaceserver", "kserve-vllmserver"
-FORMATS = {HUGGINGFACE: "huggingface", VLLM: "vllm"}
+FORMATS = {HUGGINGFACE: "huggingface", VLLM: "vLLM"}
 PORTS = {"http_port": "1", "grpc_port": "2", "metrics_port": "3"}
 GPUS = {"cpu": "4", "memory": "16Gi", "accelerator": {"type": "nvidia.com/gpu", "count": 2}}
 ENGINE = {
@@ -108,7 +108,7 @@ def test_a_spec_of_a_language_model_is_checked_against_the_table() -> None:
         check_runtime(language_spec(model_format="mlflow"), None)
     assert (
         "What fits: runtime: kserve-huggingfaceserver with model_format: huggingface, or runtime: kserve-vllmserver "
-        "with model_format: vllm" in str(caught.value)
+        "with model_format: vLLM" in str(caught.value)
     )
     with pytest.raises(InputError, match="ostinato-mlflow serves regression and classification, and the task is gen"):
         check_runtime(language_spec(runtime="ostinato-mlflow", model_format="mlflow"), None)

@@ -173,7 +173,7 @@ def test_a_real_vllm_serves_it_as_it_was_judged(talker: Path) -> None:
     spec = {
         "protocol": "openai",
         "runtime": "kserve-vllmserver",
-        "model_format": "vllm",
+        "model_format": "vLLM",
         "engine": {"dtype": "float32"},
     }
     proof = prove(talker, sample_of(talker), ServingSpec.model_validate(spec), [1])

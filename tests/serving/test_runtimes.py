@@ -68,7 +68,7 @@ REFUSED = {
         "kserve-mlserver can't serve this model: it loads mlflow from cloudpickle files only",
         "its image has mlflow 2.19, this environment trains with 3.",
     ),
-    "language models": ("runtime: kserve-vllmserver; model_format: vllm", "serves generation, and the task is regr"),
+    "language models": ("runtime: kserve-vllmserver; model_format: vLLM", "serves generation, and the task is regr"),
     "Hugging Face": ("runtime: kserve-huggingfaceserver", "serves generation, and the task is regression"),
 }
 

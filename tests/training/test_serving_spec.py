@@ -45,7 +45,7 @@ def test_what_one_would_do_is_taken(serving: dict[str, Any]) -> None:
     assert model_spec(serving=serving)
 
 
-VLLM = {"runtime": "kserve-vllmserver", "model_format": "vllm"}
+VLLM = {"runtime": "kserve-vllmserver", "model_format": "vLLM"}
 LLM = {**VLLM, "resource": "LLMInferenceService"}
 TWO_GPUS = {"accelerator": {"type": "nvidia.com/gpu", "count": 2}}
 SEPARATE = {"adapter": "separate"}
@@ -79,8 +79,8 @@ def test_what_is_for_language_models_only_is_refused_for_a_table(serving: dict[s
         ),
         ({**VLLM, "engine": {"backend": "huggingface"}}, "kserve-vllmserver runs vLLM"),
         ({"runtime": "our-server", "engine": {"max_model_len": 9}}, "which arguments our-server takes is not known"),
-        ({"resource": "LLMInferenceService"}, "write runtime: kserve-vllmserver, model_format: vllm"),
-        ({**LLM, "model_format": "huggingface"}, "write runtime: kserve-vllmserver, model_format: vllm"),
+        ({"resource": "LLMInferenceService"}, "write runtime: kserve-vllmserver, model_format: vLLM"),
+        ({**LLM, "model_format": "huggingface"}, "write runtime: kserve-vllmserver, model_format: vLLM"),
         ({**LLM, "kserve": "0.20"}, "KServe 0.20 lacks fields"),
         ({**LLM, "scaling": {"min_replicas": 0}}, "scaling.min_replicas: 0 is not to be had"),
         ({**LLM, "scaling": {"max_replicas": 3}}, "the number of replicas is fixed"),

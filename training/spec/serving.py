@@ -122,7 +122,7 @@ class ServingSpec(Section):
     """Name of the ServingRuntime; always written into the manifest. `delivery/serving/runtimes.yaml` says which
     formats and versions each one loads; one that can't load the model is refused before training."""
     model_format: str = "mlflow"
-    """Name of the format as the runtime supports it: `mlflow`; `onnx` for Triton; `huggingface` or `vllm` for a
+    """Name of the format as the runtime supports it: `mlflow`; `onnx` for Triton; `huggingface` or `vLLM` for a
     language model."""
     protocol: Literal["v1", "v2", "openai"] = "v2"
     """The Open Inference Protocol, its older form, or OpenAI's for a language model."""

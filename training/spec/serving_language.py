@@ -1,7 +1,7 @@
 """What of serving a language model no cluster would do as written: refused with the field that mends it.
 
-The rules follow KServe 0.21: its huggingfaceserver (python/huggingfaceserver), its runtime for vLLM
-(config/runtimes/kserve-vllmserver.yaml) and its resource LLMInferenceService (pkg/apis/serving/v1alpha2).
+The rules follow KServe 0.20 and later: its huggingfaceserver (python/huggingfaceserver), its runtime for vLLM
+(delivery/kserve/stock_runtimes.yaml) and its resource LLMInferenceService (pkg/apis/serving/v1alpha2).
 """
 
 from typing import TYPE_CHECKING
@@ -85,10 +85,10 @@ def _check_engine(serving: "ServingSpec") -> None:
 
 
 def _check_llm_resource(serving: "ServingSpec") -> None:
-    if (serving.runtime, serving.model_format) != (VLLMSERVER, "vllm"):
+    if (serving.runtime, serving.model_format) != (VLLMSERVER, "vLLM"):
         raise ValueError(
             "resource: LLMInferenceService runs vLLM, and the gate proves the model on the runtime that is named; "
-            f"write runtime: {VLLMSERVER}, model_format: vllm"
+            f"write runtime: {VLLMSERVER}, model_format: vLLM"
         )
     if tuple(map(int, serving.kserve.split("."))) < KSERVE_WITH_LLM_RESOURCE:
         raise ValueError(

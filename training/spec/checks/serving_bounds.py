@@ -28,7 +28,7 @@ class ServableCheck(QualityCheck):
         """The stated tolerance, or the default of a model format (``serving.model_format``)."""
         if self.tolerance is not None:
             return self.tolerance
-        return {"onnx": 1e-4, "huggingface": 0.25, "vllm": 0.25}.get(model_format, 1e-9)
+        return {"onnx": 1e-4, "huggingface": 0.25, "vLLM": 0.25}.get(model_format, 1e-9)
 
     def rows_for(self, task: Task) -> int:
         """Size of the sample, by the task unless it is stated."""
