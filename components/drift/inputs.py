@@ -30,6 +30,8 @@ class Live:
     refused: "pl.Series"
     problem: str = ""
     """Why nothing could be read: the data is bad, not the configuration."""
+    empty: "pl.Series | None" = None
+    """Times of the events of a request log that hold no rows, such as questions about health."""
 
     def of(self, window: Window) -> "pl.DataFrame":
         import polars as pl
@@ -39,8 +41,16 @@ class Live:
 
     def bad_share(self, window: Window) -> float:
         """Of the window's rows those that break the contract."""
-        bad = int(((self.refused >= window.start) & (self.refused < window.end)).sum())
+        bad = _count(self.refused, window)
         return bad / (bad + len(self.of(window))) if bad else 0.0
+
+    def empty_events(self, window: Window) -> int:
+        """Events of the window that hold no rows; they are no bad rows."""
+        return 0 if self.empty is None else _count(self.empty, window)
+
+
+def _count(moments: "pl.Series", window: Window) -> int:
+    return int(((moments >= window.start) & (moments < window.end)).sum())
 
 
 def unreadable(problem: str) -> Live:

@@ -78,6 +78,7 @@ class Records:
 
         seen = report.seen
         values = {"rows": float(seen.rows), "bad_share": seen.bad, "drifted_share": seen.share}
+        values["empty_events"] = float(report.empty_events)
         values |= {f"score.{score.column}": score.score for score in report.scores}
         values |= {f"threshold.{score.column}": score.threshold for score in report.scores}
         now = int(time.time() * 1000)

@@ -1,8 +1,9 @@
 """Recent live inputs from a request log: a line of JSON for each request, as KServe's inference logger sends them.
 
 A line is a CloudEvent in its JSON form (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md)
-with `time`, and as `data` the body of an Open Inference Protocol request. Other events, such as the answers
-(`org.kubeflow.serving.inference.response`), are passed over.
+with `time`, and as `data` the body of an Open Inference Protocol request, V2 or V1. Other events, such as the answers
+(`org.kubeflow.serving.inference.response`), are passed over. KServe's logger sends every request, questions about
+health too, which have no body: events without rows are counted apart.
 """
 
 import base64
@@ -39,16 +40,19 @@ def is_request_log(uri: str) -> bool:
 def log_rows(uri: str, folder: Path, spec: DataSpec, reference: "pl.DataFrame", windows: Sequence[Window]) -> Live:
     """Rows of the requests of the windows, oldest window first; reference: has the model's inputs in their types.
 
-    A request that is none of the protocol's, or lacks an input, is a bad row. Raises InputError for a log that can't be
-    found, OstinatoError for one that can't be reached.
+    A request that is none of the protocol's, or lacks an input, is a bad row; one without a body has no rows. Raises
+    InputError for a log that can't be found, OstinatoError for one that can't be reached.
     """
     import polars as pl
 
     inputs = {name: dtype for name, dtype in reference.schema.items() if name not in (spec.target, spec.time)}
     good: list[dict[str, Any]] = []
     bad: list[datetime] = []
+    empty: list[datetime] = []
     for when, rows in _requests(_lines(uri, folder), windows[0].start, windows[-1].end):
-        if rows is None or any(set(inputs) - set(row) for row in rows):
+        if rows == []:
+            empty.append(when)
+        elif rows is None or any(set(inputs) - set(row) for row in rows):
             bad.append(when)
         elif len(good) < MOST_ROWS:
             good.extend({WHEN: when, **{name: row[name] for name in inputs}} for row in rows)
@@ -58,14 +62,18 @@ def log_rows(uri: str, folder: Path, spec: DataSpec, reference: "pl.DataFrame", 
     frame, broken = _by_contract(frame, spec)
     typed = frame.with_columns(pl.col(name).cast(dtype, strict=False) for name, dtype in _plain(inputs, frame).items())
     moments = pl.Series("when", bad, pl.Datetime("us"))
-    return Live(typed.drop(ROW), WHEN, pl.concat([moments, broken]))
+    return Live(typed.drop(ROW), WHEN, pl.concat([moments, broken]), empty=pl.Series("when", empty, pl.Datetime("us")))
 
 
 def rows_of(body: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """The rows of a V2 request with a tensor for each column, of shape [n] or [n, 1]; None if it is none.
+    """The rows of a V2 request with a tensor for each column, of shape [n] or [n, 1], or of a V1 request with a mapping
+    for each row; None if it is neither.
 
     Pandas' content type (the request's parameter `content_type: pd`) has the same tensors.
     """
+    instances = body.get("instances")
+    if isinstance(instances, list) and instances:
+        return instances if all(isinstance(row, dict) for row in instances) else None
     inputs = body.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         return None
@@ -96,7 +104,10 @@ def _lines(uri: str, folder: Path) -> Iterator[str]:
 def _requests(
     lines: Iterable[str], start: datetime, end: datetime
 ) -> "Iterator[tuple[datetime, list[dict[str, Any]] | None]]":
-    """Time and rows of each request in [start, end). A line that can't be read has the time of the one before it."""
+    """Time and rows of each request in [start, end): [] without a body, None for a body that holds no rows.
+
+    A line that can't be read has the time of the one before it.
+    """
     when: datetime | None = None
     for line in lines:
         if not line.strip():
@@ -106,8 +117,14 @@ def _requests(
             continue
         when = (_moment(event) if event else None) or when
         if when is not None and start <= when < end:
-            body = _body(event) if event else None
-            yield when, rows_of(body) if body else None
+            yield when, _rows(event) if event else None
+
+
+def _rows(event: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    if not event.get("data", event.get("data_base64")):
+        return []
+    body = _body(event)
+    return rows_of(body) if body else None
 
 
 def _json(text: str | bytes) -> dict[str, Any] | None:

@@ -15,6 +15,8 @@ from training.spec.model import DriftWatchSpec
 class WindowReport:
     seen: Seen
     scores: tuple[Score, ...]
+    empty_events: int = 0
+    """Of a request log, without rows: passed over, and no bad rows."""
 
 
 def report_window(
@@ -32,4 +34,5 @@ def report_window(
     share = sum(score.drifted for score in scores) / len(scores) if scores else None
     drifted = ", ".join(score.column for score in scores if score.drifted)
     finding, reason = find(share, len(rows), bad, problem, drifted, spec)
-    return WindowReport(Seen(window.end, finding, reason, len(rows), bad, share or 0.0), scores)
+    seen = Seen(window.end, finding, reason, len(rows), bad, share or 0.0)
+    return WindowReport(seen, scores, live.empty_events(window))

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from conftest import ROOT
 from harness.nine_years import WATCH, baseline, bikes, contract, featured
 
 from components.drift.inputs import Live
@@ -20,6 +21,7 @@ from components.drift.windows import Window
 from delivery.serving.clients.predict import ServedModel
 from training.errors import InputError
 
+RECORDED = ROOT / "tests" / "recorded" / "kubernetes"
 WINDOW = Window(datetime(2018, 7, 2), datetime(2018, 7, 9))
 INPUTS = ("tmin", "tmax", "pn", "hour", "weekday", "day_of_year", "holiday", "count_24h", "count_168h")
 INPUTS = (*INPUTS, "count_48h", "count_336h", "count_week_mean")
@@ -113,6 +115,35 @@ def test_requests_that_break_the_contract_or_are_none_are_bad_rows(client, rows,
     assert report_window(baseline(rows, datetime(2018, 6, 1)), found, WINDOW, WATCH, {}).seen.finding == "bad data"
 
 
+def recorded_events() -> list[dict[str, Any]]:
+    """What a real KServe's logger sent, in the JSON form that a sink writes: the headers are the event's fields."""
+    lines = (RECORDED / "kserve-logger-events.jsonl").read_text(encoding="utf-8").splitlines()
+    events = []
+    for line in lines:
+        sent = json.loads(line)
+        fields = {name[3:].lower(): value for name, value in sent["headers"].items() if name.startswith("Ce-")}
+        events.append({**fields, "time": WINDOW.start.isoformat() + "Z", "data": sent["body"]})
+    return events
+
+
+def test_questions_about_health_in_a_real_log_are_no_bad_rows(tmp_path):
+    reference = pl.DataFrame({"x": [1.0, 2.0]})
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(f"{json.dumps(event)}\n" for event in recorded_events()))
+    data = contract().model_copy(update={"columns": {}})
+    live = log_rows(str(path), tmp_path, data, reference, [WINDOW])
+    assert live.of(WINDOW)["x"].to_list() == [1.5, 2.5]
+    assert (live.bad_share(WINDOW), live.empty_events(WINDOW)) == (0, 2)
+
+
+def test_the_same_rows_over_v1_are_read_too(client, rows, reference, tmp_path):
+    (event, _), sent = events(client, week(rows).head(24)), week(rows).head(24).select(INPUTS)
+    event["data"] = {"instances": sent.to_dicts()}
+    live = read(tmp_path / "log.jsonl", [event], reference)
+    assert live.bad_share(WINDOW) == 0
+    assert live.of(WINDOW).select(INPUTS).cast(pl.Float64).equals(sent.cast(pl.Float64))
+
+
 def test_requests_outside_the_windows_are_left_out(client, rows, reference, tmp_path):
     inside, _, outside, *_ = events(client, week(rows), size=1)
     last = {**outside, "time": "2018-07-09T01:59:59+02:00"}
@@ -125,6 +156,8 @@ def test_requests_outside_the_windows_are_left_out(client, rows, reference, tmp_
     [
         {},
         {"inputs": []},
+        {"instances": []},
+        {"instances": [[1.0, 2.0]]},
         {"inputs": ["x"]},
         {"inputs": [{"name": "a", "data": 1}]},
         {"inputs": [{"name": "a", "data": [1]}, {"name": "b", "data": [1, 2]}]},

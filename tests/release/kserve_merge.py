@@ -1,8 +1,8 @@
 """KServe's merges of an InferenceService, as its source has them; a test compares what comes of them.
 
-Read at https://github.com/kserve/kserve/tree/1fb781055dd1567164358233e1125142ca6ef1fe (0.20.0): MergeRuntimeContainers in
-pkg/controller/v1beta1/inferenceservice/utils/utils.go and MergeContainerWithPatch in pkg/utils/container_merge.go, which
-is Kubernetes' strategic merge patch.
+Read at https://github.com/kserve/kserve/tree/1fb781055dd1567164358233e1125142ca6ef1fe (0.20.0): MergeRuntimeContainers
+in pkg/controller/v1beta1/inferenceservice/utils/utils.go and MergeContainerWithPatch in pkg/utils/container_merge.go,
+which is Kubernetes' strategic merge patch.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from delivery.kserve.documents import Document
 from delivery.kserve.stock_runtimes import SERVICE_NAME
 
 MERGED_BY = {"env": "name", "ports": "containerPort", "volumeMounts": "mountPath"}
-"""Lists of a container whose entries are merged by a key (`patchMergeKey` in k8s.io/api/core/v1); others are replaced."""
+"""Lists of a container whose entries are merged by a key (`patchMergeKey`, k8s.io/api/core/v1); others are replaced."""
 
 
 def merge_container(runtime: Document, model: Document, service: str) -> Document:

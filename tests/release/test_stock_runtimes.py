@@ -80,13 +80,13 @@ def test_what_a_real_kserve_did_not_serve_does_not_fit(state: str, reason: str) 
 
 
 @pytest.mark.parametrize(("runtime", "option"), [
-    ({}, "--model_name"),
+    ({"engine": {"backend": "vllm"}}, "--model_name"),
     ({"runtime": VLLMSERVER, "model_format": "vLLM"}, "--served-model-name"),
 ])  # fmt: skip
 def test_a_server_whose_model_is_not_named_like_the_service_gets_the_name_last(
-    runtime: dict[str, str], option: str
+    runtime: dict[str, Any], option: str
 ) -> None:
-    spec = language_spec(training=SEPARATE, **({"engine": {"backend": "vllm"}} if not runtime else runtime))
+    spec = language_spec(training=SEPARATE, **runtime)
     ((service, model),) = predictors(render(spec, served("3"), "2").content)
     assert doubled(model, service) == [option]
     merged = merge_container(stock_container(model["runtime"]), model, service)

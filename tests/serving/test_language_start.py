@@ -67,7 +67,7 @@ def test_the_runtime_gets_the_arguments_that_the_manifest_gives_it(
     spec = language_spec(
         training=training, runtime=name, model_format=FORMATS[name], engine=EngineSpec(**engine), **gpus
     )
-    told = {one.replace("/mnt/models", str(folder)) for one in arguments(spec)}
+    told = {one.replace("/mnt/models", str(folder)) for one in arguments(spec, spec.name)}
     found = command(name, folder, spec.serving.engine)
     assert told <= set(found)
     assert found[found.index(sys.executable, 2) + 1] == "-m"
