@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from delivery.models.folder import load_model, model_digest
+from delivery.serving.server.memory_budget import MemoryBudget, measured_budget, parse_budget
 from delivery.serving.server.signature import read_signature
 from training.errors import OstinatoError
 
@@ -31,9 +32,6 @@ DIGEST_VARIABLE = "OSTINATO_MODEL_DIGEST"
 """The environment variable that says which model folder may be served. Manifests set it."""
 MAX_BODY_BYTES = 64 * 2**20
 """Of a REST request. A gRPC message may have 8 MiB, the kserve package's bound."""
-FINISH_S = 3600
-"""How long requests may go on after SIGTERM: the longest that a spec allows (`serving.timeout_s`). The kserve package
-cuts them off after 30 s; in a pod the grace period decides."""
 LINK_S = 60.0
 """How long files that are not there yet are waited for; loading has the rest of the startup probe's two minutes."""
 
@@ -68,7 +66,9 @@ def main() -> int:
     from delivery.serving.server.folder_model import FolderModel
 
     model = FolderModel(given.model_name, digest, columns, predictor)
-    server = make_server(model, given.host, given.http_port, given.grpc_port, given.listen_on_stdin)
+    server = make_server(
+        model, given.host, given.http_port, given.grpc_port, given.listen_on_stdin, given.memory_budget
+    )
     gc.freeze()
     gc.enable()
     try:
@@ -105,6 +105,11 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--http_port", type=int, default=8080)
     parser.add_argument("--grpc_port", type=int, help="no gRPC unless given")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 in a pod")
+    parser.add_argument(
+        "--memory_budget",
+        type=parse_budget,
+        help="memory for the requests in flight, such as 512Mi; by default most of what the container's limit leaves",
+    )
     stdin = parser.add_mutually_exclusive_group()
     stdin.add_argument("--stop_with_stdin", action="store_true", help="end when standard input is closed")
     stdin.add_argument(
@@ -129,7 +134,12 @@ def checked_digest(folder: Path) -> str:
 
 
 def make_server(
-    model: "FolderModel", host: str, http_port: int, grpc_port: int | None, listen_on_stdin: bool
+    model: "FolderModel",
+    host: str,
+    http_port: int,
+    grpc_port: int | None,
+    listen_on_stdin: bool,
+    memory_budget: int | None,
 ) -> "ModelServer":
     """KServe's server, bound to one address, with refusals where it would fail or obey a stranger."""
     import asyncio
@@ -142,15 +152,18 @@ def make_server(
     from kserve.logging import configure_logging
     from kserve.model_server import app
 
+    from delivery.serving.server.body_limit import BodyLimit
     from delivery.serving.server.fast_path import FastPath
     from delivery.serving.server.kserve_workarounds import (
-        BodyLimit,
+        FINISH_S,
         CheckedDataPlane,
         FixedModels,
         HostGRPCServer,
+        describe_first_fault_only,
         refuse_invalid,
     )
 
+    describe_first_fault_only()
     configure_logging()
     warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # the kserve package's, each request
     for noisy in ("kserve", "kserve.trace", "uvicorn.access"):  # four lines a request; the metrics have the times
@@ -160,8 +173,9 @@ def make_server(
         return not (record.exc_info and isinstance(record.exc_info[1], InvalidInput | ModelNotFound))
 
     logging.getLogger("kserve").addFilter(is_ours)  # a caller's mistake is answered, not logged with a traceback
+    budget = MemoryBudget(memory_budget or measured_budget())
     app.add_middleware(FastPath, model=model)
-    app.add_middleware(BodyLimit, most=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, most=MAX_BODY_BYTES, budget=budget)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
 
     class HostServer(ModelServer):
@@ -180,8 +194,9 @@ def make_server(
                 self._rest_server._server = InheritedSocketsServer(self._rest_server.config)
             self._rest_server._add_middlewares = lambda app: None  # logs two timings a request, which the metrics have
             if grpc_port is not None:
-                self._grpc_server = HostGRPCServer(host, grpc_port, self.dataplane, self.model_repository_extension)
-                self._grpc_server._grace_period = FINISH_S
+                self._grpc_server = HostGRPCServer(
+                    host, grpc_port, self.dataplane, self.model_repository_extension, budget
+                )
                 self.servers.append(self._grpc_server.start(self.max_threads))
             await asyncio.gather(*self.servers)
 
