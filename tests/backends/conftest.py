@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from conftest import Finished
-from kubeflow.kfp_server import KfpServer, running_kfp
+from kubeflow.kfp_server import KfpServer
 
 Run = Callable[..., Finished]
 IMAGE = "registry.example.org/ostinato@sha256:" + "1" * 64
@@ -18,7 +18,7 @@ REACHABLE = {
 
 @pytest.fixture
 def kfp() -> Iterator[KfpServer]:
-    with running_kfp(KfpServer()) as server:
+    with KfpServer() as server:
         yield server
 
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 from backends.conftest import REACHABLE
 from conftest import OSTINATO, environment
-from harness.faults import Fault
+from harness.loopback import Fault
 from harness.servers import free_port, wait_until_ready
 from kubeflow.kfp_server import KfpServer
 

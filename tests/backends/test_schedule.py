@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import Finished
-from harness.faults import Fault
+from harness.loopback import Fault
 from kubeflow.kfp_server import KfpServer
 
 Run = Callable[..., Finished]

@@ -9,7 +9,8 @@ import pytest
 from conftest import run_ostinato
 from forges.dialects import DIALECTS
 from forges.evidence import check, verdict
-from forges.stand_in import TOKEN, Fault, ForgeServer, Pull, running
+from forges.stand_in import TOKEN, ForgeServer, Pull
+from harness.loopback import Fault
 
 from delivery.forges.forge import ForgeError
 from delivery.releases.code_comment import MARKER, Judged, outcome, proposal_at, render_comment, write_comment
@@ -27,7 +28,7 @@ REFUSED = [Judged(BIKES, verdict(decision="reject"))]
 @pytest.fixture(params=list(DIALECTS))
 def forge(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForgeServer]:
     monkeypatch.setenv("OSTINATO_FORGE_TOKEN", TOKEN)
-    with running(DIALECTS[request.param], tmp_path) as server:
+    with ForgeServer(DIALECTS[request.param], tmp_path) as server:
         server.pulls.append(Pull(1, "topic", "main", "A change", "", comments=[("ann", "I shall look.")]))
         yield server
 
@@ -65,7 +66,7 @@ def test_a_status_that_a_commit_has_is_no_trouble(forge: ForgeServer) -> None:
 
 def test_a_comment_whose_answer_is_lost_is_written_once(forge: ForgeServer) -> None:
     ends = "/notes" if forge.dialect.kind == "gitlab" else "/comments"
-    forge.faults.append(Fault("POST", ends))
+    forge.faults.append(Fault("POST", ends, done=True))
     assert write_comment(address(forge), PASSED) == "the comment is up to date"
     assert len(written(forge)) == 1
 

@@ -66,7 +66,7 @@ def test_a_registry_and_a_repository_behind_http_get_one_version_and_one_commit(
 ) -> None:
     loosen(workspace)
     repository = ensure_local_repository(git_server.root / "manifests.git", workspace / "manifests")
-    places = {"OSTINATO_TRACKING_URI": mlflow_server, "OSTINATO_MANIFESTS_REMOTE": git_server.url(repository)}
+    places = {"OSTINATO_TRACKING_URI": mlflow_server, "OSTINATO_MANIFESTS_REMOTE": git_server.url_of(repository)}
     first = json.loads(ostinato("run", MODEL, *EARLY, "--json", expect=0, **places).out)
     again = json.loads(ostinato("run", MODEL, *EARLY, "--json", expect=0, **places).out)
     assert (first["version"], first["commit"]) == (again["version"], again["commit"])

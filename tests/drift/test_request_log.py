@@ -2,16 +2,15 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from conftest import ROOT
+from harness.loopback import LoopbackServer, Reply
 from harness.nine_years import WATCH, baseline, bikes, contract, featured
 
 from components.drift.inputs import Live
@@ -42,23 +41,9 @@ def reference(rows: pl.DataFrame) -> pl.DataFrame:
 def client(rows: pl.DataFrame) -> Iterator[ServedModel]:
     """Our own client, which asks a server what the model takes."""
     inputs = [{"name": name, "datatype": DATATYPES[type(rows.schema[name])], "shape": [-1, 1]} for name in INPUTS]
-    described = json.dumps({"name": "m", "versions": [], "platform": "", "inputs": inputs, "outputs": []}).encode()
-
-    class Server(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(described)))
-            self.end_headers()
-            self.wfile.write(described)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield ServedModel(f"http://127.0.0.1:{server.server_port}", "m")
-    server.shutdown()
-    server.server_close()
+    described = Reply(200, {"name": "m", "versions": [], "platform": "", "inputs": inputs, "outputs": []})
+    with LoopbackServer(lambda request: described) as server:
+        yield ServedModel(server.url, "m")
 
 
 def week(rows: pl.DataFrame) -> pl.DataFrame:

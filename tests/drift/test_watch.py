@@ -2,15 +2,14 @@
 
 import json
 import shutil
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import polars as pl
 import pytest
 from conftest import ROOT, run_ostinato
+from harness.loopback import LoopbackServer, Reply, Request
 
 from components.drift.engine import watch_and_ask
 from components.drift.event import SECRET, SIGNATURE, TIMESTAMP, signed
@@ -151,48 +150,37 @@ def test_bad_data_ends_the_command_with_the_exit_code_of_a_refusal(place: Path):
     assert "the live data of demand-forecaster is bad" in done.err and "no column 'pn'" in done.err
 
 
-class _Events(BaseHTTPRequestHandler):
-    answers: list[int]
-    taken: list[tuple[dict[str, str], bytes]]
+class EntryPoint(LoopbackServer):
+    """answers: status of the next requests."""
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        type(self).taken.append((dict(self.headers), body))
-        self.send_response(type(self).answers.pop(0))
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+    prefix = "/events/drift"
+    answers: Sequence[int] = ()
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+    def answer(self, request: Request) -> Reply:
+        return Reply(self.answers[len(self.log) - 1])
 
 
 @pytest.fixture
-def events() -> Iterator[tuple[str, type[_Events]]]:
-    class Handler(_Events):
-        answers, taken = [], []
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/events/drift", Handler
-    server.shutdown()
-    server.server_close()
+def events() -> Iterator[EntryPoint]:
+    with EntryPoint() as server:
+        yield server
 
 
 FOUND = Watched(MODEL, "7", (), "ask", "", "")
 
 
 def test_on_an_engine_a_signed_event_asks_and_is_not_sent_again(
-    place: Path, events: tuple[str, type[_Events]], monkeypatch: pytest.MonkeyPatch
+    place: Path, events: EntryPoint, monkeypatch: pytest.MonkeyPatch
 ):
-    url, server = events
-    server.answers = [202]
+    events.answers = [202]
     monkeypatch.setenv(SECRET, "top secret")
     monkeypatch.setenv("OSTINATO_WORKSPACE", str(place))
     spec = model_spec(place, MODEL).canonical_json()
     for _ in range(2):
-        found = watch_and_ask(spec, connections(place), "", LATER.isoformat(), url)
+        found = watch_and_ask(spec, connections(place), "", LATER.isoformat(), events.url)
         assert found.answer == "asked http://127.0.0.1: 202"
-    ((headers, body),) = server.taken
+    (request,) = events.log
+    headers, body = request.headers, request.body
     assert json.loads(body) == {"kind": "drift", "model": MODEL, "version": "1", "window": "2018-07-02T00:00:00"}
     assert headers[SIGNATURE] == signed(b"top secret", body, int(headers[TIMESTAMP]))[SIGNATURE]
     assert headers[SIGNATURE].startswith("v1,")
@@ -211,25 +199,23 @@ def test_an_engines_watch_is_red_for_bad_data(place: Path, monkeypatch: pytest.M
 def test_a_busy_entry_point_is_asked_again_with_the_same_body(events, monkeypatch: pytest.MonkeyPatch):
     from components.drift.event import post_event
 
-    url, server = events
-    server.answers = [503, 429, 200]
+    events.answers = [503, 429, 200]
     monkeypatch.setenv(SECRET, "top secret")
-    assert post_event(url, FOUND, RetryPolicy(attempts=4, pause_s=0)) == "asked http://127.0.0.1: 200"
-    assert len({body for _, body in server.taken}) == 1 and len(server.taken) == 3
+    assert post_event(events.url, FOUND, RetryPolicy(attempts=4, pause_s=0)) == "asked http://127.0.0.1: 200"
+    assert len({request.body for request in events.log}) == 1 and len(events.log) == 3
 
 
 def test_a_refused_signature_is_not_tried_again_and_no_secret_is_told(events, monkeypatch: pytest.MonkeyPatch):
     from components.drift.event import post_event
 
-    url, server = events
-    server.answers = [401]
+    events.answers = [401]
     monkeypatch.setenv(SECRET, "top secret")
     with pytest.raises(InputError, match="refused the request") as refused:
-        post_event(url, FOUND, RetryPolicy(attempts=4, pause_s=0))
+        post_event(events.url, FOUND, RetryPolicy(attempts=4, pause_s=0))
     assert "top secret" not in str(refused.value)
-    server.answers = [500] * 4
+    events.answers = [401, *[500] * 4]
     with pytest.raises(OstinatoError, match="HTTP 500; run the watch again"):
-        post_event(url, FOUND, RetryPolicy(attempts=4, pause_s=0))
+        post_event(events.url, FOUND, RetryPolicy(attempts=4, pause_s=0))
 
 
 def test_an_entry_point_needs_one_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

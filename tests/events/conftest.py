@@ -16,10 +16,8 @@ from pipelines.events.app import make_app
 
 @pytest.fixture(scope="session")
 def google_server() -> Iterator[Google]:
-    google = Google()
-    yield google
-    google.server.shutdown()
-    google.server.server_close()
+    with Google() as google:
+        yield google
 
 
 @pytest.fixture

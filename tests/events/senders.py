@@ -4,16 +4,15 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
+from harness.loopback import LoopbackServer, Reply, Request
 
 from components.drift.event import signed
 from pipelines.backends.remote import RemoteRun, keyed_run
@@ -52,28 +51,20 @@ class Engine:
         return RemoteRun(run, run, model, "pending", "", new=new)
 
 
-class Google:
+class Google(LoopbackServer):
     """The address of the public keys, and tokens that fit them."""
 
+    prefix = "/certs"
+
     def __init__(self) -> None:
+        super().__init__()
         self.key = rsa.generate_private_key(65537, 2048)
         self.status = 200
         public = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
-        document = json.dumps({"keys": [{**public, "kid": "k1", "use": "sig", "alg": "RS256"}]}).encode()
-        outer = self
+        self.document = {"keys": [{**public, "kid": "k1", "use": "sig", "alg": "RS256"}]}
 
-        class Certs(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(outer.status)
-                self.end_headers()
-                self.wfile.write(document)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Certs)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/certs"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def answer(self, request: Request) -> Reply:
+        return Reply(self.status, self.document)
 
     def token(self, key: Any = None, algorithm: str = "RS256", kid: str = "k1", **changed: Any) -> str:
         now = int(time.time())

@@ -26,7 +26,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def served_remote(manifests: Path, git_server: GitServer) -> str:
     """The manifests repository over HTTP."""
     bare_git(manifests, "config", "http.receivepack", "true")
-    return git_server.url(manifests)
+    return git_server.url_of(manifests)
 
 
 @pytest.fixture

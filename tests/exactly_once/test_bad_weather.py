@@ -14,7 +14,7 @@ from random import Random
 import pytest
 from exactly_once.attempts import Attempt, Release, chance, new_release
 from exactly_once.invariants import World, all_hold
-from exactly_once.weather import BAD, BadWeather, bad_weather
+from exactly_once.weather import BAD, BadWeather
 
 from delivery.registry.mlflow import mlflow_client
 from delivery.releases.live import live, open_proposals
@@ -48,8 +48,8 @@ def storm(served: World, sky: Random) -> Iterator[tuple[World, tuple[BadWeather,
     """The served world behind a proxy before each server."""
     git_root, _, repository = served.remote.rpartition("/")
     with (
-        bad_weather(served.tracking_uri, sky, BAD_SHARE) as before_mlflow,
-        bad_weather(git_root, sky, BAD_SHARE) as before_git,
+        BadWeather(served.tracking_uri, sky, BAD_SHARE) as before_mlflow,
+        BadWeather(git_root, sky, BAD_SHARE) as before_git,
     ):
         proxies = before_mlflow, before_git
         yield World(before_mlflow.url, f"{before_git.url}/{repository}", served.manifests), proxies

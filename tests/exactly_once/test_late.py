@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from exactly_once.attempts import BOUND_S, attempt, chance, new_release
 from exactly_once.invariants import World, aliases_follow_git, all_hold
-from exactly_once.weather import BadWeather, bad_weather
+from exactly_once.weather import BadWeather
 from release.candidates import model_spec
 
 from delivery.connections import Connections
@@ -27,7 +27,7 @@ IMPATIENT = {
 
 @pytest.fixture
 def proxy(served: World) -> Iterator[BadWeather]:
-    with bad_weather(served.tracking_uri, chance(), 0) as proxy:
+    with BadWeather(served.tracking_uri, chance(), 0) as proxy:
         yield proxy
 
 

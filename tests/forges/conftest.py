@@ -3,13 +3,14 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from forges.dialects import DIALECTS
-from forges.stand_in import TOKEN, ForgeServer, running
+from forges.stand_in import TOKEN, ForgeServer
 from harness.servers import GitServer, git_server
 from release.candidates import bare_git, candidate, model_spec
 from release.conftest import empty_store, own_environment, three_versions
@@ -59,22 +60,14 @@ def place(three_versions: Path, git_server: GitServer, tmp_path: Path) -> Place:
     work = tmp_path / "work"
     work.mkdir()
     shutil.copy(three_versions, work / "mlflow.db")
-    return Place(f"sqlite:///{work}/mlflow.db", manifests, git_server.url(manifests), work)
+    return Place(f"sqlite:///{work}/mlflow.db", manifests, git_server.url_of(manifests), work)
 
 
 @pytest.fixture
 def start(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setenv("OSTINATO_FORGE_TOKEN", TOKEN)
-    started = []
-
-    def starting(kind: str) -> Desk:
-        server = running(DIALECTS[kind], place.manifests)
-        started.append(server)
-        return Desk(place, server.__enter__())
-
-    yield starting
-    for one in started:
-        one.__exit__(None, None, None)
+    with ExitStack() as servers:
+        yield lambda kind: Desk(place, servers.enter_context(ForgeServer(DIALECTS[kind], place.manifests)))
 
 
 @pytest.fixture(params=list(DIALECTS))

@@ -2,20 +2,15 @@
 contract, and refuses what the vendor refuses. One class for what forges are, one for how each speaks."""
 
 import json
-import socket
 import subprocess
 import tempfile
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from forges.contract import Broken, Contract
+from harness.loopback import LoopbackServer, Reply, Request
 
 TOKEN = "s3cret-t0ken"
 OWN, FORK = 7, 8
@@ -39,55 +34,70 @@ class Pull:
     fork: bool = False
 
 
-@dataclass
-class Fault:
-    """What goes wrong with the next requests of a kind: a status, or the answer is lost after the thing was done."""
-
-    method: str
-    ends: str
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    text: str = '{"message": "an invented fault"}'
-    times: int = 1
-
-
 class Refused(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-class ForgeServer(ThreadingHTTPServer):
-    """See the module. broken: every message that its contract does not have."""
-
-    daemon_threads = True
+class ForgeServer(LoopbackServer):
+    """See the module."""
 
     def __init__(self, dialect: "Dialect", repository: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         self.dialect, self.repository = dialect, repository
         self.contract = Contract(dialect.kind)
         self.token = TOKEN
         self.pulls: list[Pull] = []
         self.users = {"ann": 11, "bob": 12, "ostinato-bot": 13}
         self.labels = {"model": 21, "release": 22}
-        self.faults: list[Fault] = []
-        self.broken: list[str] = []
-        self.seen: list[str] = []
-        """Method and path of every request that changes something."""
         self.statuses: dict[str, list[dict[str, str]]] = {}
         """Of each commit, the newest last."""
-        self.lock = threading.Lock()
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+    def seen(self) -> list[str]:
+        """Method and path of every request that changes something."""
+        return [f"{request.method} {request.path}" for request in self.log if request.method != "GET"]
 
     @property
     def setting(self) -> str:
         return f"{self.dialect.kind}={self.url}"
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that are killed while they talk are part of the tests."""
+    def invented(self, status: int) -> bytes:
+        return b'{"message": "an invented fault"}'
+
+    def answer(self, request: Request) -> Reply:
+        with self.lock:
+            status, answer, more = self._answer(request, json.loads(request.body) if request.body else None)
+        return Reply(status, answer, {"Link": f'<{self.url}{request.path}?page=2>; rel="next"'} if more else {})
+
+    def _answer(self, request: Request, body: Any) -> tuple[int, Any, bool]:
+        """Status, JSON, and whether there is another page."""
+        dialect, path, query = self.dialect, request.path, request.query
+        if request.headers.get("Authorization") != dialect.scheme + self.token:
+            return 401, dialect.refusal("Bad credentials"), False
+        try:
+            if not path.startswith(dialect.root):
+                raise Broken(f"{path} is not under {dialect.root}")
+            # The contract's paths have no slash in a part, so a part that is quoted is quoted still.
+            name, operation, parts = self.contract.operation(request.method, path.removeprefix(dialect.root))
+            if parts and dialect.repository_of(parts) != "fleet/manifests":
+                return 404, dialect.refusal("Not Found"), False
+            self.contract.check_request(operation, query, body)
+            answer = dialect.answer(self, name, parts, query, body)
+            more = False
+            if isinstance(answer, list) and request.method == "GET" and "page" in query:
+                size, page = int(query.get(dialect.page, dialect.default_page)), int(query["page"])
+                more = len(answer) > size * page
+                answer = answer[size * (page - 1) : size * page]
+            status = int(next(iter(operation["responses"])))
+            self.contract.check_answer(operation, status, answer)
+        except Broken as broken:
+            self.broken.append(f"{request.method} {path}: {broken}")
+            return 422, dialect.refusal(f"not in the contract: {broken}"), False
+        except Refused as refused:
+            return refused.status, dialect.refusal(str(refused)), False
+        return status, answer, more
 
     def git(self, *arguments: str, folder: Path | None = None) -> str:
         at = ["-C", str(folder)] if folder else [f"--git-dir={self.repository}"]
@@ -173,92 +183,3 @@ class Dialect(ABC):
 
     def refusal(self, message: str) -> Any:
         return {"message": message}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: ForgeServer  # pyright: ignore[reportIncompatibleVariableOverride]
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self._serve()
-
-    do_POST = do_PATCH = do_PUT = do_GET
-
-    def _serve(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        raw = self.rfile.read(length)
-        url = urlsplit(self.path)
-        server = self.server
-        with server.lock:
-            if self.command != "GET":
-                server.seen.append(f"{self.command} {url.path}")
-            fault = next(
-                (one for one in server.faults if one.method == self.command and url.path.endswith(one.ends)), None
-            )
-            if fault:
-                fault.times -= 1
-                if not fault.times:
-                    server.faults.remove(fault)
-                if fault.status:
-                    self._send(fault.status, fault.text.encode(), fault.headers)
-                    return
-            status, answer, more = self._answer(url.path, dict(parse_qsl(url.query)), json.loads(raw) if raw else None)
-        if fault:
-            self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
-            return
-        link = {"Link": f'<{server.url}{url.path}?page=2>; rel="next"'} if more else {}
-        self._send(status, json.dumps(answer).encode(), link)
-
-    def _answer(self, path: str, query: dict[str, str], body: Any) -> tuple[int, Any, bool]:
-        """Status, JSON, and whether there is another page."""
-        server, dialect = self.server, self.server.dialect
-        if self.headers.get("Authorization") != dialect.scheme + server.token:
-            return 401, dialect.refusal("Bad credentials"), False
-        try:
-            if not path.startswith(dialect.root):
-                raise Broken(f"{path} is not under {dialect.root}")
-            # The contract's paths have no slash in a part, so a part that is quoted is quoted still.
-            name, operation, parts = server.contract.operation(self.command, path.removeprefix(dialect.root))
-            if parts and dialect.repository_of(parts) != "fleet/manifests":
-                return 404, dialect.refusal("Not Found"), False
-            server.contract.check_request(operation, query, body)
-            answer = dialect.answer(server, name, parts, query, body)
-            more = False
-            if isinstance(answer, list) and self.command == "GET" and "page" in query:
-                size, page = int(query.get(dialect.page, dialect.default_page)), int(query["page"])
-                more = len(answer) > size * page
-                answer = answer[size * (page - 1) : size * page]
-            status = int(next(iter(operation["responses"])))
-            server.contract.check_answer(operation, status, answer)
-        except Broken as broken:
-            server.broken.append(f"{self.command} {path}: {broken}")
-            return 422, dialect.refusal(f"not in the contract: {broken}"), False
-        except Refused as refused:
-            return refused.status, dialect.refusal(str(refused)), False
-        return status, answer, more
-
-    def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-
-@contextmanager
-def running(dialect: Dialect, repository: Path) -> Iterator[ForgeServer]:
-    """The stand-in, until the block ends; then no message may have broken the contract."""
-    server = ForgeServer(dialect, repository)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(30)
-    assert server.broken == []

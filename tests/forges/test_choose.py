@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from forges.conftest import Desk, Start
-from forges.stand_in import TOKEN, Fault
+from forges.stand_in import TOKEN
+from harness.loopback import Fault
 
 from delivery.forges.choose import TOKEN_FILE, check_forge, forge_of
 from delivery.forges.forge import ForgeError, ForgeUnavailable
@@ -127,17 +128,20 @@ def failing(desk: Desk, fault: Fault | None = None) -> str:
         ),
         (Fault("GET", "pulls", 404), "does not know fleet/manifests, or not for the token of OSTINATO_FORGE_TOKEN"),
         (Fault("GET", "pulls", 422), "refuses what it was sent (HTTP 422"),
-        (Fault("GET", "pulls", 200, text="<html>Log in</html>"), "and no JSON; is the setting `forge` the forge's own"),
-        (Fault("GET", "pulls", 200, text='{"a": 1}'), "with something else than a list"),
-        (Fault("GET", "pulls", 200, text='[{"number": "x"}]'), "in another form than its API has: number"),
+        (
+            Fault("GET", "pulls", 200, body=b"<html>Log in</html>"),
+            "and no JSON; is the setting `forge` the forge's own",
+        ),
+        (Fault("GET", "pulls", 200, body=b'{"a": 1}'), "with something else than a list"),
+        (Fault("GET", "pulls", 200, body=b'[{"number": "x"}]'), "in another form than its API has: number"),
         (
             Fault("GET", "pulls", 301, {"Location": "https://elsewhere"}),
             "has moved fleet/manifests to https://elsewhere",
         ),
         (Fault("GET", "pulls", 429, {"Retry-After": "3600"}), "limits how often it is asked, and asks to wait 3600 s"),
-        (Fault("GET", "pulls", 403, text='{"message": "API rate limit exceeded"}', times=3), "limits how often"),
+        (Fault("GET", "pulls", 403, body=b'{"message": "API rate limit exceeded"}', times=3), "limits how often"),
         (Fault("GET", "pulls", 503, {"Retry-After": "0"}, times=3), "has trouble of its own (HTTP 503"),
-        (Fault("GET", "pulls", 400, text='{"message": "' + TOKEN + '"}'), "***"),
+        (Fault("GET", "pulls", 400, body=b'{"message": "' + TOKEN.encode() + b'"}'), "***"),
         (Fault("GET", "pulls", times=3), "did not answer GET /repos/fleet/manifests/pulls"),
     ],
 )

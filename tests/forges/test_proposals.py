@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from forges.conftest import Desk, Start
-from forges.stand_in import Fault, Pull
+from forges.stand_in import Pull
+from harness.loopback import Fault
 from release.candidates import bare_git, model_spec
 
 from delivery.forges.choose import forge_of
@@ -93,10 +94,10 @@ def test_what_is_merged_is_not_open_any_more_and_a_run_says_so(github: Desk, how
 
 
 def test_a_lost_answer_is_looked_up_so_that_nothing_is_opened_twice(desk: Desk) -> None:
-    desk.forge.faults = [Fault("POST", "pulls"), Fault("POST", "merge_requests")]
+    desk.forge.faults = [Fault("POST", "pulls", done=True), Fault("POST", "merge_requests", done=True)]
     desk.run("1")
     assert len(desk.forge.pulls) == 1
-    desk.forge.faults = [Fault("POST", "comments"), Fault("POST", "notes")]
+    desk.forge.faults = [Fault("POST", "comments", done=True), Fault("POST", "notes", done=True)]
     desk.run("2")
     assert len(desk.forge.pulls[0].comments) == 1 and desk.forge.only_open().branch == "release/bike-demand/v2"
 

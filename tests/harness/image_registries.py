@@ -6,13 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
+from harness.loopback import LoopbackServer, Reply, Request
 from harness.servers import START_S, free_port, wait_until_healthy
 
 USER, PASSWORD = "ostinato", "s3cret"
+LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 HTPASSWD = f"{USER}:$2b$04$U78lWUxDRsrdT9HPG9kExO88KigNc.qPr.Hx8bTe5DYxb4od0BFu2\n"
 """The password as bcrypt."""
 TOOLS = Path(sys.executable).parents[1] / "tools" / "usr" / "bin"
@@ -106,75 +106,45 @@ def password_registry(tmp_path: Path) -> Iterator[ImageRegistry]:
         yield registry
 
 
-@dataclass
-class TokenServer:
-    """Hands out the tokens that a registry trusts. actions: what it grants at most. asked: scopes, as they came."""
+class TokenServer(LoopbackServer):
+    """Hands out the tokens that a registry trusts (https://distribution.github.io/distribution/spec/auth/jwt).
 
-    realm: str
-    certificate: Path
-    actions: tuple[str, ...] = ("pull", "push")
-    asked: list[str] = field(default_factory=list)
+    actions: what it grants at most. asked: scopes, as they came.
+    """
 
+    prefix = "/token"
 
-@contextmanager
-def token_server(home: Path) -> Iterator[TokenServer]:
-    """A token server over a real socket (https://distribution.github.io/distribution/spec/auth/jwt)."""
-    key, certificate = self_signed("tokens")
-    home.mkdir(exist_ok=True)
-    (home / "tokens.pem").write_bytes(certificate_pem(certificate))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _TokenHandler)
-    told = TokenServer(f"http://127.0.0.1:{server.server_port}/token", home / "tokens.pem")
-    server.context = (key, certificate, told)  # pyright: ignore[reportAttributeAccessIssue]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield told
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(START_S)
+    def __init__(self, home: Path) -> None:
+        super().__init__()
+        self.key, certificate = self_signed("tokens")
+        self.signer = base64.b64encode(certificate_der(certificate)).decode()
+        home.mkdir(exist_ok=True)
+        self.certificate = home / "tokens.pem"
+        self.certificate.write_bytes(certificate_pem(certificate))
+        self.actions: tuple[str, ...] = ("pull", "push")
+        self.asked: list[str] = []
 
+    def answer(self, request: Request) -> Reply:
+        if request.method == "GET":
+            known = request.headers.get("Authorization") == f"Basic {LOGIN}"
+            return self._grant(parse_qs(urlsplit(request.target).query), "token") if known else Reply(401)
+        form = parse_qs(request.body.decode())
+        known = form.get("refresh_token") == [PASSWORD] and form.get("grant_type") == ["refresh_token"]
+        return self._grant(form, "access_token") if known else Reply(401)
 
-class _TokenHandler(BaseHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        if self.headers.get("Authorization") != expected:
-            self.send_response(401)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self._grant(parse_qs(urlsplit(self.path).query), "token")
-
-    def do_POST(self) -> None:
-        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        if form.get("refresh_token") != [PASSWORD] or form.get("grant_type") != ["refresh_token"]:
-            self.send_error(401)
-            return
-        self._grant(form, "access_token")
-
-    def _grant(self, asked: dict[str, list[str]], key: str) -> None:
+    def _grant(self, asked: dict[str, list[str]], field: str) -> Reply:
         import jwt
 
-        private, certificate, told = self.server.context  # pyright: ignore[reportAttributeAccessIssue]
         access = []
         for scope in asked.get("scope", []):
-            told.asked.append(scope)
+            self.asked.append(scope)
             kind, name, actions = scope.split(":")
-            granted = [action for action in actions.split(",") if action in told.actions]
+            granted = [action for action in actions.split(",") if action in self.actions]
             access.append({"type": kind, "name": name, "actions": granted})
         now = int(time.time())
         claims = {"iss": "ostinato-tests", "sub": USER, "aud": asked["service"][0], "access": access, "jti": str(now)}
         claims |= {"exp": now + 300, "nbf": now - 60, "iat": now}
-        der = base64.b64encode(certificate_der(certificate)).decode()
-        token = jwt.encode(claims, private, algorithm="ES256", headers={"x5c": [der]})
-        body = json.dumps({key: token}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        return Reply(200, {field: jwt.encode(claims, self.key, algorithm="ES256", headers={"x5c": [self.signer]})})
 
 
 def self_signed(name: str, address: str = "127.0.0.1") -> tuple[Any, Any]:
@@ -222,6 +192,6 @@ def key_pem(key: Any) -> bytes:
 def write_login(folder: Path, host: str, **entry: str) -> Path:
     """A docker config file as `docker login` leaves it; returns its folder, for DOCKER_CONFIG."""
     folder.mkdir(exist_ok=True)
-    entry = entry or {"auth": base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
+    entry = entry or {"auth": LOGIN}
     (folder / "config.json").write_text(json.dumps({"auths": {host: entry}}))
     return folder

@@ -6,14 +6,12 @@ OpenAPI description of the protocol.
 
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from harness.odd_servers import LoopbackServer, running, send
+from harness import loopback
+from harness.loopback import LoopbackServer, Reply
 from openai.types.chat import ChatCompletion, ChatCompletionMessage
 from openai.types.chat.chat_completion import Choice
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
@@ -91,47 +89,29 @@ def refused(code: int, message: str) -> Status:
     return Status(code, {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}})
 
 
-@contextmanager
-def judge_server(judge: Judge) -> Iterator["JudgeServer"]:
-    with running(JudgeServer(judge)) as server:
-        yield server
-
-
 class JudgeServer(LoopbackServer):
+    prefix = "/v1"
+
     def __init__(self, judge: Judge) -> None:
-        super().__init__(_Handler)
+        super().__init__()
         self.judge = judge
         self.asked: list[Asked] = []
-        self.counting = threading.Lock()
-        self.url += "/v1"
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: JudgeServer  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        with self.server.counting:
-            number = len(self.server.asked) + 1
-            asked = Asked(number, body, self.path, self.headers.get("authorization", ""))
-            self.server.asked.append(asked)
+    def answer(self, request: loopback.Request) -> Reply | None:
+        body = json.loads(request.body)
+        with self.lock:
+            asked = Asked(len(self.asked) + 1, body, request.target, request.headers.get("authorization", ""))
+            self.asked.append(asked)
         REQUEST.validate_python(body)
-        answer = self.server.judge(asked)
+        answer = self.judge(asked)
         if isinstance(answer, HangsUp | Hangs):
             if isinstance(answer, Hangs):
-                self.server.let_go.wait()
-            self.close_connection = True
-        elif isinstance(answer, Status):
-            self._send(answer.code, answer.body, answer.kind)
-        else:
-            self._send(200, _completion(answer, body["model"]))
-
-    def _send(self, status: int, content: Any, kind: str = "") -> None:
-        send(self, status, content, kind or ("text/html" if isinstance(content, str) else "application/json"))
+                self.let_go.wait()
+            return request.cut()
+        if not isinstance(answer, Status):
+            return Reply(200, _completion(answer, body["model"]))
+        kind = answer.kind or ("text/html" if isinstance(answer.body, str) else "application/json")
+        return Reply(answer.code, answer.body, {"Content-Type": kind})
 
 
 def _completion(answer: str | ChatCompletionMessage, model: str) -> dict[str, Any]:

@@ -5,18 +5,18 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from harness.loopback import LoopbackServer, Reply, Request
 
 START_S = 90.0
+LOGIN = {"WWW-Authenticate": 'Basic realm="git"'}
 
 
 def free_port() -> int:
@@ -87,89 +87,58 @@ def wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> 
     pytest.fail(f"the server was not up after {START_S} s: {log.read_text()[-2000:]}")
 
 
-class GitServer(ThreadingHTTPServer):
+class GitServer(LoopbackServer):
     """Every bare repository under ``root`` over smart HTTP, by git's own http-backend.
 
     credentials: (user, password) that every request must carry. status: answer every request with it instead.
-    hanging: while set, requests are taken and not answered. drop_pushes: how many pushes are done, but their answer
-    is cut off. intercept: is given each request first, and says whether it has dealt with it.
+    let_go: while it is cleared, requests are taken and not answered. drop_pushes: how many pushes are done, but their
+    answer is cut off. intercept: is given each request first, and says whether it has dealt with it.
     """
 
-    daemon_threads = True
-
     def __init__(self, root: Path, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), GitRequest)
+        super().__init__(port=port)
         self.root = root
         self.credentials: tuple[str, str] | None = None
         self.status: int | None = None
         self.drop_pushes = 0
-        self.intercept: Callable[[GitRequest, bytes], bool] | None = None
-        self.let_go = threading.Event()
+        self.intercept: Callable[[Request], bool] | None = None
         self.let_go.set()
 
-    def url(self, repository: Path) -> str:
-        return f"http://127.0.0.1:{self.server_port}/{repository.relative_to(self.root).as_posix()}"
+    def url_of(self, repository: Path) -> str:
+        return f"{self.url}/{repository.relative_to(self.root).as_posix()}"
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that are killed while they talk are part of the tests."""
+    def answer(self, request: Request) -> Reply | None:
+        self.let_go.wait(START_S)
+        if self.intercept and self.intercept(request):
+            return None
+        if self.status:
+            return Reply(self.status)
+        if self.credentials and request.headers.get("Authorization") != basic(self.credentials):
+            return Reply(401, headers=LOGIN)
+        reply = self.backend(request)
+        if self.drop_pushes and request.path.endswith("/git-receive-pack"):
+            self.drop_pushes -= 1
+            return request.cut()
+        return reply
 
-
-class GitRequest(BaseHTTPRequestHandler):
-    server: GitServer  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self._serve(b"")
-
-    def do_POST(self) -> None:
-        self._serve(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-
-    def _serve(self, body: bytes) -> None:
-        server = self.server
-        server.let_go.wait(START_S)
-        if server.intercept and server.intercept(self, body):
-            return
-        if server.status:
-            self.send_error(server.status)
-            return
-        if server.credentials and self.headers.get("Authorization") != basic(server.credentials):
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="git"')
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        head, answer = self.backend(body)
-        if server.drop_pushes and self.path.endswith("/git-receive-pack"):
-            server.drop_pushes -= 1
-            self.connection.shutdown(socket.SHUT_RDWR)
-            return
-        self.send_response(int(head.pop("Status", "200").split()[0]))
-        for name, value in {**head, "Content-Length": str(len(answer))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def backend(self, body: bytes) -> tuple[dict[str, str], bytes]:
-        """Headers and body of what git answers."""
-        server = self.server
-        path, _, query = self.path.partition("?")
+    def backend(self, request: Request) -> Reply:
+        """What git answers."""
         cgi = {
             "PATH": os.environ["PATH"],
-            "GIT_PROJECT_ROOT": str(server.root),
+            "GIT_PROJECT_ROOT": str(self.root),
             "GIT_HTTP_EXPORT_ALL": "1",
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "REQUEST_METHOD": self.command,
-            "REMOTE_USER": server.credentials[0] if server.credentials else "anyone",
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "PATH_INFO": request.path,
+            "QUERY_STRING": request.target.partition("?")[2],
+            "REQUEST_METHOD": request.method,
+            "REMOTE_USER": self.credentials[0] if self.credentials else "anyone",
+            "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+            "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
         }
-        done = subprocess.run(["git", "http-backend"], input=body, env=cgi, capture_output=True)
-        head, _, answer = done.stdout.partition(b"\r\n\r\n")
-        return dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line), answer
+        done = subprocess.run(["git", "http-backend"], input=request.body, env=cgi, capture_output=True)
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
+        return Reply(int(headers.pop("Status", "200").split()[0]), content, headers)
 
 
 def basic(credentials: tuple[str, str]) -> str:
@@ -181,19 +150,5 @@ def git_server(tmp_path: Path) -> Iterator[GitServer]:
     """A git server over HTTP for the bare repositories in ``tmp_path / "served"``."""
     root = tmp_path / "served"
     root.mkdir(exist_ok=True)
-    with running_git(GitServer(root)) as server:
+    with GitServer(root) as server:
         yield server
-
-
-@contextmanager
-def running_git(server: GitServer) -> Iterator[GitServer]:
-    """The server, in a thread that has ended at the end."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.let_go.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(START_S)

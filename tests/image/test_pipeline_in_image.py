@@ -47,7 +47,7 @@ def test_the_package_runs_in_containers_of_the_image_to_the_same_estimator_and_g
     spec.write_text(spec.read_text().replace("max_p99_ms: 1000", "max_p99_ms: 5000"))
     ostinato("compile", MODEL, "--set", f"image={image}", "-o", "package.yaml", expect=0)
     repository = ensure_local_repository(git_server.root / "manifests.git", workspace / "manifests")
-    remote = git_server.url(repository)
+    remote = git_server.url_of(repository)
     root = tmp_path / "kfp"
     root.mkdir()
     root.chmod(0o777)

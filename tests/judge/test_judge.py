@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.judge_servers import MODEL, Asked, JudgeServer, always, judge_server, says, sensible
+from harness.judge_servers import MODEL, Asked, JudgeServer, always, says, sensible
 
 from components.evaluate.language.judge import Compared, judge_answers
 from delivery.documents.verdict import JudgeReport
@@ -38,7 +38,7 @@ def equal(number: int = 0) -> Compared:
 
 def test_a_judge_counts_wins_losses_and_ties_whatever_the_place(tmp_path: Path) -> None:
     questions = [*map(better, range(5)), *map(worse, range(2)), *map(equal, range(3))]
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         report = ask(server, questions, tmp_path)
     assert (report.wins, report.losses, report.ties, report.swayed, report.unanswered) == (5, 2, 3, 0, 0)
     assert (report.questions, report.calls, report.cached, report.failure) == (10, 20, 0, "")
@@ -49,7 +49,7 @@ def test_a_judge_counts_wins_losses_and_ties_whatever_the_place(tmp_path: Path) 
 
 
 def test_a_judge_is_asked_for_a_greedy_short_reply_in_json_by_its_name(tmp_path: Path) -> None:
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         ask(server, [better()], tmp_path)
     for one in server.asked:
         assert one.path == "/v1/chat/completions"
@@ -62,7 +62,7 @@ def test_a_judge_is_asked_for_a_greedy_short_reply_in_json_by_its_name(tmp_path:
 
 @pytest.mark.parametrize("place", ["first", "second"])
 def test_a_judge_that_goes_by_the_place_gives_ties_and_is_not_believed(tmp_path: Path, place: str) -> None:
-    with judge_server(always(says(place))) as server:
+    with JudgeServer(always(says(place))) as server:
         report = ask(server, [*map(better, range(4)), worse()], tmp_path)
     assert (report.wins, report.losses, report.ties, report.swayed) == (0, 0, 5, 5)
     assert "changed with the order of the answers in 5 of 5" in report.failure
@@ -72,7 +72,7 @@ def test_a_judge_that_is_sometimes_swayed_is_believed_and_those_are_ties(tmp_pat
     def swayed_once(asked: Asked) -> str:
         return says("first") if asked.texts["question"].endswith(" 0?") else sensible(asked)
 
-    with judge_server(swayed_once) as server:
+    with JudgeServer(swayed_once) as server:
         report = ask(server, [*map(better, range(3))], tmp_path)
     assert (report.wins, report.ties, report.swayed, report.failure) == (2, 1, 1, "")
 
@@ -81,7 +81,7 @@ def test_a_tie_in_one_order_alone_is_a_tie_that_was_swayed(tmp_path: Path) -> No
     def hesitant(asked: Asked) -> str:
         return sensible(asked) if asked.texts["first"].startswith("preprocess") else says("tie")
 
-    with judge_server(hesitant) as server:
+    with JudgeServer(hesitant) as server:
         report = ask(server, [better()], tmp_path)
     assert (report.wins, report.ties, report.swayed) == (0, 1, 1)
 
@@ -98,7 +98,7 @@ def test_no_question_is_a_failure(tmp_path: Path) -> None:
 
 def test_an_answer_that_was_given_is_not_asked_for_again_even_when_the_judge_is_gone_or_moved(tmp_path: Path) -> None:
     questions = [*map(better, range(3)), worse()]
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         before = ask(server, questions, tmp_path)
     after = ask("http://127.0.0.1:9/v1", questions, tmp_path)
     assert (after.calls, after.cached, after.failure) == (0, 8, "")
@@ -109,7 +109,7 @@ def test_an_answer_that_was_given_is_not_asked_for_again_even_when_the_judge_is_
     "changed", [{"rubric": "Is short."}, {"model": "another-judge"}, {"candidate": "train"}, {"reference": "none"}]
 )
 def test_another_rubric_judge_or_text_is_asked_about_anew(tmp_path: Path, changed: dict[str, str]) -> None:
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         ask(server, [better()], tmp_path)
         texts = {name: changed.pop(name) for name in ("candidate", "reference") if name in changed}
         question = Compared(**{**vars(better()), **texts})
@@ -117,13 +117,13 @@ def test_another_rubric_judge_or_text_is_asked_about_anew(tmp_path: Path, change
 
 
 def test_the_same_question_twice_is_asked_once_and_counts_twice(tmp_path: Path) -> None:
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         report = ask(server, [better(), better()], tmp_path)
     assert (report.wins, report.calls) == (2, 2)
 
 
 def test_a_kept_answer_that_was_damaged_is_asked_for_again(tmp_path: Path) -> None:
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         ask(server, [better()], tmp_path)
         damaged, whole = sorted((tmp_path / "answers").iterdir())
         damaged.write_text('{"better": "fir')
@@ -136,7 +136,7 @@ def test_two_steps_may_keep_answers_in_one_folder_at_once(tmp_path: Path) -> Non
     from concurrent.futures import ThreadPoolExecutor
 
     questions = [*map(better, range(12))]
-    with judge_server(sensible) as server, ThreadPoolExecutor(4) as pool:
+    with JudgeServer(sensible) as server, ThreadPoolExecutor(4) as pool:
         reports = list(pool.map(lambda _: ask(server, questions, tmp_path), range(4)))
     assert [(report.wins, report.failure) for report in reports] == [(12, "")] * 4
     kept = list((tmp_path / "answers").iterdir())
@@ -147,7 +147,7 @@ def test_a_budget_that_is_used_up_is_a_failure_that_says_how_to_raise_it_and_wha
     tmp_path: Path,
 ) -> None:
     questions = [*map(better, range(10))]
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         short = ask(server, questions, tmp_path, calls=6)
         assert (short.calls, short.wins, short.unanswered, len(server.asked)) == (6, 3, 7, 6)
         assert "budget of 6 calls was used up when 3 of 10 questions were judged" in short.failure
@@ -157,14 +157,14 @@ def test_a_budget_that_is_used_up_is_a_failure_that_says_how_to_raise_it_and_wha
 
 
 def test_calls_that_the_verdict_has_made_already_count(tmp_path: Path) -> None:
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         report = ask(server, [*map(better, range(5))], tmp_path, calls=12, spent=8)
     assert (report.calls, report.wins) == (4, 2)
     assert "set quality.judge.calls to 18 or more" in report.failure
 
 
 def test_a_budget_that_is_just_enough_is_enough(tmp_path: Path) -> None:
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         report = ask(server, [*map(better, range(5))], tmp_path, calls=10)
     assert (report.calls, report.failure) == (10, "")
 
@@ -188,7 +188,7 @@ def test_at_most_eight_calls_are_made_at_once(tmp_path: Path) -> None:
             now -= 1
         return sensible(asked)
 
-    with judge_server(slow) as server:
+    with JudgeServer(slow) as server:
         report = ask(server, [*map(better, range(20))], tmp_path)
     assert (report.wins, most) == (20, 8)
 
@@ -213,7 +213,7 @@ ask(sys.argv[1], [*map(better, range(10))], Path({str(tmp_path)!r}))
             killed.append(process.wait())
         return sensible(asked)
 
-    with judge_server(kills) as server:
+    with JudgeServer(kills) as server:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         process = subprocess.Popen([sys.executable, "-c", program, server.url], env=environment)
         process.wait(60)

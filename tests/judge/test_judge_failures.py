@@ -12,9 +12,9 @@ from harness.judge_servers import (
     Asked,
     Hangs,
     HangsUp,
+    JudgeServer,
     Status,
     always,
-    judge_server,
     refused,
     says,
     sensible,
@@ -42,7 +42,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 
 def test_a_judge_that_hangs_costs_the_time_of_a_few_calls_and_no_more(tmp_path: Path) -> None:
-    with judge_server(always(Hangs())) as server:
+    with JudgeServer(always(Hangs())) as server:
         began = time.monotonic()
         report = ask(server, QUESTIONS, tmp_path, timeout_s=0.4)
         took = time.monotonic() - began
@@ -77,18 +77,18 @@ def test_a_judge_that_dribbles_is_held_to_the_time_of_a_call(tmp_path: Path) -> 
 
 
 def test_a_judge_that_dies_in_the_middle_is_a_failure_and_what_it_said_is_kept(tmp_path: Path) -> None:
-    with judge_server(lambda asked: sensible(asked) if asked.number <= 6 else HangsUp()) as server:
+    with JudgeServer(lambda asked: sensible(asked) if asked.number <= 6 else HangsUp()) as server:
         report = ask(server, QUESTIONS, tmp_path)
     assert "no usable reply 5 times in a row" in report.failure
     assert report.unanswered >= 5
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         again = ask(server, QUESTIONS, tmp_path)
     assert (again.cached, again.calls, again.wins, again.failure) == (6, 10, 8, "")
 
 
 @pytest.mark.parametrize("busy", [Status(429), Status(500), Status(503), HangsUp()])
 def test_a_server_that_is_busy_for_a_moment_is_asked_again_within_the_same_call(tmp_path: Path, busy: Answer) -> None:
-    with judge_server(lambda asked: busy if asked.number in (1, 3) else sensible(asked)) as server:
+    with JudgeServer(lambda asked: busy if asked.number in (1, 3) else sensible(asked)) as server:
         report = ask(server, [*map(better, range(4))], tmp_path)
     assert (report.wins, report.calls, report.failure) == (4, 8, "")
     assert len(server.asked) == 10
@@ -96,7 +96,7 @@ def test_a_server_that_is_busy_for_a_moment_is_asked_again_within_the_same_call(
 
 @pytest.mark.parametrize("status", [429, 500])
 def test_a_server_that_stays_busy_is_not_asked_for_ever(tmp_path: Path, status: int) -> None:
-    with judge_server(always(refused(status, "come back later"))) as server:
+    with JudgeServer(always(refused(status, "come back later"))) as server:
         report = ask(server, QUESTIONS, tmp_path)
     assert f"the server answered {status}: 'come back later'" in report.failure
     assert len(server.asked) <= 13 * 3
@@ -114,7 +114,7 @@ def test_a_wrong_key_or_model_fails_at_the_first_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, said: str
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
-    with judge_server(always(refused(status, f"Incorrect API key {KEY}"))) as server:
+    with JudgeServer(always(refused(status, f"Incorrect API key {KEY}"))) as server:
         report = ask(server, QUESTIONS, tmp_path, api_key_env="MY_KEY")
     assert len(server.asked) == report.calls == 1
     assert said in report.failure and "Incorrect API key ***" in report.failure
@@ -131,7 +131,7 @@ def test_the_key_is_sent_and_shown_nowhere(
             return refused(500, asked.authorization)
         return says("first", asked.authorization) if asked.number < 4 else asked.authorization
 
-    with judge_server(tells_all) as server:
+    with JudgeServer(tells_all) as server:
         report = ask(server, QUESTIONS, tmp_path, api_key_env="MY_KEY")
     assert {one.authorization for one in server.asked} == {f"Bearer {KEY}"}
     kept = "".join(path.read_text() for path in (tmp_path / "answers").iterdir())
@@ -145,7 +145,7 @@ def test_without_its_own_key_the_judge_gets_no_other(tmp_path: Path, monkeypatch
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_ADMIN_KEY", KEY)
     monkeypatch.delenv("MY_KEY", raising=False)
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         ask(server, [better()], tmp_path, api_key_env="MY_KEY")
     assert {one.authorization for one in server.asked} == {"Bearer none"}
 
@@ -196,7 +196,7 @@ def test_an_answer_store_that_cannot_be_written_is_refused_with_its_variable(tmp
     ],
 )
 def test_a_reply_that_is_no_verdict_is_tried_once_more_and_then_unanswered(tmp_path: Path, nonsense: Answer) -> None:
-    with judge_server(always(nonsense)) as server:
+    with JudgeServer(always(nonsense)) as server:
         report = ask(server, [better()], tmp_path)
     assert (report.unanswered, report.calls, report.wins + report.losses + report.ties) == (1, 4, 0)
     assert "1 of 1 questions have no usable reply" in report.failure
@@ -210,20 +210,20 @@ def test_a_reply_that_is_no_verdict_is_tried_once_more_and_then_unanswered(tmp_p
     + [{"choices": [{"message": message}]} for message in (None, "first", {}, {"content": {"better": "first"}})],
 )
 def test_a_body_that_is_no_completion_is_no_verdict(tmp_path: Path, body: Any) -> None:
-    with judge_server(always(Status(200, body))) as server:
+    with JudgeServer(always(Status(200, body))) as server:
         report = ask(server, [better()], tmp_path)
     assert report.unanswered == 1 and "it replied with" in report.failure
 
 
 def test_a_body_that_is_no_json_though_it_says_so_is_no_verdict(tmp_path: Path) -> None:
-    with judge_server(always(Status(200, "{", kind="application/json"))) as server:
+    with JudgeServer(always(Status(200, "{", kind="application/json"))) as server:
         report = ask(server, [better()], tmp_path)
     assert report.unanswered == 1 and "a body that is not JSON" in report.failure
 
 
 @pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n{}\n```", "\n\n {} \n", "```json\n\n{}\n\n```\n"])
 def test_a_code_fence_and_white_space_around_the_verdict_are_passed_over(tmp_path: Path, fence: str) -> None:
-    with judge_server(lambda asked: fence.replace("{}", sensible(asked))) as server:
+    with JudgeServer(lambda asked: fence.replace("{}", sensible(asked))) as server:
         report = ask(server, [better()], tmp_path)
     assert (report.wins, report.calls, report.failure) == (1, 2, "")
 
@@ -232,14 +232,14 @@ def test_nonsense_once_is_mended_by_the_second_try_which_says_the_form_again(tmp
     def mends(asked: Asked) -> str:
         return sensible(asked) if "JSON object alone" in asked.body["messages"][-1]["content"] else "The first."
 
-    with judge_server(mends) as server:
+    with JudgeServer(mends) as server:
         report = ask(server, [better()], tmp_path)
         assert (report.wins, report.calls, report.failure) == (1, 4, "")
         assert ask(server, [better()], tmp_path).cached == 2
 
 
 def test_a_judge_that_only_talks_nonsense_is_given_up_early(tmp_path: Path) -> None:
-    with judge_server(always("Hm.")) as server:
+    with JudgeServer(always("Hm.")) as server:
         report = ask(server, [*map(better, range(100))], tmp_path)
     assert "no usable reply 5 times in a row; the last time it replied 'Hm.'" in report.failure
     assert report.calls < 40
@@ -251,7 +251,7 @@ def test_one_question_in_ten_may_stay_unanswered_and_no_more(tmp_path: Path, sil
         number = int(asked.texts["question"].split()[-1].strip("?"))
         return "No comment." if number < silent and asked.texts["first"].startswith("train") else sensible(asked)
 
-    with judge_server(shy) as server:
+    with JudgeServer(shy) as server:
         report = ask(server, [*map(better, range(10))], tmp_path)
     assert (report.unanswered, report.wins, report.failure == "") == (silent, 10 - silent, believed)
 
@@ -260,7 +260,7 @@ def test_replies_that_are_missing_here_and_there_are_no_sign_of_a_judge_that_is_
     def shy(asked: Asked) -> str:
         return "No comment." if "0?" in asked.texts["question"] and asked.texts["first"][0] == "t" else sensible(asked)
 
-    with judge_server(shy) as server:
+    with JudgeServer(shy) as server:
         report = ask(server, [*map(better, range(1, 71))], tmp_path)
     assert (report.unanswered, report.wins, report.failure) == (7, 63, "")
 
@@ -270,7 +270,7 @@ def test_a_server_that_takes_no_response_format_is_asked_without_it(tmp_path: Pa
     def plain(asked: Asked) -> Answer:
         return refused(status, "response_format?") if "response_format" in asked.body else sensible(asked)
 
-    with judge_server(plain) as server:
+    with JudgeServer(plain) as server:
         report = ask(server, [*map(better, range(4))], tmp_path)
     assert (report.wins, report.failure, report.calls) == (4, "", 9)
 
@@ -280,7 +280,7 @@ def test_a_server_that_refuses_a_text_is_said_in_its_own_words(tmp_path: Path) -
         long = asked.texts["question"].endswith(" 0?")
         return refused(400, "maximum context length is 512 tokens") if long else sensible(asked)
 
-    with judge_server(narrow) as server:
+    with JudgeServer(narrow) as server:
         report = ask(server, [*map(better, range(3))], tmp_path)
     assert (report.unanswered, report.wins) == (1, 2)
     assert "400: 'maximum context length is 512 tokens'" in report.failure

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
-from harness.judge_servers import Asked, Hangs, always, judge_server, says, sensible
+from harness.judge_servers import Asked, Hangs, JudgeServer, always, says, sensible
 from judge.test_judge import REFERENCE, ask, better
 
 from components.evaluate.language.judge import read_labels
@@ -29,7 +29,7 @@ def labels(folder: Path, *changes: dict[str, Any]) -> Path:
 
 def test_agreement_is_the_share_of_pairs_where_the_judge_says_what_people_said(tmp_path: Path) -> None:
     labels(tmp_path, {}, {}, {"better": "second", "by": "an owner"}, {"better": "tie"})
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         report = ask(server, [better()], tmp_path, labels="labels.jsonl")
     assert (report.agreement, report.labelled, report.labelled_by) == (0.5, 4, "two maintainers, an owner")
     assert (report.wins, report.questions, report.calls, report.failure) == (1, 1, 10, "")
@@ -37,14 +37,14 @@ def test_agreement_is_the_share_of_pairs_where_the_judge_says_what_people_said(t
 
 def test_a_judge_that_goes_by_the_place_agrees_with_ties_alone(tmp_path: Path) -> None:
     labels(tmp_path, {}, {"better": "second"}, {"better": "tie"}, {"better": "tie"})
-    with judge_server(always(says("first"))) as server:
+    with JudgeServer(always(says("first"))) as server:
         report = ask(server, [better()], tmp_path, labels="labels.jsonl")
     assert report.agreement == 0.5
 
 
 def test_a_judge_below_the_agreement_is_not_believed_and_asked_nothing_more(tmp_path: Path) -> None:
     labels(tmp_path, {}, {"better": "second"}, {"better": "second"})
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         report = ask(server, [better()], tmp_path, labels="labels.jsonl", min_agreement=0.6)
     assert "agrees with people on 1 of 3 labelled pairs" in report.failure and "min_agreement of 0.6" in report.failure
     assert (report.calls, report.unanswered, report.wins) == (6, 1, 0)
@@ -52,14 +52,14 @@ def test_a_judge_below_the_agreement_is_not_believed_and_asked_nothing_more(tmp_
 
 def test_a_judge_at_the_agreement_is_believed(tmp_path: Path) -> None:
     labels(tmp_path, {}, {}, {"better": "second"})
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         report = ask(server, [better()], tmp_path, labels="labels.jsonl", min_agreement=2 / 3)
     assert (report.agreement, report.wins, report.failure) == (2 / 3, 1, "")
 
 
 def test_labelled_pairs_come_first_are_kept_and_count_in_the_budget(tmp_path: Path) -> None:
     labels(tmp_path, {}, {})
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         short = ask(server, [better(), better(1)], tmp_path, labels="labels.jsonl", calls=6)
         assert all("Which are the steps, " in one.texts["question"] for one in server.asked[:4])
         assert (short.agreement, short.calls, short.wins, short.unanswered) == (1, 6, 1, 1)
@@ -70,7 +70,7 @@ def test_labelled_pairs_come_first_are_kept_and_count_in_the_budget(tmp_path: Pa
 
 def test_a_budget_that_does_not_reach_through_the_labels_leaves_the_agreement_open(tmp_path: Path) -> None:
     labels(tmp_path, {}, {}, {})
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         report = ask(server, [better()], tmp_path, labels="labels.jsonl", calls=4, min_agreement=0.5)
     assert (report.agreement, report.labelled, report.calls) == (None, 3, 4)
     assert "set quality.judge.calls to 8 or more" in report.failure
@@ -78,7 +78,7 @@ def test_a_budget_that_does_not_reach_through_the_labels_leaves_the_agreement_op
 
 def test_a_judge_that_is_down_has_no_agreement_and_that_is_what_is_said(tmp_path: Path) -> None:
     labels(tmp_path, *[{}] * 5)
-    with judge_server(always(Hangs())) as server:
+    with JudgeServer(always(Hangs())) as server:
         report = ask(server, [better()], tmp_path, labels="labels.jsonl", min_agreement=0.5, timeout_s=0.3)
     assert report.agreement is None and "no reply within 0.3 s" in report.failure
 
@@ -89,14 +89,14 @@ def test_a_labelled_pair_without_a_usable_reply_does_not_agree(tmp_path: Path) -
     def shy(asked: Asked) -> str:
         return "Hm." if asked.texts["question"].endswith("0?") else sensible(asked)
 
-    with judge_server(shy) as server:
+    with JudgeServer(shy) as server:
         report = ask(server, [better(7)], tmp_path, labels="labels.jsonl", min_agreement=0.6)
     assert report.agreement == 0.5 and "1 of 2 labelled pairs" in report.failure
 
 
 def test_a_label_without_a_reference_is_judged_without_one(tmp_path: Path) -> None:
     labels(tmp_path, {"reference": ""})
-    with judge_server(lambda asked: says("first" if "preprocess" in asked.texts["first"] else "second")) as server:
+    with JudgeServer(lambda asked: says("first" if "preprocess" in asked.texts["first"] else "second")) as server:
         report = ask(server, [better()], tmp_path, labels="labels.jsonl")
     assert report.agreement == 1
     assert "reference" not in server.asked[0].texts
@@ -118,7 +118,7 @@ def test_a_wrong_label_is_named_with_its_line_and_field_before_anything_is_asked
     tmp_path: Path, change: dict[str, Any], said: str
 ) -> None:
     labels(tmp_path, {}, change)
-    with judge_server(sensible) as server:
+    with JudgeServer(sensible) as server:
         with pytest.raises(InputError) as caught:
             ask(server, [better()], tmp_path, labels="labels.jsonl")
         assert server.asked == []

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kubeflow.kfp_server import KfpServer, running_kfp
+from kubeflow.kfp_server import KfpServer
 
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.kubeflow.connection import KubeflowRetryPolicy
@@ -26,7 +26,7 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def kfp() -> Iterator[KfpServer]:
-    with running_kfp(KfpServer()) as server:
+    with KfpServer() as server:
         yield server
 
 

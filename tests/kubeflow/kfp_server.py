@@ -6,20 +6,16 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-from harness.faults import LATE_S, FaultyHandler, FaultyServer
+from harness.loopback import LATE_S, LoopbackServer, Reply, Request
 from kubeflow.kfp_contract import Broken, Contract
 from kubeflow.kfp_dex import Dex
 from kubeflow.kfp_state import Refused, State
 
 TOKEN = "s3cret-kfp-t0ken"
-PREFIX = "/pipeline"
 
 
 @dataclass
@@ -32,95 +28,78 @@ class Kill:
     ready: threading.Event = field(default_factory=threading.Event)
 
 
-class KfpServer(FaultyServer):
+class KfpServer(LoopbackServer):
     """See the module. seen: method and path of each request that changes something. requests: those with query and
     body, to be read as golden files."""
 
+    prefix = "/pipeline"
+
     def __init__(self, *, multi_user: bool = False, token: str = "", dex: Dex | None = None) -> None:
-        super().__init__(_Handler)
+        super().__init__()
         self.contract = Contract()
         self.state = State(multi_user)
         self.token, self.dex = token, dex
         self.seen: list[str] = []
+        self.requests: list[dict[str, Any]] = []
         self.kill: Kill | None = None
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}{PREFIX}"
+    def respond(self, request: Request) -> None:
+        page = self.dex and self.dex.page(
+            request.method, request.target, request.body, request.headers.get("Cookie", "")
+        )
+        if page:
+            request.send(page)
+        else:
+            super().respond(request)
 
-
-class _Handler(FaultyHandler):
-    server: KfpServer  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def do_GET(self) -> None:
-        self._serve()
-
-    do_POST = do_DELETE = do_GET
-
-    def _serve(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        server, url = self.server, urlsplit(self.path)
-        if server.dex:
-            page = server.dex.page(self.command, self.path, raw, self.headers.get("Cookie", ""))
-            if page is not None:
-                self.send(page.status, page.body, {"Content-Type": "text/html", **page.headers})
-                return
-        with server.lock:
-            fault = server.next_fault(self.command, url.path)
-            status, answer = 0, b""
-            if fault is None or fault.done:
-                status, answer = self._answer(url.path.removeprefix(PREFIX), url.query, raw)
-        self.deliver(fault, status, answer)
-
-    def _answer(self, path: str, query_text: str, raw: bytes) -> tuple[int, bytes]:
-        server = self.server
-        query = dict(parse_qsl(query_text, keep_blank_values=True))
-        if server.token and self.headers.get("Authorization") != f"Bearer {server.token}":
-            return self._refusal(Refused(401, "Request header error: there is no user identity header"))
-        try:
-            operation, parts = server.contract.operation(self.command, path)
-            server.contract.check_query(operation, query)
-            body = self._body(operation, raw)
-            if self.command != "GET":
-                server.seen.append(f"{self.command} {path}")
-                server.requests.append({"method": self.command, "path": path, "query": query, "body": body})
-                self._kill_before()
-            name = operation["operationId"]
-            if "filter" in query:
-                parts = {**parts, "filter": server.contract.check_filter(query.pop("filter"))}
-            answer = server.state.answer(name, parts, query, body)
-            server.contract.check_answer(operation, answer)
-            self._kill_after()
-        except Broken as broken:
-            server.broken.append(f"{self.command} {path}: {broken}")
-            return self._refusal(Refused(400, f"not in the contract: {broken}"))
-        except Refused as refused:
-            return self._refusal(refused)
-        return 200, json.dumps(answer).encode()
+    def answer(self, request: Request) -> Reply:
+        path, query = request.path.removeprefix(self.prefix), request.query
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            return _refusal(Refused(401, "Request header error: there is no user identity header"))
+        with self.lock:
+            try:
+                operation, parts = self.contract.operation(request.method, path)
+                self.contract.check_query(operation, query)
+                body = self._body(operation, request)
+                if request.method != "GET":
+                    self.seen.append(f"{request.method} {path}")
+                    self.requests.append({"method": request.method, "path": path, "query": query, "body": body})
+                    self._kill_before()
+                if "filter" in query:
+                    parts = {**parts, "filter": self.contract.check_filter(query.pop("filter"))}
+                answer = self.state.answer(operation["operationId"], parts, query, body)
+                self.contract.check_answer(operation, answer)
+                self._kill_after(request.method)
+            except Broken as broken:
+                self.broken.append(f"{request.method} {path}: {broken}")
+                return _refusal(Refused(400, f"not in the contract: {broken}"))
+            except Refused as refused:
+                return _refusal(refused)
+        return Reply(200, answer)
 
     def _kill_before(self) -> None:
-        kill = self.server.kill
-        if kill and len(self.server.seen) == kill.at and not kill.done:
+        kill = self.kill
+        if kill and len(self.seen) == kill.at and not kill.done:
             self._kill(kill)
             raise Refused(503, "nobody hears this")
 
-    def _kill_after(self) -> None:
-        kill = self.server.kill
-        if kill and self.command != "GET" and len(self.server.seen) == kill.at and kill.done:
+    def _kill_after(self, method: str) -> None:
+        kill = self.kill
+        if kill and method != "GET" and len(self.seen) == kill.at and kill.done:
             self._kill(kill)
 
     def _kill(self, kill: Kill) -> None:
         kill.ready.wait(LATE_S)
         os.kill(kill.victim, signal.SIGKILL)
 
-    def _body(self, operation: dict[str, Any], raw: bytes) -> Any:
+    def _body(self, operation: dict[str, Any], request: Request) -> Any:
         """JSON, or the text of the package that is uploaded."""
         if "multipart/form-data" not in operation.get("consumes", []):
-            body = json.loads(raw) if raw else None
-            self.server.contract.check_body(operation, body)
+            body = json.loads(request.body) if request.body else None
+            self.contract.check_body(operation, body)
             return body
-        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
-        parts = BytesParser().parsebytes(head + raw).get_payload()
+        head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+        parts = BytesParser().parsebytes(head + request.body).get_payload()
         if not isinstance(parts, list) or len(parts) != 1:
             raise Broken("an upload has exactly one part")
         disposition = parts[0].get("Content-Disposition", "")
@@ -128,15 +107,6 @@ class _Handler(FaultyHandler):
             raise Broken(f"the part is {disposition!r}, no file of the field uploadfile")
         return parts[0].get_payload(decode=True).decode()
 
-    def _refusal(self, refused: Refused) -> tuple[int, bytes]:
-        return refused.status, json.dumps({"code": 3, "message": str(refused), "details": []}).encode()
 
-
-@contextmanager
-def running_kfp(server: KfpServer) -> Iterator[KfpServer]:
-    """The server, until the block ends; then no message may have broken the contract."""
-    thread = server.serve()
-    try:
-        yield server
-    finally:
-        server.end(thread)
+def _refusal(refused: Refused) -> Reply:
+    return Reply(refused.status, {"code": 3, "message": str(refused), "details": []})

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from kubeflow.conftest import connect
-from kubeflow.kfp_certificates import certificate, running_google
+from kubeflow.kfp_certificates import Google, certificate
 from kubeflow.kfp_dex import PASSWORD, USER, Dex
-from kubeflow.kfp_server import TOKEN, KfpServer, running_kfp
+from kubeflow.kfp_server import TOKEN, KfpServer
 
 from training.errors import InputError, OstinatoError
 
@@ -15,7 +15,7 @@ NAME = "OSTINATO_KUBEFLOW_TOKEN"
 
 
 def test_a_token_is_sent_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    with running_kfp(KfpServer(token=TOKEN)) as server:
+    with KfpServer(token=TOKEN) as server:
         monkeypatch.setenv(NAME, TOKEN)
         assert connect(server, auth="token").schedules() == []
         monkeypatch.setenv(NAME, "another-t0ken")
@@ -32,7 +32,7 @@ def test_a_token_in_a_file_is_read_again_when_the_cluster_has_renewed_it(
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
     monkeypatch.setenv(f"{NAME}_FILE", str(file))
-    with running_kfp(KfpServer(token=TOKEN)) as server:
+    with KfpServer(token=TOKEN) as server:
         engine = connect(server, auth="token")
         assert engine.schedules() == []
         server.token = "renewed-t0ken"
@@ -44,7 +44,7 @@ def test_the_token_that_the_cluster_mounts_is_found(monkeypatch: pytest.MonkeyPa
     file = tmp_path / "mounted"
     file.write_text(TOKEN)
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
-    with running_kfp(KfpServer(token=TOKEN)) as server:
+    with KfpServer(token=TOKEN) as server:
         assert connect(server, auth="token").schedules() == []
 
 
@@ -74,7 +74,7 @@ def test_a_user_of_dex_gets_a_session_and_another_one_when_it_has_ended(
     monkeypatch.setenv("OSTINATO_KUBEFLOW_USER", USER)
     monkeypatch.setenv("OSTINATO_KUBEFLOW_PASSWORD_FILE", str(tmp_path / "password"))
     dex = Dex(**kind)
-    with running_kfp(KfpServer(dex=dex)) as server:
+    with KfpServer(dex=dex) as server:
         engine = connect(server, auth="dex")
         assert engine.schedules() == []
         assert dex.logins == 1
@@ -88,7 +88,7 @@ def test_a_user_of_dex_gets_a_session_and_another_one_when_it_has_ended(
 def test_a_wrong_password_is_told_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSTINATO_KUBEFLOW_USER", USER)
     monkeypatch.setenv("OSTINATO_KUBEFLOW_PASSWORD", "wr0ng-one")
-    with running_kfp(KfpServer(dex=Dex())) as server:
+    with KfpServer(dex=Dex()) as server:
         with pytest.raises(InputError, match=r"does not take OSTINATO_KUBEFLOW_USER 'robot@example.org'") as caught:
             connect(server, auth="dex")
         assert "wr0ng-one" not in str(caught.value)
@@ -97,7 +97,7 @@ def test_a_wrong_password_is_told_without_showing_it(monkeypatch: pytest.MonkeyP
 def test_google_is_asked_for_a_token_of_the_proxys_audience_and_again_when_it_expires(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with running_google() as google, running_kfp(KfpServer()) as server:
+    with Google() as google, KfpServer() as server:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(google.credentials(tmp_path)))
         engine = connect(server, auth="iap", client_id="12345.apps.googleusercontent.com")
         server.token = "not handed out yet"
@@ -126,7 +126,7 @@ def test_a_certificate_of_ones_own_is_trusted_by_its_file_alone(tmp_path: Path) 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    with running_kfp(server):
+    with server:
         endpoint = server.url.replace("http://", "https://")
         assert connect(server, endpoint=endpoint, ca_file=str(file)).schedules() == []
         with pytest.raises(InputError, match=r"certificate that is not trusted.*set kubeflow.ca_file"):

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from conftest import Finished, run_ostinato
-from kubeflow.kfp_server import TOKEN, KfpServer, running_kfp
+from kubeflow.kfp_server import TOKEN, KfpServer
 
 MODEL = "demand-forecaster"
 DONE = {name: "SUCCEEDED" for name in ("preprocess", "train", "champion", "evaluate")}
@@ -26,7 +26,7 @@ def ostinato(workspace: Path, server: KfpServer, *arguments: str) -> Finished:
 
 
 def test_a_run_is_followed_to_its_end_and_found_again_by_its_key(workspace: Path) -> None:
-    with running_kfp(KfpServer(token=TOKEN)) as server:
+    with KfpServer(token=TOKEN) as server:
         server.state.pace = [
             ({"preprocess": "CACHED", "train": "RUNNING"}, "RUNNING", ""),
             ({**DONE, "register": "SUCCEEDED", "deploy": "SUCCEEDED"}, "SUCCEEDED", ""),

@@ -10,7 +10,7 @@ import yaml
 from harness.contracts import CONTRACTS
 from kubeflow.conftest import connect
 from kubeflow.kfp_contract import CONTRACT, PUBLISHED, Broken, Contract, trimmed
-from kubeflow.kfp_server import KfpServer, running_kfp
+from kubeflow.kfp_server import KfpServer
 from kubeflow.kfp_state import walk
 
 from pipelines.backends.remote import ScheduleEntry, Submission
@@ -49,7 +49,7 @@ def compare(name: str, server: KfpServer, request: pytest.FixtureRequest) -> Non
 def test_the_requests_of_a_submission_are_the_golden_ones(
     submission: Callable[..., Submission], request: pytest.FixtureRequest
 ) -> None:
-    with running_kfp(KfpServer(multi_user=True)) as server:
+    with KfpServer(multi_user=True) as server:
         engine = connect(server, **ALL)
         engine.submit(submission())
         engine.cancel("demand-forecaster-4f2a")
@@ -61,7 +61,7 @@ def test_the_requests_of_a_submission_are_the_golden_ones(
 def test_the_requests_of_a_schedule_are_the_golden_ones(
     submission: Callable[..., Submission], request: pytest.FixtureRequest
 ) -> None:
-    with running_kfp(KfpServer(multi_user=True)) as server:
+    with KfpServer(multi_user=True) as server:
         engine = connect(server, **ALL)
         engine.delete_schedule(engine.put_schedule(ENTRY, submission()))
         compare("schedule", server, request)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from harness.faults import Fault
+from harness.loopback import Fault
 from kubeflow.conftest import connect
 from kubeflow.kfp_server import KfpServer
 from kubeflow.kfp_state import walk

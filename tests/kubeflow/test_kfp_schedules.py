@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from harness.faults import Fault
+from harness.loopback import Fault
 from kubeflow.conftest import connect
 from kubeflow.kfp_server import KfpServer
 from kubeflow.kfp_state import Refused, check_cron

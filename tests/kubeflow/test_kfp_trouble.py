@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from harness.faults import Fault
+from harness.loopback import Fault
 from kubeflow.conftest import QUICK, connect
-from kubeflow.kfp_server import KfpServer, running_kfp
+from kubeflow.kfp_server import KfpServer
 
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.kubeflow.connection import KubeflowRetryPolicy
@@ -125,7 +125,7 @@ def test_a_package_that_the_server_does_not_take_is_wrong_input(
 
 
 def test_an_installation_for_many_users_needs_a_namespace(submission: Make) -> None:
-    with running_kfp(KfpServer(multi_user=True)) as server:
+    with KfpServer(multi_user=True) as server:
         with pytest.raises(InputError, match=r"for many users; set kubeflow.namespace"):
             connect(server).submit(submission())
         assert server.seen == []

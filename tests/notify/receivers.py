@@ -8,51 +8,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from harness.loopback import LoopbackServer, Reply, Request
 
 SECRET_PATH = "/services/T000/B000/s3cretw3bh00k"
 
 
-class Webhook(ThreadingHTTPServer):
+class Webhook(LoopbackServer):
     """answers: what the next requests get, (status, headers); 200 after them. kept: bodies that were taken."""
 
-    daemon_threads = True
+    prefix = SECRET_PATH
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Hook)
+        super().__init__()
         self.answers: list[tuple[int, dict[str, str]]] = []
         self.kept: list[dict[str, Any]] = []
-        self.asked = 0
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}{SECRET_PATH}"
-
-
-class _Hook(BaseHTTPRequestHandler):
-    server: Webhook  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_POST(self) -> None:
-        self.server.asked += 1
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        status, headers = self.server.answers.pop(0) if self.server.answers else (200, {})
-        if self.path != SECRET_PATH:
+    def answer(self, request: Request) -> Reply:
+        body = json.loads(request.body)
+        status, headers = self.answers.pop(0) if self.answers else (200, {})
+        if request.path != SECRET_PATH:
             status = 404
         problem = "" if status != 200 else broken(body)
         if problem:
             status = 400
         if status == 200:
-            self.server.kept.append(body)
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write((problem or ("ok" if status == 200 else "no_service")).encode())
+            self.kept.append(body)
+        return Reply(status, problem or ("ok" if status == 200 else "no_service"), headers)
 
 
 def broken(body: dict[str, Any]) -> str:
@@ -149,7 +133,7 @@ class _Mail(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def running(server: Any) -> Iterator[Any]:
+def running(server: MailServer) -> Iterator[MailServer]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

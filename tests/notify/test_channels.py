@@ -34,7 +34,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    with running(Webhook()) as server:
+    with Webhook() as server:
         yield server
 
 
@@ -78,7 +78,7 @@ def test_a_long_story_is_cut_to_what_slack_takes(webhook: Webhook) -> None:
 def test_a_busy_webhook_is_asked_again_as_it_says(webhook: Webhook) -> None:
     webhook.answers = [(429, {"Retry-After": "0.05"}), (503, {})]
     slack.send(webhook.url, NOTICE)
-    assert webhook.asked == 3 and len(webhook.kept) == 1
+    assert len(webhook.log) == 3 and len(webhook.kept) == 1
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_a_webhook_that_takes_nothing_is_told_without_its_address(
     webhook.answers = answers
     with pytest.raises(OstinatoError, match=what) as caught:
         slack.send(webhook.url, NOTICE)
-    assert webhook.asked == asked and "s3cret" not in str(caught.value)
+    assert len(webhook.log) == asked and "s3cret" not in str(caught.value)
 
 
 def test_a_webhook_that_is_not_there_is_told_without_its_address() -> None:
-    with running(Webhook()) as gone:
+    with Webhook() as gone:
         url = gone.url
     with pytest.raises(OstinatoError, match="can't be reached") as caught:
         slack.send(url, NOTICE)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from backends.conftest import REACHABLE
 from conftest import Finished
-from kubeflow.kfp_server import KfpServer, running_kfp
+from kubeflow.kfp_server import KfpServer
 from kubeflow.kfp_state import walk
-from notify.receivers import Webhook, running
+from notify.receivers import Webhook
 
 Run = Callable[..., Finished]
 MODEL = "demand-forecaster"
@@ -18,7 +18,7 @@ EARLY = ("--param", "as_of=2011-12-01")
 
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    with running(Webhook()) as server:
+    with Webhook() as server:
         yield server
 
 
@@ -56,7 +56,7 @@ def test_a_failed_step_is_told_and_a_dead_webhook_changes_nothing_of_the_run(
 
 
 def test_an_engines_runs_that_nobody_waited_for_are_told_once(workspace: Path, ostinato: Run, webhook: Webhook) -> None:
-    with running_kfp(KfpServer()) as kfp:
+    with KfpServer() as kfp:
         settings = {
             **REACHABLE, "OSTINATO_KUBEFLOW__ENDPOINT": kfp.url, "OSTINATO_SLACK_WEBHOOK": webhook.url
         }  # fmt: skip
@@ -84,6 +84,6 @@ def test_an_engines_runs_that_nobody_waited_for_are_told_once(workspace: Path, o
 def test_a_question_that_can_not_be_meant_is_refused(
     arguments: tuple[str, ...], settings: dict[str, str], what: str, ostinato: Run
 ) -> None:
-    with running_kfp(KfpServer()) as kfp:
+    with KfpServer() as kfp:
         settings = {"OSTINATO_KUBEFLOW__ENDPOINT": kfp.url, **settings}
         assert what in ostinato("notify", "--backend", "kubeflow", *arguments, expect=2, **settings).err

@@ -1,15 +1,13 @@
 """Conversations in, two sides and a card out."""
 
 import hashlib
-import http.server
 import json
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
+from harness.loopback import FolderServer
 from preprocess.talks import Talks, jsonl, rows, say, talk, turns
 
 from delivery.documents.data_card import DataCard
@@ -101,16 +99,8 @@ def test_a_system_message_and_several_turns_are_kept(talks: Talks) -> None:
 
 @pytest.fixture
 def server(talks: Talks) -> Iterator[str]:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(talks.folder))) as made:
-        thread = threading.Thread(target=made.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{made.server_port}"
-        made.shutdown()
-        thread.join()
+    with FolderServer(talks.folder) as server:
+        yield server.url
 
 
 @pytest.mark.parametrize("name", ["talks.jsonl", "talks.parquet"])

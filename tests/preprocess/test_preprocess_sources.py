@@ -1,17 +1,16 @@
 """Sources: local, over HTTP, in stores; their snapshots; and data that is larger than the memory it gets."""
 
 import hashlib
-import http.server
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from harness.loopback import FolderServer
 from preprocess.shop import BY_KEY, COLUMNS, Model, hours
 
 from delivery.stores.sources import resolve, snapshot
@@ -55,22 +54,12 @@ def test_a_store_without_its_extra_names_the_extra(monkeypatch, uri: str, module
         snapshot(uri, Path())
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server(model: Model) -> Iterator[str]:
     """A web server over the model's folder; the tests use plain HTTP where users have HTTPS."""
 
-    def handler(*args, **kwargs):
-        return Handler(*args, directory=str(model.folder), **kwargs)
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
+    with FolderServer(model.folder) as server:
+        yield server.url
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])

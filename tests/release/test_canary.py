@@ -282,7 +282,7 @@ def test_a_canary_that_someone_aborted_meanwhile_does_not_go_live(place: Place) 
 
 def test_a_canary_over_http_is_the_same(place: Place, git_server: Any) -> None:
     bare_git(place.manifests, "config", "http.receivepack", "true")
-    remote = git_server.url(place.manifests)
+    remote = git_server.url_of(place.manifests)
     place.release("1")
     before = content(place)
     commit_canary(model_spec(), Connections(place.tracking_uri, remote), 10, "2")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness.servers import GitRequest, GitServer, basic, running_git
+from harness.loopback import Reply, Request
+from harness.servers import LOGIN, GitServer, basic
 from release.candidates import bare_git
 from release.transactions import commits, put, read, refs
 
@@ -24,7 +25,7 @@ def url(manifests: Path, git_server: GitServer) -> str:
     """Of a manifests repository that wants the token."""
     bare_git(manifests, "config", "http.receivepack", "true")
     git_server.credentials = ("x-access-token", TOKEN)
-    return git_server.url(manifests)
+    return git_server.url_of(manifests)
 
 
 @pytest.fixture(params=["OSTINATO_GIT_TOKEN", "OSTINATO_GIT_TOKEN_FILE"])
@@ -107,11 +108,11 @@ def elsewhere(tmp_path: Path) -> Iterator[tuple[GitServer, list[str]]]:
     """Another server, and what it was told about who asks."""
     told: list[str] = []
 
-    def record(request: GitRequest, body: bytes) -> bool:
+    def record(request: Request) -> bool:
         told.append(request.headers.get("Authorization", ""))
         return False
 
-    with running_git(GitServer(tmp_path / "served")) as server:
+    with GitServer(tmp_path / "served") as server:
         server.credentials, server.intercept = ("x-access-token", TOKEN), record
         yield server, told
 
@@ -124,15 +125,11 @@ def test_a_redirect_to_another_server_does_not_take_the_token_along(
     known = basic(("x-access-token", TOKEN))
     git_server.credentials = None
 
-    def redirect(request: GitRequest, body: bytes) -> bool:
+    def redirect(request: Request) -> bool:
         if logs_in_first and request.headers.get("Authorization") != known:
-            request.send_response(401)
-            request.send_header("WWW-Authenticate", 'Basic realm="git"')
+            request.send(Reply(401, headers=LOGIN))
         else:
-            request.send_response(302)
-            request.send_header("Location", f"http://127.0.0.1:{other.server_port}{request.path}")
-        request.send_header("Content-Length", "0")
-        request.end_headers()
+            request.send(Reply(302, headers={"Location": other.url + request.target}))
         return True
 
     git_server.intercept = redirect
@@ -149,7 +146,7 @@ def test_the_token_is_in_no_argument_of_any_process_and_in_no_file_of_the_transa
     seen: list[bytes] = []
     written: list[bytes] = []
 
-    def look(request: GitRequest, body: bytes) -> bool:
+    def look(request: Request) -> bool:
         if request.headers.get("Authorization"):
             seen.extend(line for file in Path("/proc").glob("[0-9]*/cmdline") if (line := _bytes(file)))
             written.extend(_bytes(file) for file in tmp_path.glob("ostinato-git-*/**/*") if file.is_file())

@@ -1,7 +1,6 @@
 """A remote that fails at any point of a transaction: one message, nothing half-done, and the next run lands once."""
 
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -10,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from harness.image_registries import certificate_pem, key_pem, self_signed
-from harness.servers import START_S, GitRequest, GitServer, running_git
+from harness.loopback import Reply, Request
+from harness.servers import LOGIN, START_S, GitServer
 from release.candidates import bare_git
 from release.transactions import commits, put, read, refs
 
@@ -26,41 +26,26 @@ def url(manifests: Path, git_server: GitServer, monkeypatch: pytest.MonkeyPatch)
     """Of a manifests repository that a token can write to."""
     bare_git(manifests, "config", "http.receivepack", "true")
     monkeypatch.setenv("OSTINATO_GIT_TOKEN", TOKEN)
-    return git_server.url(manifests)
+    return git_server.url_of(manifests)
 
 
-def from_request(number: int, act: Callable[[GitRequest, bytes], None]) -> Callable[[GitRequest, bytes], bool]:
+def from_request(number: int, act: Callable[[Request], None]) -> Callable[[Request], bool]:
     """What deals with the request of this number, counted from 1, and all that follow."""
     asked = []
 
-    def intercept(request: GitRequest, body: bytes) -> bool:
+    def intercept(request: Request) -> bool:
         asked.append(request.path)
         if len(asked) < number:
             return False
-        act(request, body)
+        act(request)
         return True
 
     return intercept
 
 
-def break_off(request: GitRequest, body: bytes) -> None:
-    """Do what was asked, and die in the middle of the answer."""
-    head, answer = request.backend(body)
-    request.send_response(200)
-    for name, value in {**head, "Content-Length": str(len(answer))}.items():
-        request.send_header(name, value)
-    request.end_headers()
-    request.wfile.write(answer[: len(answer) // 2])
-    request.wfile.flush()
-    request.connection.shutdown(socket.SHUT_RDWR)
-
-
-def refuse(request: GitRequest, body: bytes) -> None:
+def refuse(request: Request) -> None:
     """As a server answers to a token that has ended."""
-    request.send_response(401)
-    request.send_header("WWW-Authenticate", 'Basic realm="git"')
-    request.send_header("Content-Length", "0")
-    request.end_headers()
+    request.send(Reply(401, headers=LOGIN))
 
 
 def put_in_a_process(url: str, words: str) -> None:
@@ -81,7 +66,7 @@ def test_a_transaction_has_as_many_requests_as_are_broken_below(
     url: str, manifests: Path, git_server: GitServer
 ) -> None:
     asked: list[str] = []
-    git_server.intercept = lambda request, body: bool(asked.append(request.path))
+    git_server.intercept = lambda request: bool(asked.append(request.path))
     assert put(url, "README.md", b"new")
     assert len(asked) == REQUESTS, asked
 
@@ -93,10 +78,10 @@ def test_a_remote_that_hangs_at_any_point_is_left_and_nothing_is_half_done(
     monkeypatch.setenv("OSTINATO_GIT_TIMEOUT", "0.8")
     before = refs(manifests)
 
-    def hang(request: GitRequest, body: bytes) -> None:
+    def hang(request: Request) -> None:
         git_server.let_go.clear()
         git_server.let_go.wait(START_S)
-        request.connection.shutdown(socket.SHUT_RDWR)
+        request.cut()
 
     git_server.intercept = from_request(number, hang)
     with pytest.raises(OstinatoError, match=r"did not answer within 0\.8 s .*raise OSTINATO_GIT_TIMEOUT"):
@@ -113,6 +98,14 @@ def test_a_server_that_dies_in_the_middle_of_any_answer_is_named_and_the_next_ru
     number: int, url: str, manifests: Path, git_server: GitServer
 ) -> None:
     before = refs(manifests)
+
+    def break_off(request: Request) -> None:
+        """Do what was asked, and die in the middle of the answer."""
+        reply = git_server.backend(request)
+        half = reply.content[: len(reply.content) // 2]
+        request.send(Reply(200, half, {**reply.headers, "Content-Length": str(len(reply.content))}))
+        request.cut()
+
     git_server.intercept = from_request(number, break_off)
     with pytest.raises(OstinatoError, match="can't be reached; check the URL and the network"):
         put(url, "README.md", b"new")
@@ -141,10 +134,10 @@ def test_a_push_that_the_server_answers_with_an_error_is_named(
 ) -> None:
     before = refs(manifests)
 
-    def no(request: GitRequest, body: bytes) -> bool:
-        if "git-receive-pack" in request.path:
-            request.send_error(status)
-        return "git-receive-pack" in request.path
+    def no(request: Request) -> bool:
+        if "git-receive-pack" in request.target:
+            request.send(Reply(status))
+        return "git-receive-pack" in request.target
 
     git_server.intercept = no
     put_in_a_process(url, words)
@@ -191,9 +184,9 @@ def test_a_certificate_that_is_not_trusted_is_named_before_the_token_is_sent(
     server = GitServer(tmp_path / "served")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.credentials = ("x-access-token", TOKEN)
-    server.intercept = lambda request, body: bool(asked.append(request.path))
-    url = server.url(manifests).replace("http://", "https://")
-    with running_git(server):
+    server.intercept = lambda request: bool(asked.append(request.path))
+    url = server.url_of(manifests).replace("http://", "https://")
+    with server:
         before = refs(manifests)
         put_in_a_process(url, "has a TLS certificate that is not trusted; set GIT_SSL_CAINFO")
         assert refs(manifests) == before and not asked
@@ -207,13 +200,10 @@ def test_a_remote_that_moved_to_another_address_of_the_same_server_is_followed(
 ) -> None:
     git_server.credentials = ("x-access-token", TOKEN)
 
-    def moved(request: GitRequest, body: bytes) -> bool:
+    def moved(request: Request) -> bool:
         if not request.path.startswith("/old.git"):
             return False
-        request.send_response(301)
-        request.send_header("Location", request.path.replace("/old.git", "/manifests.git"))
-        request.send_header("Content-Length", "0")
-        request.end_headers()
+        request.send(Reply(301, headers={"Location": request.target.replace("/old.git", "/manifests.git")}))
         return True
 
     git_server.intercept = moved

@@ -1,12 +1,10 @@
 """Tokens of a GitHub App, from a stand-in that checks each request as GitHub's REST documentation (2022-11-28) says."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from harness.image_registries import key_pem
-from harness.servers import START_S, GitServer, free_port
+from harness.loopback import LoopbackServer, Reply, Request
+from harness.servers import GitServer, free_port
 from release.candidates import bare_git
 from release.transactions import put, refs
 
@@ -29,13 +28,11 @@ ROOT = Path(__file__).parents[2]
 APP, INSTALLATION = "Iv23liTESTS", 4711
 
 
-class GitHub(ThreadingHTTPServer):
+class GitHub(LoopbackServer):
     """The two routes of the App's login: which installation a repository has, and a token of it."""
 
-    daemon_threads = True
-
     def __init__(self, public_key: Any) -> None:
-        super().__init__(("127.0.0.1", 0), _Request)
+        super().__init__()
         self.public_key = public_key
         self.asked: list[str] = []
         self.given: list[str] = []
@@ -43,66 +40,37 @@ class GitHub(ThreadingHTTPServer):
         self.failures: list[tuple[int, str]] = []
         """Answered first, one to a request."""
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+    def answer(self, request: Request) -> Reply:
+        if request.path == "/api/v3/repos/fleet/manifests/pulls":
+            known = request.headers.get("Authorization") == f"Bearer {self.given[-1]}"
+            return Reply(200, []) if known else Reply(401, {"message": "Bad credentials"})
+        self.asked.append(request.target)
+        if self.failures:
+            status, words = self.failures.pop(0)
+            return Reply(status, {"message": words})
+        assert request.headers["Accept"] == "application/vnd.github+json"
+        assert request.headers["X-GitHub-Api-Version"] == "2022-11-28"
+        if not self._knows(request):
+            return Reply(401, {"message": "A JSON web token could not be decoded"})
+        if (request.method, request.target) == ("GET", "/repos/fleet/manifests/installation"):
+            return Reply(200, {"id": INSTALLATION, "app_slug": "releaser"})
+        if (request.method, request.target) != ("POST", f"/app/installations/{INSTALLATION}/access_tokens"):
+            return Reply(404, {"message": "Not Found"})
+        if json.loads(request.body) != {"repositories": ["manifests"]}:
+            words = "There is at least one repository that does not exist or is not accessible"
+            return Reply(422, {"message": words})
+        self.given.append(f"ghs_{len(self.given)}")
+        ends = datetime.now(UTC) + timedelta(seconds=self.lasts_s)
+        return Reply(201, {"token": self.given[-1], "expires_at": f"{ends:%Y-%m-%dT%H:%M:%SZ}"})
 
-
-class _Request(BaseHTTPRequestHandler):
-    server: GitHub  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        if self.path.startswith("/api/v3/repos/fleet/manifests/pulls?"):
-            fine = self.headers.get("Authorization") == f"Bearer {self.server.given[-1]}"
-            self._say(200 if fine else 401, [] if fine else {"message": "Bad credentials"})
-        elif self._who() and self.path == "/repos/fleet/manifests/installation":
-            self._say(200, {"id": INSTALLATION, "app_slug": "releaser"})
-        else:
-            self._say(404, {"message": "Not Found"})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
-        server = self.server
-        if not self._who():
-            return
-        if self.path != f"/app/installations/{INSTALLATION}/access_tokens":
-            self._say(404, {"message": "Not Found"})
-        elif body != {"repositories": ["manifests"]}:
-            self._say(422, {"message": "There is at least one repository that does not exist or is not accessible"})
-        else:
-            server.given.append(f"ghs_{len(server.given)}")
-            ends = datetime.now(UTC) + timedelta(seconds=server.lasts_s)
-            self._say(201, {"token": server.given[-1], "expires_at": f"{ends:%Y-%m-%dT%H:%M:%SZ}"})
-
-    def _who(self) -> bool:
-        server = self.server
-        server.asked.append(self.path)
-        if server.failures:
-            status, words = server.failures.pop(0)
-            self._say(status, {"message": words})
-            return False
-        assert self.headers["Accept"] == "application/vnd.github+json"
-        assert self.headers["X-GitHub-Api-Version"] == "2022-11-28"
-        kind, _, token = self.headers.get("Authorization", "").partition(" ")
+    def _knows(self, request: Request) -> bool:
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
         try:
             must = {"require": ["iat", "exp", "iss"]}
-            claims = jwt.decode(token, server.public_key, algorithms=["RS256"], issuer=APP, options=must)
-            fine = kind == "Bearer" and claims["iat"] <= time.time() - 30 and claims["exp"] <= time.time() + 600
+            claims = jwt.decode(token, self.public_key, algorithms=["RS256"], issuer=APP, options=must)
         except jwt.PyJWTError:
-            fine = False
-        if not fine:
-            self._say(401, {"message": "A JSON web token could not be decoded"})
-        return fine
-
-    def _say(self, status: int, document: Any) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+            return False
+        return kind == "Bearer" and claims["iat"] <= time.time() - 30 and claims["exp"] <= time.time() + 600
 
 
 @dataclass
@@ -127,18 +95,11 @@ def app(key: Any, git_server: GitServer, tmp_path: Path, monkeypatch: pytest.Mon
     file = tmp_path / "app key.pem"
     file.touch(0o600)
     file.write_bytes(key_pem(key))
-    server = GitHub(key.public_key())
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
     monkeypatch.setenv("OSTINATO_GITHUB_APP_ID", APP)
     monkeypatch.setenv("OSTINATO_GITHUB_APP_KEY_FILE", str(file))
-    monkeypatch.setenv("OSTINATO_GITHUB_API_URL", server.url)
-    try:
-        yield App(server, repository, git_server.url(repository), git_server)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(START_S)
+    with GitHub(key.public_key()) as server:
+        monkeypatch.setenv("OSTINATO_GITHUB_API_URL", server.url)
+        yield App(server, repository, git_server.url_of(repository), git_server)
 
 
 def test_the_app_commits_with_a_token_that_it_asks_for_once(app: App) -> None:

@@ -1,17 +1,16 @@
 """Reading the registry without MLflow says the same as MLflow, and a registry that is down is named, quickly."""
 
-import http.server
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.loopback import LoopbackServer, Reply
 from harness.odd_servers import Answer, hangs_up, odd_server, says
 from harness.servers import free_port
 from release.candidates import candidate, model_spec
@@ -71,30 +70,12 @@ def test_a_store_that_does_not_exist_yet_is_an_empty_registry_and_is_not_made(tm
     assert os.listdir(tmp_path) == []
 
 
-class _Sick(http.server.BaseHTTPRequestHandler):
-    """Answers like a proxy in front of a server that is down, or in front of something else."""
-
-    def do_GET(self) -> None:
-        body = b"<html>Bad gateway</html>" if "html" in self.server.mood else b'{"message": "try later"}'  # pyright: ignore
-        self.send_response(502 if "html" in self.server.mood else 401)  # pyright: ignore
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def sick_server(request: pytest.FixtureRequest) -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Sick)
-    server.mood = request.param  # pyright: ignore
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    """Answers like a proxy in front of a server that is down, or in front of something else."""
+    sick = {"html": Reply(502, "<html>Bad gateway</html>"), "json": Reply(401, {"message": "try later"})}
+    with LoopbackServer(lambda _: sick[request.param]) as server:
+        yield server.url
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,8 @@ import base64
 import json
 import socket
 import stat
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from harness.image_registries import (
@@ -20,9 +17,9 @@ from harness.image_registries import (
     key_pem,
     running_registry,
     self_signed,
-    token_server,
     write_login,
 )
+from harness.loopback import LoopbackServer, Reply, Request
 from release.candidates import candidate
 
 from delivery.models.folder import model_digest
@@ -115,14 +112,14 @@ def test_a_broken_file_of_credentials_is_named_without_what_it_holds(
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> Iterator[TokenServer]:
-    with token_server(tmp_path / "tokens") as server:
+    with TokenServer(tmp_path / "tokens") as server:
         yield server
 
 
 @pytest.fixture
 def token_registry(tokens: TokenServer, tmp_path: Path) -> Iterator[ImageRegistry]:
     """A registry that sends its clients to the token server."""
-    token = {"realm": tokens.realm, "service": "images", "issuer": "ostinato-tests"}
+    token = {"realm": tokens.url, "service": "images", "issuer": "ostinato-tests"}
     with running_registry(
         tmp_path / "registry", auth={"token": {**token, "rootcertbundle": str(tokens.certificate)}}
     ) as registry:
@@ -215,55 +212,40 @@ def test_other_machines_are_never_asked_over_plain_http(
         publish(model, model_digest(model), registry.repository(), None)
 
 
-class _Misleading(BaseHTTPRequestHandler):
+class Misleading(LoopbackServer):
     """Wants a password, is busy at first, and sends uploads to another host, as the spec allows it."""
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+    def __init__(self) -> None:
+        super().__init__()
+        self.uploads = ""
+        self.full = False
 
-    def _say(self, status: int, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": "0"}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
+    @property
+    def got(self) -> list[tuple[str, str | None]]:
+        return [(put.target, put.headers.get("Authorization")) for put in self.log if put.method == "PUT"]
 
-    def do_GET(self) -> None:
-        self.server.asked += 1  # pyright: ignore[reportAttributeAccessIssue]
-        if self.server.asked == 1:  # pyright: ignore[reportAttributeAccessIssue]
-            self._say(503, Retry_After="0")
-        elif self.headers.get("Authorization"):
-            self._say(200 if self.command == "HEAD" and self.server.full else 404)  # pyright: ignore[reportAttributeAccessIssue]
-        else:
-            self._say(401, WWW_Authenticate='Basic realm="images"')
-
-    do_HEAD = do_GET
-
-    def do_POST(self) -> None:
-        self._say(202, Location=self.server.uploads)  # pyright: ignore[reportAttributeAccessIssue]
-
-    def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        authorization = self.headers.get("Authorization")
-        self.server.got.append((self.path, authorization))  # pyright: ignore[reportAttributeAccessIssue]
-        self._say(201)
+    def answer(self, request: Request) -> Reply:
+        if request.method == "POST":
+            return Reply(202, headers={"Location": self.uploads})
+        if request.method == "PUT":
+            return Reply(201)
+        if len(self.log) == 1:
+            return Reply(503, headers={"Retry-After": "0"})
+        if request.headers.get("Authorization"):
+            return Reply(200 if request.method == "HEAD" and self.full else 404)
+        return Reply(401, headers={"WWW-Authenticate": 'Basic realm="images"'})
 
 
 @pytest.fixture
-def misleading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Misleading)
-    server.asked, server.got, server.full = 0, [], False
-    monkeypatch.setenv("DOCKER_CONFIG", str(write_login(tmp_path / "login", f"127.0.0.1:{server.server_port}")))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+def misleading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Misleading]:
+    with Misleading() as server:
+        monkeypatch.setenv("DOCKER_CONFIG", str(write_login(tmp_path / "login", f"127.0.0.1:{server.server_port}")))
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-def test_a_registry_that_is_busy_is_asked_again_and_credentials_stay_with_it(model: Path, misleading: Any) -> None:
+def test_a_registry_that_is_busy_is_asked_again_and_credentials_stay_with_it(
+    model: Path, misleading: Misleading
+) -> None:
     port = misleading.server_port
     misleading.uploads = f"http://localhost:{port}/elsewhere?state=1"
     publish(model, model_digest(model), f"oci://127.0.0.1:{port}/models", None)
@@ -272,34 +254,16 @@ def test_a_registry_that_is_busy_is_asked_again_and_credentials_stay_with_it(mod
     assert misleading.got[-1][1] is not None, "the manifest goes to the registry itself"
 
 
-def test_layers_that_are_there_are_not_sent_again(model: Path, misleading: Any) -> None:
+def test_layers_that_are_there_are_not_sent_again(model: Path, misleading: Misleading) -> None:
     misleading.full = True
     publish(model, model_digest(model), f"oci://127.0.0.1:{misleading.server_port}/models", None)
     assert [path.rpartition("/")[0] for path, _ in misleading.got] == ["/v2/models/manifests"]
 
 
-def test_an_upload_over_plain_http_to_another_machine_is_refused(model: Path, misleading: Any) -> None:
+def test_an_upload_over_plain_http_to_another_machine_is_refused(model: Path, misleading: Misleading) -> None:
     misleading.uploads = "http://uploads.example.org/x"
     with pytest.raises(OstinatoError, match=r"wants the upload over plain http\. Behind a proxy"):
         publish(model, model_digest(model), f"oci://127.0.0.1:{misleading.server_port}/models", None)
-
-
-class _Refusing(BaseHTTPRequestHandler):
-    """Answers everything with one status and an error in the form of the distribution spec."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def _answer(self) -> None:
-        status, code = self.server.says  # pyright: ignore[reportAttributeAccessIssue]
-        body = json.dumps({"errors": [{"code": code, "message": "no reason given"}]}).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_GET = do_HEAD = do_POST = do_PUT = _answer
 
 
 @pytest.mark.parametrize(
@@ -316,15 +280,7 @@ class _Refusing(BaseHTTPRequestHandler):
     ],
 )
 def test_each_refusal_has_its_reason_and_its_fix(model: Path, status: int, code: str, said: str) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
-    server.says = (status, code)  # pyright: ignore[reportAttributeAccessIssue]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        with pytest.raises(OstinatoError) as caught:
-            publish(model, model_digest(model), f"oci://127.0.0.1:{server.server_port}/models", None)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    error = Reply(status, {"errors": [{"code": code, "message": "no reason given"}]})
+    with LoopbackServer(lambda request: error) as server, pytest.raises(OstinatoError) as caught:
+        publish(model, model_digest(model), f"oci://127.0.0.1:{server.server_port}/models", None)
     assert said in str(caught.value) and caught.value.exit_code == 1

@@ -239,7 +239,7 @@ def test_a_version_that_was_merged_and_rolled_back_can_be_proposed_again(place: 
 
 def test_a_release_over_http_reads_and_writes_the_same(place: Place, git_server: Any) -> None:
     bare_git(place.manifests, "config", "http.receivepack", "true")
-    over_http = replace(place, remote=git_server.url(place.manifests))
+    over_http = replace(place, remote=git_server.url_of(place.manifests))
     over_http.release("1")
     proposal = over_http.release("2", mode="pull-request")
     assert [one.commit for one in open_proposals(over_http.remote)] == [proposal.commit]

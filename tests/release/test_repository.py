@@ -26,7 +26,7 @@ def remote(request: pytest.FixtureRequest, manifests: Path, git_server: GitServe
     bare_git(manifests, "config", "http.receivepack", "true")
     if request.param == "http without filters":
         bare_git(manifests, "config", "uploadpack.allowFilter", "false")
-    return {"path": str(manifests), "file URL": manifests.as_uri()}.get(request.param, git_server.url(manifests))
+    return {"path": str(manifests), "file URL": manifests.as_uri()}.get(request.param, git_server.url_of(manifests))
 
 
 def test_a_file_is_committed_on_top_and_read_back_over_every_kind_of_remote(remote: str, manifests: Path) -> None:
@@ -54,7 +54,7 @@ def test_odd_names_many_files_and_other_peoples_files_survive_a_commit(manifests
 
 
 def test_which_files_there_are_is_known_without_asking_again(manifests: Path, git_server: GitServer) -> None:
-    with open_repository(git_server.url(manifests)) as repository:
+    with open_repository(git_server.url_of(manifests)) as repository:
         snapshot = repository.snapshot()
         git_server.status = 500
         assert {"argocd/project.yaml", "README.md"} <= snapshot.paths("argocd", "README.md", "nothing")
@@ -69,7 +69,7 @@ def test_equal_content_makes_no_commit(remote: str, manifests: Path) -> None:
 def test_a_push_whose_answer_is_lost_lands_once(manifests: Path, git_server: GitServer) -> None:
     bare_git(manifests, "config", "http.receivepack", "true")
     git_server.drop_pushes = 1
-    put(git_server.url(manifests), "models/a/x.yaml", b"one\n")
+    put(git_server.url_of(manifests), "models/a/x.yaml", b"one\n")
     assert git_server.drop_pushes == 0
     assert commits(manifests) == 2
 
@@ -160,7 +160,7 @@ def test_wrong_or_missing_credentials_are_named_and_right_ones_from_askpass_work
     manifests: Path, git_server: GitServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     git_server.credentials = ("robot", "s3cret")
-    url = git_server.url(manifests)
+    url = git_server.url_of(manifests)
     with pytest.raises(OstinatoError, match="wants credentials"):
         put(url, "a", b"1")
     askpass = tmp_path / "askpass"
@@ -179,9 +179,9 @@ def test_a_read_only_remote_can_be_read_and_says_that_it_can_not_be_written(
     manifests: Path, git_server: GitServer
 ) -> None:
     bare_git(manifests, "config", "http.receivepack", "false")
-    assert "README.md" in read(git_server.url(manifests), "README.md")
+    assert "README.md" in read(git_server.url_of(manifests), "README.md")
     with pytest.raises(OstinatoError, match="credentials need read and write access"):
-        put(git_server.url(manifests), "a", b"1")
+        put(git_server.url_of(manifests), "a", b"1")
     assert commits(manifests) == 1
 
 
@@ -191,8 +191,8 @@ def test_a_server_that_answers_with_an_error_is_named(
 ) -> None:
     git_server.status = status
     with pytest.raises(OstinatoError, match=words) as caught:
-        put(git_server.url(manifests), "a", b"1")
-    assert git_server.url(manifests) in str(caught.value)
+        put(git_server.url_of(manifests), "a", b"1")
+    assert git_server.url_of(manifests) in str(caught.value)
 
 
 def test_a_remote_that_hangs_becomes_an_error_within_the_time_out(
@@ -201,7 +201,7 @@ def test_a_remote_that_hangs_becomes_an_error_within_the_time_out(
     git_server.let_go.clear()
     monkeypatch.setenv("OSTINATO_GIT_TIMEOUT", "0.5")
     with pytest.raises(OstinatoError, match=r"did not answer within 0.5 s.*raise OSTINATO_GIT_TIMEOUT"):
-        put(git_server.url(manifests), "a", b"1")
+        put(git_server.url_of(manifests), "a", b"1")
 
 
 def test_a_remote_that_is_down_says_so() -> None:

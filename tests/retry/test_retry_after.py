@@ -1,17 +1,15 @@
 """What a busy server asks of its clients: each waits as long as Retry-After says, in seconds or until a date, and
 gives up at once where that is too long."""
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from harness.odd_servers import LoopbackServer, running
+from harness.loopback import LoopbackServer, Reply, Request
 
 from components.drift.event import SECRET, post_event
 from components.drift.steps import Watched
@@ -35,30 +33,10 @@ from training.errors import OstinatoError
 class Busy(LoopbackServer):
     """Answers 429 to everything, with the header."""
 
-    def __init__(self) -> None:
-        super().__init__(_Handler)
-        self.retry_after = ""
-        self.requests = 0
-        self.counting = threading.Lock()
+    retry_after = ""
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Busy  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        with self.server.counting:
-            self.server.requests += 1
-        self.send_response(429)
-        self.send_header("Retry-After", self.server.retry_after)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    do_POST = do_GET
+    def answer(self, request: Request) -> Reply:
+        return Reply(429, {}, {"Retry-After": self.retry_after})
 
 
 @pytest.fixture
@@ -68,7 +46,7 @@ def busy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Busy]:
     file = tmp_path / "key.pem"
     file.touch(0o600)
     file.write_bytes(key.private_bytes(pem, own, clear))
-    with running(Busy()) as server:
+    with Busy() as server:
         monkeypatch.setenv("OSTINATO_GITHUB_APP_ID", "12")
         monkeypatch.setenv("OSTINATO_GITHUB_APP_KEY_FILE", str(file))
         monkeypatch.setenv("OSTINATO_GITHUB_API_URL", server.url)
@@ -116,7 +94,7 @@ def test_a_client_comes_back_when_the_server_says_a_bounded_number_of_times(
     busy.retry_after = "0"
     with pytest.raises(OstinatoError):
         CLIENTS[client](busy.url, tmp_path)
-    assert 3 <= busy.requests <= 5
+    assert 3 <= len(busy.log) <= 5
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -125,7 +103,7 @@ def test_a_client_does_not_wait_an_hour(header: str, client: str, busy: Busy, tm
     busy.retry_after = header if header.isdigit() else formatdate(usegmt=True, timeval=4_000_000_000)
     with pytest.raises(OstinatoError):
         CLIENTS[client](busy.url, tmp_path)
-    assert busy.requests == 1
+    assert len(busy.log) == 1
 
 
 class Asks(Exception):

@@ -9,49 +9,49 @@ import json
 import os
 import re
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from harness.loopback import LoopbackServer, Reply, Request
 
 NAME = "guide"
 SHAPED = {"message": "no", "type": "invalid_request_error", "param": None, "code": None}
 
 
-class OddRuntime(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    fault = ""
-    answers: dict[str, str] = {}
+class OddRuntime(LoopbackServer):
+    def __init__(self, fault: str, port: int, answers: dict[str, str]) -> None:
+        super().__init__(port=port)
+        self.fault, self.answers = fault, answers
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        if self.path == "/openai/v1/models":
+    def answer(self, request: Request) -> Reply:
+        if request.method == "POST":
+            return self._infer(request)
+        if request.path == "/openai/v1/models":
             name = "another" if self.fault == "models" else NAME
-            self._say(200, {"object": "list", "data": [{"id": name, "object": "model", "created": 1, "owned_by": ""}]})
-        elif self.path == "/v2":
-            self._say(200, {"name": "odd", "version": "1"})
-        else:
-            self._say(404 if self.fault == "never ready" else 200, {})
+            return Reply(
+                200, {"object": "list", "data": [{"id": name, "object": "model", "created": 1, "owned_by": ""}]}
+            )
+        if request.path == "/v2":
+            return Reply(200, {"name": "odd", "version": "1"})
+        return Reply(404 if self.fault == "never ready" else 200, {})
 
-    def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers["content-length"]))
+    def _infer(self, request: Request) -> Reply:
         if self.fault == "500":
-            return self._say(500, "Internal Server Error", "text/plain")
+            return Reply(500, "Internal Server Error", {"Content-Type": "text/plain"})
         try:
-            body = json.loads(raw)
+            body = json.loads(request.body)
         except ValueError:
             return self._refuse(200 if self.fault == "malformed request" else 400)
         if body["model"] != NAME and self.fault != "unknown model":
             return self._refuse(404)
         if body.get("max_tokens", 1) < 0:
             return self._refuse(500 if self.fault == "negative limit" else 400)
-        if self.path.endswith("/chat/completions"):
+        if request.path.endswith("/chat/completions"):
             return self._chat(body)
         if self.fault == "completion":
             return self._refuse(404)
         return self._whole("text_completion", {"text": "on"}, "length", 1, 1)
 
-    def _chat(self, body: dict[str, Any]) -> None:
+    def _chat(self, body: dict[str, Any]) -> Reply:
         if self.fault == "dies" and body.get("max_tokens", 0) > 1:
             print("out of memory", file=sys.stderr, flush=True)
             os._exit(7)
@@ -77,12 +77,12 @@ class OddRuntime(BaseHTTPRequestHandler):
             "chat.completion", {"message": {"role": "assistant", "content": text}}, reason, prompt, counted
         )
 
-    def _whole(self, kind: str, said: dict[str, Any], reason: str, prompt: int, tokens: int) -> None:
+    def _whole(self, kind: str, said: dict[str, Any], reason: str, prompt: int, tokens: int) -> Reply:
         usage = {"prompt_tokens": prompt, "completion_tokens": tokens, "total_tokens": prompt + tokens}
         choice = {"index": 0, "finish_reason": reason, "logprobs": None, **said}
-        self._say(200, {"id": "1", "object": kind, "created": 1, "model": NAME, "choices": [choice], "usage": usage})
+        return Reply(200, {"id": "1", "object": kind, "created": 1, "model": NAME, "choices": [choice], "usage": usage})
 
-    def _stream(self, text: str, reason: str, tokens: int) -> None:
+    def _stream(self, text: str, reason: str, tokens: int) -> Reply:
         pieces = re.findall(r"\s*\S+", text)
         if self.fault == "streaming loses text":
             pieces = pieces[:-1]
@@ -95,20 +95,11 @@ class OddRuntime(BaseHTTPRequestHandler):
         said.append(json.dumps({**head, "choices": [], "usage": usage}))
         if self.fault != "streaming without [DONE]":
             said.append("[DONE]")
-        self._say(200, "".join(f"data: {one}\n\n" for one in said), "text/event-stream")
+        return Reply(200, "".join(f"data: {one}\n\n" for one in said), {"Content-Type": "text/event-stream"})
 
-    def _refuse(self, status: int) -> None:
-        self._say(status, {"error": "no" if self.fault == "plain errors" else SHAPED})
-
-    def _say(self, status: int, content: Any, kind: str = "application/json") -> None:
-        body = (content if isinstance(content, str) else json.dumps(content)).encode()
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def _refuse(self, status: int) -> Reply:
+        return Reply(status, {"error": "no" if self.fault == "plain errors" else SHAPED})
 
 
 if __name__ == "__main__":
-    OddRuntime.fault, OddRuntime.answers = sys.argv[1], {"Hello": "Hi", **json.loads(sys.argv[3])}
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), OddRuntime).serve_forever()
+    OddRuntime(sys.argv[1], int(sys.argv[2]), {"Hello": "Hi", **json.loads(sys.argv[3])}).serve_forever()

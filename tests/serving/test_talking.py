@@ -206,7 +206,8 @@ def test_an_endpoint_that_answers_as_the_version_was_judged_is_told_from_one_tha
 def test_an_endpoint_with_another_model_or_nobody_is_not_verified(guides: Path, tmp_path: Path) -> None:
     script = str(Path(__file__).with_name("odd_runtime.py"))
     port = free_port()
-    with subprocess.Popen([sys.executable, script, "models", str(port), "{}"], env=os.environ) as server:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, script, "models", str(port), "{}"], env=environment) as server:
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, url, None)
         done = run_ostinato(guides, "verify", NAME, "--url", url)

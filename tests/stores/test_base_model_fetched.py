@@ -1,6 +1,5 @@
 """Base models that are brought here: converted, copied from a bucket, fetched from a hub; once, also after a kill."""
 
-import http.server
 import json
 import multiprocessing
 import os
@@ -8,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.loopback import LoopbackServer, Reply, Request
 from stores.conftest import fetch
 
 from delivery.models.language.base_files import files_digest
@@ -173,54 +172,34 @@ def test_a_bucket_is_copied_once_for_each_state_of_it_and_without_what_is_not_wa
         fetch("gs://models/none", workspace)
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
+class Hub(LoopbackServer):
     """The few answers of a hub that downloading a snapshot needs; a stand-in, since no hub can run here."""
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
 
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        folder: Path = self.server.folder  # pyright: ignore[reportAttributeAccessIssue]
-        self.server.tokens.add(self.headers.get("Authorization"))  # pyright: ignore[reportAttributeAccessIssue]
-        if "/api/models/someone/tiny/" in self.path and COMMIT in self.path:
-            names = [path.name for path in folder.iterdir()]
+    def answer(self, request: Request) -> Reply:
+        if "/api/models/someone/tiny/" in request.path and COMMIT in request.path:
+            names = [path.name for path in self.folder.iterdir()]
             listed = [{"rfilename": name} for name in [*names, "pytorch_model.bin", "modeling.py"]]
             siblings = [{"type": "file", "oid": "1", "size": 1, "path": one["rfilename"]} for one in listed]
             info = {"id": "someone/tiny", "sha": COMMIT, "siblings": listed, "private": False, "tags": []}
-            self._send(json.dumps(siblings if "/tree/" in self.path else info).encode(), "application/json")
-        elif f"/someone/tiny/resolve/{COMMIT}/" in self.path:
-            self.server.served.append(self.path.rpartition("/")[2])  # pyright: ignore[reportAttributeAccessIssue]
-            self._send((folder / self.path.rpartition("/")[2]).read_bytes(), "application/octet-stream")
-        else:
-            self.send_response(404)
-            self.send_header("X-Error-Code", "RevisionNotFound" if "someone/tiny" in self.path else "RepoNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            return self._file(json.dumps(siblings if "/tree/" in request.path else info).encode())
+        if f"/someone/tiny/resolve/{COMMIT}/" in request.path:
+            return self._file((self.folder / request.path.rpartition("/")[2]).read_bytes())
+        return Reply(
+            404, headers={"X-Error-Code": "RevisionNotFound" if "someone/tiny" in request.path else "RepoNotFound"}
+        )
 
-    def _send(self, body: bytes, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{abs(hash(body)):x}"')
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
+    def _file(self, content: bytes) -> Reply:
+        return Reply(200, content, {"X-Repo-Commit": COMMIT, "ETag": f'"{abs(hash(content)):x}"'})
 
 
 @pytest.fixture
-def hub(tiny: Path) -> Iterator[http.server.ThreadingHTTPServer]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.folder, server.served, server.tokens = tiny, [], set()  # pyright: ignore[reportAttributeAccessIssue]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def hub(tiny: Path) -> Iterator[Hub]:
+    with Hub(tiny) as server:
+        yield server
 
 
 def from_the_hub(hub: str, home: Path, source: str = "someone/tiny", commit: str = COMMIT, **more: str) -> str:
@@ -240,21 +219,17 @@ def from_the_hub(hub: str, home: Path, source: str = "someone/tiny", commit: str
 
 
 def test_a_model_of_the_hub_is_fetched_at_its_commit_and_then_found_without_a_network(
-    hub: http.server.ThreadingHTTPServer, tiny: Path, tmp_path: Path
+    hub: Hub, tiny: Path, tmp_path: Path
 ) -> None:
-    url = f"http://127.0.0.1:{hub.server_port}"
-    said = from_the_hub(url, tmp_path / "hf", HF_TOKEN="hf_secret")
+    said = from_the_hub(hub.url, tmp_path / "hf", HF_TOKEN="hf_secret")
     assert f"sha256 {files_digest(tiny)}" in said and "secret" not in said
-    assert "Bearer hf_secret" in hub.tokens  # pyright: ignore[reportAttributeAccessIssue]
-    assert not {"pytorch_model.bin", "modeling.py"} & set(hub.served)  # pyright: ignore[reportAttributeAccessIssue]
+    assert "Bearer hf_secret" in {request.headers.get("Authorization") for request in hub.log}
+    assert not {"pytorch_model.bin", "modeling.py"} & {request.path.rpartition("/")[2] for request in hub.log}
     assert from_the_hub("http://127.0.0.1:9", tmp_path / "hf", HF_HUB_OFFLINE="1") == said
 
 
-def test_what_the_hub_does_not_give_is_told_with_the_way_out(
-    hub: http.server.ThreadingHTTPServer, tmp_path: Path
-) -> None:
-    url = f"http://127.0.0.1:{hub.server_port}"
-    assert "exit 2: the base model someone/other at" in from_the_hub(url, tmp_path, source="someone/other")
-    assert "has no such commit" in from_the_hub(url, tmp_path, commit="f" * 40)
+def test_what_the_hub_does_not_give_is_told_with_the_way_out(hub: Hub, tmp_path: Path) -> None:
+    assert "exit 2: the base model someone/other at" in from_the_hub(hub.url, tmp_path, source="someone/other")
+    assert "has no such commit" in from_the_hub(hub.url, tmp_path, commit="f" * 40)
     said = from_the_hub("http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")
     assert "exit 1:" in said and "hf download someone/tiny --revision 0123" in said

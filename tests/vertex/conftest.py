@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from vertex.vertex_server import VertexServer, running_vertex
+from vertex.vertex_server import VertexServer
 
 from pipelines.backends.remote import Submission
 from pipelines.backends.vertex.backend_client import VertexClient
@@ -26,7 +26,7 @@ SETTINGS = {
 
 @pytest.fixture
 def vertex() -> Iterator[VertexServer]:
-    with running_vertex() as server:
+    with VertexServer() as server:
         yield server
 
 

@@ -1,15 +1,13 @@
 """Secrets of a step on Vertex AI: read from Secret Manager's REST interface when the step starts."""
 
 import base64
-import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from harness.loopback import LoopbackServer, Reply, Request
 
 from pipelines.backends.vertex.secret_manager import ENDPOINT, RETRIES, secrets_of
 from training.errors import InputError, OstinatoError
@@ -19,52 +17,36 @@ VERSION = "projects/acme-ml/secrets/forge/versions/3"
 VALUE = "s3cret-forge-t0ken"
 
 
-class SecretServer(ThreadingHTTPServer):
+class SecretServer(LoopbackServer):
     """`GET /v1/{version}:access`, as published. answers: status and body of the next requests, before the right one."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
         self.secrets = {VERSION: VALUE.encode()}
         self.answers: list[tuple[int, bytes]] = []
-        self.asked: list[str] = []
+
+    @property
+    def asked(self) -> list[str]:
+        return [request.target for request in self.log]
 
     @property
     def environment(self) -> dict[str, str]:
-        return {ENDPOINT: f"http://127.0.0.1:{self.server_port}", "OSTINATO_FORGE_TOKEN_SECRET": VERSION}
+        return {ENDPOINT: self.url, "OSTINATO_FORGE_TOKEN_SECRET": VERSION}
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: SecretServer  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        status, body = self.server.answers.pop(0) if self.server.answers else self._found()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _found(self) -> tuple[int, bytes]:
-        name = self.path.removeprefix("/v1/").removesuffix(":access")
-        if name not in self.server.secrets or not self.path.endswith(":access"):
-            return 404, b'{"error": {"code": 404, "message": "Secret not found", "status": "NOT_FOUND"}}'
-        data = base64.b64encode(self.server.secrets[name]).decode()
-        return 200, json.dumps({"name": name, "payload": {"data": data, "dataCrc32c": "1"}}).encode()
+    def answer(self, request: Request) -> Reply:
+        if self.answers:
+            return Reply(*self.answers.pop(0))
+        name = request.target.removeprefix("/v1/").removesuffix(":access")
+        if name not in self.secrets or not request.target.endswith(":access"):
+            return Reply(404, {"error": {"code": 404, "message": "Secret not found", "status": "NOT_FOUND"}})
+        data = base64.b64encode(self.secrets[name]).decode()
+        return Reply(200, {"name": name, "payload": {"data": data, "dataCrc32c": "1"}})
 
 
 @pytest.fixture
 def server() -> Iterator[SecretServer]:
-    with SecretServer() as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield made
-        made.shutdown()
-        thread.join(30)
+    with SecretServer() as server:
+        yield server
 
 
 def test_a_named_secret_is_the_variable_of_the_command_and_stands_nowhere_else(server: SecretServer) -> None:

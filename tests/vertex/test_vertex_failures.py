@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from google.api_core.exceptions import Unauthorized
-from harness.faults import Fault
+from harness.loopback import Fault
 from harness.servers import free_port
 from vertex.conftest import QUICK, SETTINGS, connect
 from vertex.vertex_server import VertexServer

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from harness.faults import Fault
+from harness.loopback import Fault
 from vertex.conftest import connect
 from vertex.vertex_server import VertexServer
 from vertex.vertex_state import START

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from google.cloud import aiplatform_v1
-from harness.faults import Fault
+from harness.loopback import Fault
 from vertex.vertex_server import VertexServer
 
 from pipelines.backends.remote import ScheduleEntry, Submission
