@@ -7,23 +7,10 @@ from typing import NoReturn
 
 import typer
 
-from pipelines.commands import affected, backends, building, drift, events, quality, releasing, serving, trust
+# Each adds its commands to the application.
+from pipelines.commands import affected, backends, building, drift, events, quality, releasing, serving, trust  # noqa: F401
 from pipelines.commands.base import app
 from training.errors import GateRefused, InputError, OstinatoError
-
-__all__ = [
-    "affected",
-    "app",
-    "backends",
-    "building",
-    "drift",
-    "events",
-    "main",
-    "quality",
-    "releasing",
-    "serving",
-    "trust",
-]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it: 128 and the signal's number."""

@@ -150,7 +150,7 @@ def _price_notes(row: Backend, steps: Sequence[StepEstimate], prices: PriceList 
     if prices is None:
         unpublished = f"{row.title} publishes no prices: what a node costs is between you and who runs it"
         return [unpublished, cached] if row.client else [cached]
-    notes = prices.notes
+    notes = [*prices.notes]
     if unpriced := sorted({f"{step.machine} ({step.step})" for step in steps if step.hour is None}):
         region = f" in {prices.region}" if prices.region else ""
         table = "the setting prices takes a table of your own"

@@ -46,9 +46,9 @@ def write_pages(
         card=card,
         failure=failure,
         evidence=evidence,
-        version=_output(result, "register", "version"),
-        commit=_output(result, "deploy", "commit"),
-        canary=_output(result, "deploy", "canary_percent"),
+        version=result.parameter("register", "version"),
+        commit=result.parameter("deploy", "commit"),
+        canary=result.parameter("deploy", "canary_percent"),
     )
     page.write_text(text, encoding="utf-8")
     return page
@@ -83,8 +83,3 @@ def row(name: str, step: StepRun, run_dir: Path) -> StepRow:
     note = ", ".join(filter(None, (notes[step.origin], retried)))
     log = os.path.relpath(step.log, run_dir) if step.log and step.log.is_file() else ""
     return StepRow(name, "not started" if step.status == "waiting" else step.status, note, step.seconds, log)
-
-
-def _output(result: RunResult, step: str, name: str) -> str:
-    run = result.steps.get(step)
-    return str(run.outputs.parameters.get(name, "")) if run else ""

@@ -204,20 +204,15 @@ def finish(spec: ModelSpec, run: str, result: RunResult, verdict: Verdict | None
         run=run,
         model=spec.name,
         decision=verdict.decision if verdict else "",
-        version=_parameter(result, "register", "version"),
-        commit=_parameter(result, "deploy", "commit"),
-        canary_percent=int(float(_parameter(result, "deploy", "canary_percent") or 0)),
+        version=result.parameter("register", "version"),
+        commit=result.parameter("deploy", "commit"),
+        canary_percent=int(float(result.parameter("deploy", "canary_percent") or 0)),
         folder=str(result.run_dir),
         page=str(page),
         seconds=round(result.seconds, 3),
         steps=steps,
-        pull_request=_parameter(result, "deploy", "pull_request"),
-        note=_parameter(result, "deploy", "note"),
+        pull_request=result.parameter("deploy", "pull_request"),
+        note=result.parameter("deploy", "note"),
     )
     (result.run_dir / "summary.json").write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
     return summary
-
-
-def _parameter(result: RunResult, step: str, name: str) -> str:
-    step_run = result.steps.get(step)
-    return str(step_run.outputs.parameters.get(name, "")) if step_run else ""

@@ -13,10 +13,6 @@ class Window:
     start: datetime
     end: datetime
 
-    @property
-    def key(self) -> str:
-        return self.end.isoformat()
-
 
 def newest_windows(as_of: datetime, length: timedelta, count: int, not_before: datetime | None) -> list[Window]:
     """The last ``count`` windows that ended by ``as_of``, oldest first; none that starts before ``not_before``."""

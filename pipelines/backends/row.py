@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -32,38 +32,22 @@ class BackendSettings(Frozen):
         return ""
 
 
-class PriceList(Protocol):
+@dataclass(frozen=True)
+class PriceList:
     """What the machines of a backend cost, as far as it is published and was read."""
 
-    @property
-    def currency(self) -> str: ...
-
-    @property
-    def read(self) -> date:
-        """When the prices were compared with what is published."""
-        ...
-
-    @property
-    def run_fee(self) -> float | None:
-        """Of one run; None where it is not known."""
-        ...
-
-    @property
-    def region(self) -> str:
-        """Where the prices hold; empty where the settings do not say."""
-        ...
-
-    @property
-    def notes(self) -> list[str]:
-        """What keeps prices from being known."""
-        ...
-
-    def machine(self, spec: ModelSpec, step: str) -> tuple[str, float | None]:
-        """The machine type that a step runs on, and the price of an hour of it; None where it is not known.
-
-        Raises InputError for a machine that does not exist.
-        """
-        ...
+    currency: str
+    read: date
+    """When the prices were compared with what is published."""
+    run_fee: float | None
+    """Of one run; None where it is not known."""
+    region: str
+    """Where the prices hold; empty where the settings do not say."""
+    notes: tuple[str, ...]
+    """What keeps prices from being known."""
+    machine: Callable[[ModelSpec, str], tuple[str, float | None]]
+    """The machine type that a step runs on, and the price of an hour of it; None where it is not known. Raises
+    InputError for a machine that does not exist."""
 
 
 @dataclass(frozen=True)

@@ -3,60 +3,19 @@
 The functions import when they are called, since clients take seconds to import.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
-from pipelines.backends.remote import BackendClient
-from pipelines.backends.row import Backend, PriceList, TrainingJob
+from pipelines.backends.row import Backend
 from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError, did_you_mean
-from training.spec.model import ModelSpec
-
-if TYPE_CHECKING:
-    from kfp.dsl import PipelineTask
 
 
-def _vertex_client(settings: VertexSettings) -> BackendClient:
-    from pipelines.backends.vertex.backend_client import VertexClient
-
-    return VertexClient(settings)
-
-
-def _vertex_package(pipeline: dict[str, Any], spec: ModelSpec, settings: VertexSettings) -> dict[str, Any]:
-    from pipelines.backends.vertex.package import for_vertex
-
-    return for_vertex(pipeline, spec, settings)
-
-
-def _vertex_training_job(job: TrainingJob) -> str:
-    from pipelines.backends.vertex.custom_job import custom_job_text
-
-    return custom_job_text(job)
-
-
-def _vertex_prices(settings: VertexSettings, file: Path | None) -> PriceList:
-    from pipelines.backends.vertex.prices import RegionPrices, load_prices
-
-    return RegionPrices(load_prices(file), settings.region)
-
-
-def _kubeflow_client(settings: KubeflowSettings) -> BackendClient:
-    from pipelines.backends.kubeflow.backend_client import KubeflowClient
-
-    return KubeflowClient(settings)
-
-
-def _kubeflow_task(task: "PipelineTask", step: str, spec: ModelSpec, settings: KubeflowSettings) -> None:
-    from pipelines.backends.kubeflow.platform_document import ask_kubernetes
-
-    ask_kubernetes(task, step, spec, settings)
-
-
-def _kubeflow_training_job(job: TrainingJob) -> str:
-    from pipelines.backends.kubeflow.train_job import train_job_text
-
-    return train_job_text(job)
+def _late(module: str, name: str) -> Callable[..., Any]:
+    """The function of a module that is imported when it is called."""
+    return lambda *arguments: getattr(import_module(module), name)(*arguments)
 
 
 ROWS = (
@@ -65,18 +24,18 @@ ROWS = (
         name="vertex",
         title="Vertex AI",
         settings=VertexSettings,
-        client=_vertex_client,
-        transform=_vertex_package,
-        training_job=_vertex_training_job,
-        prices=_vertex_prices,
+        client=_late("pipelines.backends.vertex.backend_client", "VertexClient"),
+        transform=_late("pipelines.backends.vertex.package", "for_vertex"),
+        training_job=_late("pipelines.backends.vertex.custom_job", "custom_job_text"),
+        prices=_late("pipelines.backends.vertex.prices", "region_prices"),
     ),
     Backend(
         name="kubeflow",
         title="Kubeflow",
         settings=KubeflowSettings,
-        client=_kubeflow_client,
-        prepare_task=_kubeflow_task,
-        training_job=_kubeflow_training_job,
+        client=_late("pipelines.backends.kubeflow.backend_client", "KubeflowClient"),
+        prepare_task=_late("pipelines.backends.kubeflow.platform_document", "ask_kubernetes"),
+        training_job=_late("pipelines.backends.kubeflow.train_job", "train_job_text"),
         secrets=("OSTINATO_KUBEFLOW_TOKEN", "OSTINATO_KUBEFLOW_USER", "OSTINATO_KUBEFLOW_PASSWORD"),
     ),
 )

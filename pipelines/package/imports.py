@@ -75,15 +75,20 @@ class Sources:
             if path not in self._loads:
                 self._loads[path] = self._loaded_by(path)
             waiting += self._loads[path]
-        return {self._name(path): self._digest(path) for path in reached}
+        return {self.name(path): self.digest(path) for path in reached}
 
-    def name(self, path: Path) -> str:
+    def name(self, path: Path | str) -> str:
         """Relative to the workspace or the project: equal wherever the two lie."""
-        return self._name(str(path))
+        text = str(path)
+        return text.removeprefix(next((place for place in self._places[1:] if text.startswith(place)), ""))
 
-    def digest(self, path: Path) -> str:
+    def digest(self, path: Path | str) -> str:
         """Hex SHA-256 of a file's bytes."""
-        return self._digest(str(path))
+        text = str(path)
+        if text not in self._digests:
+            with open(text, "rb") as file:
+                self._digests[text] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._digests[text]
 
     def module(self, name: str) -> Path | None:
         """The file of a module or package by its full name; None for one of another project, and for what is none."""
@@ -97,15 +102,6 @@ class Sources:
             draft = self._memory.with_suffix(f".{os.getpid()}")
             draft.write_text(json.dumps(self._named), encoding="utf-8")
             draft.replace(self._memory)
-
-    def _name(self, path: str) -> str:
-        return path.removeprefix(next((place for place in self._places[1:] if path.startswith(place)), ""))
-
-    def _digest(self, path: str) -> str:
-        if path not in self._digests:
-            with open(path, "rb") as file:
-                self._digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._digests[path]
 
     def _module(self, name: str) -> str | None:
         if name not in self._modules:
@@ -139,7 +135,7 @@ class Sources:
 
     def _imports(self, path: str) -> Iterator[str]:
         """Full names of what a file may import; some are names in a module and no modules."""
-        digest = self._digest(path)
+        digest = self.digest(path)
         if digest not in self._named:
             self._named[digest] = self._kept[digest] if digest in self._kept else sorted(set(_named_in(Path(path))))
         place = next((place for place in self._places if path.startswith(place)), "")

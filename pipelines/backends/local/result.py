@@ -55,6 +55,10 @@ class RunResult:
     seconds: float
     steps: dict[str, StepRun]
 
+    def parameter(self, step: str, name: str) -> str:
+        """An output of a step as text, "" where the run did not come so far."""
+        return str(self.steps[step].outputs.parameters.get(name, "")) if step in self.steps else ""
+
 
 class StepFailed(OstinatoError):
     """A step failed and has no attempt left."""

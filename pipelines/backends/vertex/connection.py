@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from delivery.addresses import is_loopback
 from delivery.retry import RetryPolicy, raised, retrying
-from pipelines.backends.vertex.api_errors import AlreadyThere, NotThere, Passing, explain
+from pipelines.backends.vertex.api_errors import Passing, explain
 from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError, OstinatoError
 
@@ -124,6 +124,9 @@ class VertexConnection:
             token = page.next_page_token
             if not token:
                 return
+<<<<<<< HEAD
 
 
 __all__ = ["AlreadyThere", "NotThere", "Passing", "VertexConnection", "VertexRetryPolicy"]
+=======
+>>>>>>> 423cb17 (Backends' rows import late by one function; prices are a value; a path has one name and one digest)

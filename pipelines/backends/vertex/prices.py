@@ -1,6 +1,5 @@
 """What an hour of a machine costs at Google, as far as it is published and was read."""
 
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +7,10 @@ from typing import Annotated
 import yaml
 from pydantic import Field, ValidationError
 
+from pipelines.backends.row import PriceList
 from pipelines.backends.vertex.machines import MACHINES, Machine, machine_for
 from pipelines.backends.vertex.package import requested_resources
+from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError
 from training.spec.model import ModelSpec
 from training.spec.section import Frozen
@@ -64,48 +65,24 @@ class Prices(Frozen):
 
 def size_of(machine: str) -> Machine | None:
     """Cores and GiB of a machine type, where they are known."""
-    for by_count in MACHINES.values():
-        for machines in by_count.values():
-            for size in machines:
-                if size[0] == machine:
-                    return size
-    return None
+    sizes = (size for by_count in MACHINES.values() for machines in by_count.values() for size in machines)
+    return next((size for size in sizes if size[0] == machine), None)
 
 
-@dataclass(frozen=True)
-class RegionPrices:
-    """The prices of one region."""
+def region_prices(settings: VertexSettings, file: Path | None) -> PriceList:
+    """Of the region that the settings name. file: as of :func:`load_prices`, which says what is raised."""
+    table, region = load_prices(file), settings.region
 
-    table: Prices
-    region: str
-    """Empty where the settings name none."""
-
-    @property
-    def currency(self) -> str:
-        return self.table.currency
-
-    @property
-    def read(self) -> date:
-        return self.table.read
-
-    @property
-    def run_fee(self) -> float | None:
-        return self.table.run
-
-    @property
-    def notes(self) -> list[str]:
-        return [] if self.region else ["vertex.region is not set, and prices differ by region"]
-
-    def machine(self, spec: ModelSpec, step: str) -> tuple[str, float | None]:
-        """The type that the spec names, else the smallest that has what the spec asks for; and the price of an hour.
-
-        Raises InputError for a machine that does not exist.
-        """
+    def machine(spec: ModelSpec, step: str) -> tuple[str, float | None]:
+        """The type that the spec names, else the smallest that has what the spec asks for."""
         (field, resources), options = requested_resources(spec, step), spec.steps.of(step)
         machine = options.machine_type or machine_for(resources, field, f"steps.{step}.machine_type")
         accelerator = resources.accelerator
         kind, count = (accelerator.type, accelerator.count) if accelerator else ("", 0)
-        return machine, self.table.hour(self.region, machine, kind, count, options.spot)
+        return machine, table.hour(region, machine, kind, count, options.spot)
+
+    notes = () if region else ("vertex.region is not set, and prices differ by region",)
+    return PriceList(table.currency, table.read, table.run, region, notes, machine)
 
 
 def load_prices(file: Path | None) -> Prices:
