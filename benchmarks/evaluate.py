@@ -154,7 +154,7 @@ def ours(folder: Path) -> dict[str, float]:
 
     from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
     from components.evaluate.table.steps import evaluate_predictions
-    from training.spec.model import Column, DataSpec, QualitySpec, ServingSpec
+    from training.spec import Column, DataSpec, QualitySpec, ServingSpec
 
     columns = {name: Column(type="float") for name in ("previous", "target", *(f"x{i}" for i in range(18)))}
     columns |= {"weekday": Column(type="int"), "id": Column(type="int")}

@@ -29,7 +29,7 @@ from delivery.registry.versions import (
     ModelVersion,
 )
 from delivery.releases.release import ReleaseRequest, propose_or_commit
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 MODEL = "demand-forecaster"
 PATH = f"models/{MODEL}/inferenceservice.yaml"

@@ -25,7 +25,7 @@ from components.evaluate.language.questions import Messages
 from delivery.models.language.language_model import LanguageModel, load_language_model
 from delivery.stores.base_model import fetch_base_model
 from training.folder import model_folder, model_spec
-from training.spec.model import Decoding
+from training.spec import Decoding
 
 TOPICS = ("a release", "a canary", "drift", "a registry", "a seasonal baseline", "a tokenizer", "rollback", "a queue")
 FORMS = (

@@ -59,7 +59,7 @@ def make(path: Path, rows: int) -> None:
 
 def spec_of(source: Path, split: str) -> str:
     """Canonical JSON of the contract that both sides check."""
-    from training.spec.model import DataSpec
+    from training.spec import DataSpec
 
     columns: dict[str, dict[str, Any]] = {"time": {"type": "datetime"}, "key": {"type": "int"}}
     columns |= {name: {"type": "float", "min": -100, "max": 100} for name in FLOATS}

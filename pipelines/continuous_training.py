@@ -20,7 +20,7 @@ from components.register.component import register
 from components.train.component import train
 from pipelines.plain_if import no_plain_if
 from pipelines.step_names import STEPS
-from training.spec.model import ModelSpec, Step, StepResources, parse_duration
+from training.spec import ModelSpec, Step, StepResources, parse_duration
 
 PrepareTask = Callable[[PipelineTask, str], None]
 """Takes a task and the name of its step."""

@@ -9,7 +9,7 @@ from kfp import compiler, dsl
 
 from components.drift.component import drift_watch as drift_watch_step
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 CPU, MEMORY = "1", "2Gi"
 

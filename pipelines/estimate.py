@@ -12,7 +12,7 @@ from pipelines.backends.remote import BackendClient
 from pipelines.backends.row import Backend, PriceList
 from pipelines.backends.table import find_backend
 from pipelines.settings.settings import Workspace
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 ALL_STEPS = ("preprocess", "train", "champion", "evaluate", "register", "deploy")
 OLD_DAYS = 365

@@ -11,7 +11,7 @@ from delivery.documents.data_card import DATA_CARD_FILE, DataCard
 from delivery.documents.sample import SAMPLE_FILE
 from delivery.documents.verdict import Verdict
 from pipelines.backends.local import RunResult, StepRun
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 PAGE = "index.html"
 EVIDENCE = {"verdict": "verdict.json", "report": "report.html", "evidently": "evidently.html", "sample": SAMPLE_FILE}

@@ -25,7 +25,7 @@ from pipelines.settings.settings import Workspace
 from pipelines.step_names import check_step
 from training.errors import GateRefused, InputError, did_you_mean
 from training.folder import load_module, model_folder, model_spec
-from training.spec.model import ModelSpec, Task
+from training.spec import ModelSpec, Task
 
 _SCIKIT = ("numpy", "scipy.stats", "pandas", "sklearn.ensemble", "skops.io")
 _TORCH = ("numpy", "torch", "transformers.modeling_utils", "transformers.models.auto.modeling_auto")

@@ -11,7 +11,7 @@ from pipelines.settings.settings import Workspace
 from pipelines.submit import labels_of, package_for, remote_arguments
 from training.errors import InputError
 from training.folder import model_names, model_spec
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 Action = Literal["create", "change", "delete", "keep"]
 

@@ -9,7 +9,7 @@ from delivery.registry.versions import CANDIDATE, CHAMPION, PREVIOUS
 from delivery.releases.environments import in_production
 from delivery.releases.live import Proposal, live
 from pipelines.settings.settings import Workspace
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from pipelines.settings.settings import Workspace
 from pipelines.step_names import STEPS, check_step
 from training.errors import GateRefused, InputError, OstinatoError
 from training.folder import model_folder, model_spec
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from training.errors import InputError, OstinatoError, did_you_mean
-from training.spec.model import ModelSpec, load_spec
+from training.spec import ModelSpec, load_spec
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,46}[a-z0-9])?")
 

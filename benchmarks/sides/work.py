@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from training.folder import model_spec, workspace_root
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 MODEL = "demand-forecaster"
 ROOT = workspace_root()

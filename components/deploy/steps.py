@@ -9,7 +9,7 @@ from delivery.registry.lookup import registry
 from delivery.releases import operations
 from delivery.releases.release import Release, check_mode
 from training.errors import OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 
 def deploy(

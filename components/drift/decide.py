@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from training.spec.model import DriftWatchSpec
+from training.spec import DriftWatchSpec
 from training.spec.section import parse_duration
 
 Finding = Literal["drift", "no drift", "bad data", "too few rows"]

@@ -5,7 +5,7 @@ from components.drift.steps import Watched, watch
 from delivery.connections import Connections
 from training.errors import GateRefused, InputError
 from training.folder import model_folder, workspace_root
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 
 def watch_and_ask(spec: str, connections: Connections, source: str, as_of: str, events_url: str) -> Watched:

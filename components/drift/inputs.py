@@ -15,7 +15,7 @@ from components.preprocess.table.scan import ROW, reading, scan, staged
 from components.preprocess.table.survey import before, survey
 from delivery.stores.sources import resolve
 from training.errors import InputError
-from training.spec.model import DataSpec
+from training.spec import DataSpec
 
 if TYPE_CHECKING:
     import polars as pl

@@ -20,7 +20,7 @@ from components.drift.windows import Window
 from components.preprocess.table.contract import conform, kept, refused, rules
 from components.preprocess.table.scan import ROW
 from delivery.stores.sources import Formats, fetch, resolve
-from training.spec.model import DataSpec
+from training.spec import DataSpec
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from components.drift.windows import Window
 from delivery.registry.reference import AROUND, day, days, years_away
-from training.spec.model import DriftWatchSpec
+from training.spec import DriftWatchSpec
 from training.spec.section import parse_duration
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from delivery.registry.reference import REFERENCE_FILE
 from delivery.registry.versions import ModelVersion
 from delivery.releases.live import live
 from training.errors import InputError, did_you_mean
-from training.spec.model import DataSpec, DriftWatchSpec, ModelSpec
+from training.spec import DataSpec, DriftWatchSpec, ModelSpec
 from training.spec.section import parse_duration
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from components.drift.decide import Seen, find
 from components.drift.inputs import Live
 from components.drift.scores import Baseline, Score
 from components.drift.windows import Window
-from training.spec.model import DriftWatchSpec
+from training.spec import DriftWatchSpec
 
 
 @dataclass(frozen=True)

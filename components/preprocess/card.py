@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from delivery.documents.data_card import TEST_FILE, TRAIN_FILE, CardPart, ColumnCard, DataCard
 from delivery.stores.sources import file_sha256
 from training.errors import InputError
-from training.spec.model import ConversationSpec, DataSpec
+from training.spec import ConversationSpec, DataSpec
 
 if TYPE_CHECKING:
     import polars as pl

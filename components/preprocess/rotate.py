@@ -11,7 +11,7 @@ from delivery.documents.data_card import TEST_FILE
 from delivery.stores.sources import is_local, local_path, store
 from training.errors import InputError
 from training.folder import model_folder, model_spec
-from training.spec.model import ConversationSpec, DataSpec, TestSet, parse_spec
+from training.spec import ConversationSpec, DataSpec, TestSet, parse_spec
 
 DEFAULT_PATH: str = TestSet.model_fields["path"].default
 

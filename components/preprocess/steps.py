@@ -21,7 +21,7 @@ from delivery.documents.data_card import DATA_CARD_FILE, REFUSED_FILE, TEST_FILE
 from delivery.stores.sources import Source, resolve_all, together
 from training.errors import InputError
 from training.folder import model_folder, workspace_root
-from training.spec.model import ConversationSpec, DataSpec
+from training.spec import ConversationSpec, DataSpec
 
 
 def preprocess(model: str, data_spec: str, data_uri: str, data_snapshot: str, as_of: str, out: Path) -> DataCard:

@@ -11,7 +11,7 @@ from components.preprocess.table.split import Sides, identity, keys, on_test_sid
 from components.preprocess.table.survey import parse_as_of
 from delivery.stores.sources import fetch
 from training.errors import InputError
-from training.spec.model import DataSpec, TestSet, parse_duration
+from training.spec import DataSpec, TestSet, parse_duration
 
 if TYPE_CHECKING:
     import polars as pl

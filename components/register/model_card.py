@@ -6,7 +6,7 @@ from typing import Any
 
 from delivery.documents.data_card import DataCard
 from delivery.documents.verdict import JudgeReport, Measure, Verdict
-from training.spec.model import ConversationSpec, ModelSpec
+from training.spec import ConversationSpec, ModelSpec
 
 LONGEST = 5000
 """What MLflow's database keeps of a description."""

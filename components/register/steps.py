@@ -42,7 +42,7 @@ from delivery.registry.writes import RACES, ensure_registered_model, move_alias
 from delivery.retry import retrying
 from delivery.trust.attest import ensure_statement
 from training.errors import OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,7 +13,7 @@ from delivery.models.folder import model_digest, save_model
 from delivery.models.onnx.export import check_export, check_installed, export_onnx
 from training.errors import InputError, did_you_mean
 from training.folder import load_module, model_folder, running_code_of, workspace_root
-from training.spec.model import DataSpec, TrainingSpec
+from training.spec import DataSpec, TrainingSpec
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,7 +2,7 @@ from datetime import datetime
 from typing import Literal
 
 from delivery.documents.document import Document
-from training.spec.model import Frozen
+from training.spec import Frozen
 
 DATA_CARD_FILE = "data.json"
 

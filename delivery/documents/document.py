@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from training.errors import InputError
-from training.spec.model import Section
+from training.spec import Section
 
 
 class Document(Section):

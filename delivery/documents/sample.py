@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import JsonValue
 
 from delivery.documents.document import Document
-from training.spec.model import Decoding, Task
+from training.spec import Decoding, Task
 
 if TYPE_CHECKING:
     import numpy as np

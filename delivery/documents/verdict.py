@@ -9,7 +9,7 @@ from typing import Literal
 
 from delivery.documents.document import Document
 from training.errors import GateRefused
-from training.spec.model import Frozen, Task
+from training.spec import Frozen, Task
 
 
 class Measure(Frozen):

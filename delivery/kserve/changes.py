@@ -20,7 +20,7 @@ from delivery.kserve.mirror import check_label, route_name, shadow_documents
 from delivery.kserve.parse import manifest_of
 from delivery.kserve.render import container, pod, render, scaling, service_account
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 
 def with_release(spec: ModelSpec, now: Manifest | None, served: ServedVersion) -> Manifest:

@@ -7,7 +7,7 @@ what it does not know to vLLM, and of `vllm serve`. Nothing here lets a model br
 from delivery.kserve.documents import Document
 from delivery.kserve.draining import finishing_options
 from delivery.kserve.stock_runtimes import HTTP_PORT, stock_arguments
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 from training.spec.serving_language import HUGGINGFACESERVER, VLLM_RANKS, VLLMSERVER
 
 ADAPTER = "/mnt/models/adapter"

@@ -14,7 +14,7 @@ from delivery.kserve.manifest import LLM_KIND, check_storage_uri
 from delivery.kserve.pods import environment_entries, placement
 from delivery.kserve.quantities import quantities
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 from training.spec.serving import ServingSpec
 
 

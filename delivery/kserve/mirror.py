@@ -4,7 +4,7 @@ from delivery.kserve.documents import Document
 from delivery.kserve.manifest import ServedVersion, shadow_name
 from delivery.kserve.render import AUTOSCALER, inference_service
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 from training.spec.serving_language import HUGGINGFACESERVER, VLLMSERVER
 
 LONGEST_LABEL = 63

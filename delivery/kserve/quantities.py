@@ -3,7 +3,7 @@
 import re
 from decimal import ROUND_CEILING, Decimal
 
-from training.spec.model import Resources
+from training.spec import Resources
 
 DECIMAL = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E")
 BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")

@@ -12,7 +12,7 @@ from delivery.kserve.manifest import DEPLOYMENT_MODE, Manifest, ServedVersion, c
 from delivery.kserve.parse import manifest_of
 from delivery.kserve.pods import environment_entries, placement
 from delivery.kserve.quantities import canonical_quantity, quantities
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 from training.spec.serving import Scaling, ServingSpec
 from training.spec.serving_language import VLLMSERVER
 

@@ -13,7 +13,7 @@ from delivery.registry.mlflow import EXISTS, artifact_root, registry_errors
 from delivery.registry.reference import REFERENCE_FILE, write_reference
 from delivery.registry.versions import DIGEST_TAG, FINGERPRINT_TAG, RUN_TAG, VERDICT_DIGEST_TAG, ModelVersion
 from training.errors import OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

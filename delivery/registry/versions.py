@@ -7,49 +7,23 @@ from delivery.addresses import without_credentials
 from training.errors import InputError, OstinatoError
 
 DIGEST_TAG = "ostinato.model_digest"
-
-
 FINGERPRINT_TAG = "ostinato.data_fingerprint"
-
-
 VERDICT_TAG = "ostinato.verdict"
-
-
 VERDICT_DIGEST_TAG = "ostinato.verdict_digest"
-
-
 CODE_TAG = "ostinato.code_version"
-
-
 RUN_TAG = "ostinato.run"
-
-
 SPEC_TAG = "ostinato.spec_digest"
-
-
 PROMPTS_TAG = "ostinato.prompts"
 """Of a language model's version: JSON with the version of each of its prompts."""
-
-
 PROMPT_DIGEST_TAG = "ostinato.prompt_digest"
-
-
 REJECTED_TAG = "ostinato.rejected"
 """Of a version whose proposal was closed without a merge: its address, who closed it, and the last comment."""
-
-
 OVERRULED_TAG = "ostinato.overruled"
 """Address of a closed proposal that is no rejection: a person overruled it, or it gave way to another version."""
-
-
 MODEL_TAG = "ostinato.model"
 """Of a prompt's version: the model that it belongs to."""
-
-
 IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
 """MLflow's own mark of what is a prompt."""
-
-
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 
 

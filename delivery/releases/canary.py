@@ -9,7 +9,7 @@ from delivery.registry.versions import CANDIDATE
 from delivery.releases.live import live
 from delivery.releases.release import Release, ReleaseMode, ReleaseRequest, propose_or_commit, releasable, release
 from training.errors import InputError, OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 
 def commit_canary(

@@ -24,7 +24,7 @@ from delivery.releases.rollback import commit_canary_end, commit_rollback
 from delivery.releases.shadow import commit_shadow, commit_shadow_end
 from delivery.trust.rules import SKIP
 from training.errors import InputError, OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 Change = TypeVar("Change", Release, Promotion)
 

@@ -12,7 +12,7 @@ from delivery.releases.proposal import ManifestChange, ensure_open, pushed, read
 from delivery.releases.propose import how_to_merge
 from delivery.releases.pull_request_text import change_lines
 from delivery.releases.release import Release
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 
 @dataclass(frozen=True)

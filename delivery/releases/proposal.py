@@ -21,7 +21,7 @@ from delivery.kserve.parse import parse
 from delivery.releases.release import Release
 from delivery.retry import RetryPolicy, raised, retrying
 from training.errors import GateRefused, InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 BRANCH = re.compile(r"release/([^/]+)/v([1-9][0-9]*)")
 SUPERSEDED = "<!-- ostinato: superseded -->"

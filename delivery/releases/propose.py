@@ -16,7 +16,7 @@ from delivery.releases.pull_request_text import Link, Story, body
 from delivery.releases.rejection import follow_rejections
 from delivery.releases.release import Release
 from training.errors import GateRefused, OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 
 def check_proposable(forge: Forge, spec: ModelSpec, connections: Connections, version: str) -> ForgeError | None:

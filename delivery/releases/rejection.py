@@ -14,7 +14,7 @@ from delivery.registry.versions import OVERRULED_TAG, REJECTED_TAG, ModelVersion
 from delivery.releases.live import live_manifests
 from delivery.releases.proposal import model_of, superseding, version_of
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 LONGEST = 400
 """Characters of the comment that are kept."""

@@ -27,7 +27,7 @@ from delivery.stores.storage_uri import manifest_uri
 from delivery.trust.keys import configured_verifier
 from delivery.trust.policy import POLICY_FILE
 from training.errors import GateRefused, InputError, OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from delivery.kserve.manifest import Manifest, manifest_path
 from delivery.kserve.parse import parse
 from delivery.releases.release import Release, releasable, served_version
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 
 def commit_shadow(spec: ModelSpec, connections: Connections, version: str) -> Release:

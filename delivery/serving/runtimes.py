@@ -7,7 +7,7 @@ from pathlib import Path
 
 from delivery.serving.runtime_table import HOW_TO_ADD, Runtime, Weights, named, runtimes
 from training.errors import InputError, did_you_mean
-from training.spec.model import ModelSpec, Task
+from training.spec import ModelSpec, Task
 
 
 def runtime_of(spec: ModelSpec, root: Path | None) -> Runtime:

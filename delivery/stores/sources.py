@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from delivery.retry import TRANSIENT, RetryPolicy, retrying
 from training.errors import InputError, OstinatoError
-from training.spec.model import ConversationSpec, DataSpec
+from training.spec import ConversationSpec, DataSpec
 
 Format = Literal["csv", "parquet", "jsonl"]
 Formats = dict[str, Format]

@@ -19,7 +19,7 @@ from delivery.registry.lookup import registry
 from delivery.registry.versions import ModelVersion
 from delivery.stores.fetch import PROXIED, download_folder
 from training.errors import InputError, OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 DESTINATION = "OSTINATO_ARTIFACTS_DESTINATION"
 DESTINATIONS = re.compile(r"(gs://|s3://|file:///)[^\s@?#]+")

@@ -30,7 +30,7 @@ from delivery.trust.release_check import (
 from delivery.trust.signing import SIGNATURE_FILE
 from delivery.trust.statement import STATEMENT_FILE, STATEMENT_TAG, read_envelope
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 _Kind = TypeVar("_Kind", Sample, DataCard)
 NO_KEY = "there is no key to verify it with; set OSTINATO_VERIFY_KEY_FILE"

@@ -8,7 +8,7 @@ from delivery.stores.sources import snapshot
 from delivery.trust.audit_step import AuditStep, holds, not_checked
 from training.errors import InputError, OstinatoError
 from training.folder import model_folder
-from training.spec.model import ModelSpec, parse_spec
+from training.spec import ModelSpec, parse_spec
 
 DIRTY = "-dirty"
 GIT_S = 20

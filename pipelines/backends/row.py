@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from pipelines.backends.remote import BackendClient
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 from training.spec.section import Frozen
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.backends.row import Backend, TrainingJob
 from training.errors import InputError
-from training.spec.model import ModelSpec, Resources
+from training.spec import ModelSpec, Resources
 
 Document = dict[str, Any]
 

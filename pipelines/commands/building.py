@@ -145,7 +145,7 @@ def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="The reference in words instead.")] = False,
 ) -> None:
     """Print the JSON Schema of spec.yaml."""
-    from training.spec.model import json_schema
+    from training.spec import json_schema
     from training.spec.reference import reference
 
     print(reference().rstrip("\n") if markdown else json.dumps(json_schema(), indent=2))

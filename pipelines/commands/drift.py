@@ -16,7 +16,7 @@ from training.folder import model_folder, model_spec
 if TYPE_CHECKING:
     from components.drift.steps import Watched
     from pipelines.settings.settings import Workspace
-    from training.spec.model import ModelSpec
+    from training.spec import ModelSpec
 
 
 @app.command(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from delivery.releases.environments import Promotion
     from delivery.releases.operations import Outcome
     from delivery.releases.release import Release
-    from training.spec.model import ModelSpec
+    from training.spec import ModelSpec
 
 
 @app.command(epilog="Example: ostinato status --json")

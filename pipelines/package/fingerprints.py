@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.package.imports import Sources
-    from training.spec.model import ModelSpec
+    from training.spec import ModelSpec
 
 Steps = dict[str, dict[str, str]]
 """By step: digests by file name. That of spec.yaml is of the parts that decide the step, that of a lock is without its

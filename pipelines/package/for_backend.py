@@ -9,7 +9,7 @@ import yaml
 
 from pipelines.backends.table import find_backend
 from pipelines.settings.settings import Settings
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 
 def compile_for(

@@ -12,7 +12,7 @@ from delivery.serving.runtimes import check_runtime, export_of
 from pipelines.backends.table import find_backend
 from pipelines.package.imports import Sources
 from pipelines.package.step_code import digest_of, step_code
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 if TYPE_CHECKING:
     from pipelines.settings.settings import Settings

@@ -22,8 +22,8 @@ from delivery.stores.sources import CONVERSATIONS, TABLES, is_local, local_path,
 from pipelines.package.imports import PROJECT, Sources, files_below
 from training.errors import InputError
 from training.folder import model_folder
+from training.spec import ConversationSpec, ModelSpec
 from training.spec.generation import BaseModelSpec
-from training.spec.model import ConversationSpec, ModelSpec
 
 CACHED = ("preprocess", "train", "evaluate")
 """The steps that an earlier run may answer."""

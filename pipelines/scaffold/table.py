@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from training.errors import InputError, did_you_mean
 from training.folder import check_name, model_names
-from training.spec.model import Task, parse_spec
+from training.spec import Task, parse_spec
 
 if TYPE_CHECKING:
     import polars as pl

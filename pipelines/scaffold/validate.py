@@ -13,7 +13,7 @@ from delivery.stores.sources import resolve
 from pipelines.settings.settings import Workspace
 from training.errors import InputError
 from training.folder import load_module, model_folder, model_spec, running_code_of
-from training.spec.model import ConversationSpec, ModelSpec
+from training.spec import ConversationSpec, ModelSpec
 
 NO_DIGEST = "sha256:" + "0" * 64
 

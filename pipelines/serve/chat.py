@@ -9,7 +9,7 @@ from typing import TextIO
 from delivery.serving.clients.chat import ChatModel, SamplingParameters, openai_url
 from delivery.serving.runtimes import runtime_of
 from training.errors import InputError, OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 HERE = "http://127.0.0.1:8080"
 """Where `ostinato serve` listens unless it is told otherwise."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from delivery.serving.clients.predict import ServedModel
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from delivery.stores.fetch import fetch_model
 from pipelines.serve.follow import Choice, Follower, Post, listening, stopped_by_signals, tell
 from pipelines.settings.settings import Workspace
 from training.errors import InputError, OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 if TYPE_CHECKING:
     from delivery.serving.process.process import RunningServer

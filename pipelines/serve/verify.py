@@ -16,7 +16,7 @@ from delivery.serving.proof.prove_chat import compare_texts
 from delivery.serving.runtimes import runtime_of
 from pipelines.settings.settings import Workspace
 from training.errors import GateRefused, InputError, OstinatoError
-from training.spec.model import ModelSpec, Task
+from training.spec import ModelSpec, Task
 
 AGAIN_S = 2.0
 """Between two tries with ``--wait``."""

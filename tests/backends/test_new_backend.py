@@ -15,7 +15,7 @@ from pipelines.backends.remote import BackendClient, RemoteRun, ScheduleEntry, S
 from pipelines.backends.row import Backend, BackendSettings, TrainingJob
 from pipelines.backends.table import BACKENDS
 from pipelines.cli import app
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 MODEL = "demand-forecaster"
 

@@ -11,7 +11,7 @@ from pipelines.package.for_backend import compile_for
 from pipelines.settings.settings import Settings, settings_model
 from pipelines.step_names import STEPS
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 IMAGE = "registry.example.org/ostinato@sha256:" + "1" * 64
 GPU = {"cpu": "8", "memory": "16Gi", "accelerator": {"type": "nvidia.com/gpu", "vertex_type": "NVIDIA_L4"}}

@@ -8,7 +8,7 @@ import yaml
 
 from pipelines.continuous_training import compile_package
 from training.errors import InputError
-from training.spec.model import ModelSpec, parse_spec
+from training.spec import ModelSpec, parse_spec
 
 ROOT = Path(__file__).parents[2]
 CODE = dict.fromkeys(("preprocess", "train", "evaluate"), "sha256:0")

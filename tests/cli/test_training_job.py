@@ -17,7 +17,7 @@ from pipelines.backends.training_job import training_job_text
 from pipelines.backends.vertex.custom_job import custom_job
 from pipelines.backends.vertex.machines import MACHINES, machine_for
 from training.errors import InputError
-from training.spec.model import ModelSpec, Resources
+from training.spec import ModelSpec, Resources
 
 DATA, OUT = "gs://runs/1/data", "gs://runs/1/model"
 IMAGE = "registry.example.org/ostinato@sha256:" + "1" * 64

@@ -15,7 +15,7 @@ from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
 from delivery.documents.data_card import CardPart, ColumnCard, DataCard
 from delivery.documents.verdict import Verdict
 from delivery.models.folder import save_model
-from training.spec.model import Column, DataSpec, QualitySpec, ServingSpec
+from training.spec import Column, DataSpec, QualitySpec, ServingSpec
 
 TRUSTED = (
     "sklearn.dummy.DummyClassifier",

@@ -62,7 +62,7 @@ from evaluate.conftest import make_case, shuffled
 from pipelines.wording import render_verdict
 from sklearn.datasets import load_wine
 from training.errors import InputError
-from training.spec.model import json_schema, parse_spec
+from training.spec import json_schema, parse_spec
 import yaml
 
 def refusal(check):

@@ -13,7 +13,7 @@ from components.evaluate.shared.scored import Measured, ScoredContenders
 from components.evaluate.table.metrics import Actual, Prediction
 from components.evaluate.table.scoring import score
 from delivery.documents.verdict import DriftResult
-from training.spec.model import QualitySpec
+from training.spec import QualitySpec
 
 N = 2000
 

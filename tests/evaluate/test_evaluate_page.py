@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from components.evaluate.component import evaluate
 from delivery.documents.verdict import Verdict
-from training.spec.model import QualitySpec, ServingSpec
+from training.spec import QualitySpec, ServingSpec
 
 CHECKS = [
     {"kind": "absolute", "metric": "mae", "max": 60},

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from components.evaluate.checks.decide import evaluate_check
 from delivery.documents.sample import Sample
 from delivery.documents.verdict import Latency
-from training.spec.model import ColdStartCheck, LatencyCheck, QualitySpec, ServableCheck, SizeCheck
+from training.spec import ColdStartCheck, LatencyCheck, QualitySpec, ServableCheck, SizeCheck
 
 MAE = {"kind": "absolute", "metric": "mae", "max": 60}
 

@@ -13,7 +13,7 @@ from harness.tiny_models import tiny_model
 from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
 from delivery.documents.data_card import CardPart, ColumnCard, DataCard
 from delivery.documents.verdict import Verdict
-from training.spec.model import BaseModelSpec, ConversationSpec, QualitySpec, ServingSpec
+from training.spec import BaseModelSpec, ConversationSpec, QualitySpec, ServingSpec
 
 ANSWERS = {
     "What is an ostinato?": ("A phrase that repeats and carries the piece.", "music"),

@@ -13,7 +13,7 @@ from components.evaluate.language.likelihood import encode_reference, likelihood
 from components.evaluate.language.questions import Questions
 from delivery.models.language.language_model import load_language_model
 from training.errors import InputError, OstinatoError
-from training.spec.model import Decoding, EngineSpec
+from training.spec import Decoding, EngineSpec
 
 PROMPTS = [conversation(question, "")[:1] for question in ANSWERS]
 REFERENCES = [answer for answer, _ in ANSWERS.values()]

@@ -5,7 +5,7 @@ from harness.measured import measured, proof
 
 from components.evaluate.checks.decide import decide, evaluate_check
 from delivery.documents.verdict import Behaviour, JudgeReport, Streaming
-from training.spec.model import (
+from training.spec import (
     FirstTokenCheck,
     ForbiddenCheck,
     FormatCheck,

@@ -18,7 +18,7 @@ from components.evaluate.language.steps import AnsweredQuestions, collect_warnin
 from delivery.documents.sample import Sample
 from delivery.documents.verdict import Verdict
 from training.errors import InputError, OstinatoError
-from training.spec.model import QualitySpec
+from training.spec import QualitySpec
 
 BY_WORDS = [{"kind": "absolute", "metric": "token_f1", "min": 0.8}]
 QUALITY = ["token_f1 at least 0.8", "token_f1 against champion", "rouge_l by topic"]

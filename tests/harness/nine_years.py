@@ -14,7 +14,7 @@ from components.drift.window_report import WindowReport, report_window
 from components.drift.windows import newest_windows
 from training.demand_forecaster.model import features
 from training.folder import model_spec
-from training.spec.model import DataSpec, DriftWatchSpec
+from training.spec import DataSpec, DriftWatchSpec
 from training.spec.section import parse_duration
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from harness.judge_servers import MODEL, Asked, JudgeServer, always, says, sensi
 
 from components.evaluate.language.judge import Compared, judge_answers
 from delivery.documents.verdict import JudgeReport
-from training.spec.model import JudgeSpec
+from training.spec import JudgeSpec
 
 REFERENCE = "preprocess train evaluate register deploy"
 

@@ -295,7 +295,7 @@ def test_the_package_that_asks_is_named_where_it_is_missing(tmp_path: Path) -> N
         "import sys; sys.modules['openai'] = None\n"
         "from pathlib import Path\n"
         "from components.evaluate.language.judge import judge_answers\n"
-        "from training.spec.model import JudgeSpec\n"
+        "from training.spec import JudgeSpec\n"
         "spec = JudgeSpec(url='http://127.0.0.1:9', model='m', rubric='r')\n"
         f"judge_answers(spec, 'champion', [], Path({str(tmp_path)!r}), Path('.'), None)"
     )

@@ -13,7 +13,7 @@ from judge.test_judge import REFERENCE, ask, better
 from components.evaluate.language.judge import read_labels
 from pipelines.scaffold.validate import check_judge
 from training.errors import InputError
-from training.spec.model import parse_spec
+from training.spec import parse_spec
 
 NOWHERE = "http://127.0.0.1:9/v1"
 GOOD = {"question": "Which are the steps?", "first": "preprocess train", "second": "deploy", "better": "first"}

@@ -11,7 +11,7 @@ from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.kubeflow.platform_document import ask_kubernetes
 from training.errors import InputError
 from training.folder import model_spec
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {

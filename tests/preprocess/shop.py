@@ -9,7 +9,7 @@ import polars as pl
 
 from components.preprocess.steps import preprocess
 from delivery.documents.data_card import REFUSED_FILE, TEST_FILE, TRAIN_FILE, DataCard
-from training.spec.model import DataSpec
+from training.spec import DataSpec
 
 COLUMNS: dict[str, dict[str, Any]] = {
     "at": {"type": "datetime"},

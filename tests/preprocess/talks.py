@@ -10,7 +10,7 @@ import polars as pl
 
 from components.preprocess.steps import prepare
 from delivery.documents.data_card import REFUSED_FILE, TEST_FILE, TRAIN_FILE, DataCard
-from training.spec.model import ConversationSpec
+from training.spec import ConversationSpec
 
 Row = dict[str, Any]
 PARTS = ("valve", "hose", "gauge", "rotor", "seal", "motor", "filter", "lamp", "crank", "bolt", "tank", "lid")

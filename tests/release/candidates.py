@@ -9,7 +9,7 @@ from components.register.steps import Candidate
 from delivery.documents.data_card import DATA_CARD_FILE, TRAIN_FILE, CardPart, ColumnCard, DataCard
 from delivery.documents.verdict import CheckResult, Contender, Measure, Verdict
 from delivery.models.folder import model_digest
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 
 def model_spec(name: str = "bike-demand", **overrides: Any) -> ModelSpec:

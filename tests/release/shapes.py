@@ -12,7 +12,7 @@ from delivery.kserve.changes import with_canary, with_shadow
 from delivery.kserve.documents import Document, from_bytes, of_kind
 from delivery.kserve.manifest import Manifest, ServedVersion
 from delivery.kserve.render import render
-from training.spec.model import ModelSpec, load_spec
+from training.spec import ModelSpec, load_spec
 
 PAGE = ROOT / "docs" / "how-to" / "serving.md"
 NAME = "demand-forecaster"

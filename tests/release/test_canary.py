@@ -22,7 +22,7 @@ from delivery.releases.reconcile import reconcile
 from delivery.releases.release import release
 from delivery.releases.rollback import commit_canary_end, commit_rollback
 from training.errors import GateRefused, InputError, OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 __all__ = ["git_server"]
 

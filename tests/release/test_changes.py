@@ -9,7 +9,7 @@ from release.candidates import model_spec
 from delivery.kserve.changes import settle, with_canary, with_release, with_shadow, without_canary, without_shadow
 from delivery.kserve.manifest import Manifest, ServedVersion
 from delivery.kserve.parse import parse
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 NAME = "bike-demand"
 GATEWAY = {"name": "public", "namespace": "gateways", "hostname": "bikes.example.org"}

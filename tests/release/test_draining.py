@@ -13,7 +13,7 @@ from delivery.kserve.manifest import Manifest, manifest_path, service_of
 from delivery.kserve.parse import parse
 from delivery.kserve.render import render
 from delivery.releases.live import live
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 NAME = "bike-demand"
 GATEWAY = {"name": "public", "namespace": "gateways", "hostname": "bikes.example.org"}

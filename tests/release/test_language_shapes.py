@@ -31,7 +31,7 @@ from delivery.releases.release import Release, release
 from delivery.releases.rollback import commit_rollback
 from delivery.releases.shadow import commit_shadow
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 NAME = "llm-qa"
 URI = "s3://models/1/models/m-1/artifacts"

@@ -26,7 +26,7 @@ from delivery.stores.image import build_image, sha256, unpack
 from delivery.stores.image_registry import ImageRepository
 from delivery.stores.publish import publish
 from training.errors import InputError, OstinatoError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 NAME = "bike-demand"
 

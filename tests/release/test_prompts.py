@@ -27,7 +27,7 @@ from delivery.registry.mlflow import mlflow_client
 from delivery.releases.reconcile import reconcile
 from delivery.releases.rollback import commit_rollback
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 
 FORK = multiprocessing.get_context("fork")
 BOUND_S = 240.0

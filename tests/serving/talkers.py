@@ -6,7 +6,7 @@ from harness.tiny_models import tiny_model
 
 from delivery.documents.sample import Sample
 from delivery.models.folder import model_digest
-from training.spec.model import Decoding
+from training.spec import Decoding
 
 NAME = "guide"
 ANSWERS = {

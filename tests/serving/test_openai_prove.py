@@ -16,7 +16,7 @@ from delivery.documents.sample import Sample, difference
 from delivery.documents.verdict import ServingProof
 from delivery.serving.proof.prove import prove
 from delivery.serving.runtime_table import OWN_TABLE
-from training.spec.model import ServableCheck, ServingSpec
+from training.spec import ServableCheck, ServingSpec
 
 PROMISES = [
     *("models", "chat", "completion", "streaming", "stop", "token limit", "system message"),

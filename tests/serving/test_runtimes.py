@@ -21,7 +21,7 @@ from delivery.serving.clients.predict import ServedModel
 from delivery.serving.process.process import serving
 from delivery.serving.runtime_table import OWN_TABLE, runtimes
 from training.errors import InputError, OstinatoError
-from training.spec.model import ServingSpec
+from training.spec import ServingSpec
 
 MODEL = "demand-forecaster"
 Run = Callable[..., Finished]

@@ -12,7 +12,7 @@ from delivery.documents.sample import Sample, difference, make_sample
 from delivery.models.folder import load_model, model_digest
 from delivery.serving.proof.prove import prove
 from training.errors import InputError
-from training.spec.model import ServingSpec
+from training.spec import ServingSpec
 
 
 def sample_of(folder: Path, name: str, rows: pd.DataFrame, change: float = 1.0) -> Sample:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from delivery.serving.process.process import RunningServer
 from delivery.serving.server.server import arguments
-from training.spec.model import ServingSpec
+from training.spec import ServingSpec
 
 ROOT = Path(__file__).parents[2]
 

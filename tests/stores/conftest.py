@@ -7,7 +7,7 @@ import pytest
 from harness.tiny_models import tiny_model
 
 from delivery.stores.base_model import fetch_base_model
-from training.spec.model import BaseModelSpec
+from training.spec import BaseModelSpec
 
 
 @pytest.fixture(scope="session")

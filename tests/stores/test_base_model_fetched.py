@@ -206,7 +206,7 @@ def from_the_hub(hub: str, home: Path, source: str = "someone/tiny", commit: str
     """What fetching says, in a process of its own: the hub's library reads its settings when it is imported."""
     code = (
         "import sys\nfrom pathlib import Path\nfrom delivery.stores.base_model import fetch_base_model\n"
-        "from training.errors import OstinatoError\nfrom training.spec.model import BaseModelSpec\n"
+        "from training.errors import OstinatoError\nfrom training.spec import BaseModelSpec\n"
         "try:\n    fetch_base_model(BaseModelSpec(source=sys.argv[1], revision=sys.argv[2]), Path('.'))\n"
         "except OstinatoError as error:\n    print(f'exit {error.exit_code}: {error}')\n"
     )

@@ -20,7 +20,7 @@ from components.train.steps import check_hyperparameters, check_target
 from delivery.models.folder import load_model, model_digest, save_model
 from training.errors import InputError, OstinatoError
 from training.folder import load_module, running_code_of
-from training.spec.model import TrainingSpec
+from training.spec import TrainingSpec
 
 TREES = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 

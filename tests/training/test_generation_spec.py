@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from training.errors import InputError
-from training.spec.model import BaseModelSpec, ConversationSpec, FormatCheck, ModelSpec, parse_spec
+from training.spec import BaseModelSpec, ConversationSpec, FormatCheck, ModelSpec, parse_spec
 
 GOOD: dict[str, Any] = {
     "name": "helper",

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from components.preprocess.language.near_duplicates import normal, similarity, words_of
 from components.preprocess.steps import prepare
 from pipelines.cli import app
-from training.spec.model import ConversationSpec, ModelSpec, load_spec
+from training.spec import ConversationSpec, ModelSpec, load_spec
 
 FOLDER = Path(__file__).parents[2] / "training" / "llm_qa"
 

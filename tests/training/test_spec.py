@@ -9,7 +9,7 @@ from conftest import ROOT
 
 from training.errors import InputError
 from training.folder import check_name, model_spec
-from training.spec.model import ModelSpec, json_schema, load_spec, parse_spec
+from training.spec import ModelSpec, json_schema, load_spec, parse_spec
 from training.spec.reference import reference
 
 GOOD: dict[str, Any] = {

@@ -24,7 +24,7 @@ from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
 from delivery.stores.sources import snapshot
 from delivery.trust.audit import Audit, audit
-from training.spec.model import ModelSpec, load_spec
+from training.spec import ModelSpec, load_spec
 
 NAME = "bike-demand"
 

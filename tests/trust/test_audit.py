@@ -177,7 +177,7 @@ def test_a_spec_that_has_changed_since_is_read_from_the_commit(chain: Chain, sig
     file = chain.root / "training" / "bike_demand" / "spec.yaml"
     file.write_text(file.read_text().replace("max: 70", "max: 71"))
     git_commit(chain.root)
-    from training.spec.model import load_spec
+    from training.spec import load_spec
 
     (link,) = (one for one in Chain(chain.root, load_spec(file), chain.place, "").audit().links if one.name == "spec")
     assert link.state == "holds" and chain.code in link.detail

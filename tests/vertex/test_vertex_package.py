@@ -15,7 +15,7 @@ from pipelines.backends.vertex.package import for_vertex
 from pipelines.backends.vertex.vertex_settings import VertexSettings
 from pipelines.continuous_training import compile_package
 from training.errors import InputError
-from training.spec.model import ModelSpec, parse_spec
+from training.spec import ModelSpec, parse_spec
 
 CODE = dict.fromkeys(("preprocess", "train", "evaluate"), "sha256:0")
 BARE = VertexSettings.model_validate(SETTINGS)

@@ -2,7 +2,7 @@
 
 A spec is frozen, refuses unknown keys, and has one canonical JSON form, so that equal specs have equal digests.
 :func:`load_spec` reads one; :func:`json_schema` exports the schema for editors. The parts on data, quality and
-serving have files of their own; their names are importable from here.
+serving have files of their own.
 """
 
 from dataclasses import replace
@@ -13,86 +13,21 @@ import yaml
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from training.errors import InputError
-from training.spec.checks.answer_bounds import ForbiddenCheck, FormatCheck, LengthCheck, RefusalCheck
 from training.spec.checks.check import SpecContext
-from training.spec.checks.drift_bound import DriftCheck
 from training.spec.checks.judge_bound import JudgeCheck
-from training.spec.checks.kinds import Check
-from training.spec.checks.metric_bounds import AbsoluteCheck, RelativeCheck
-from training.spec.checks.serving_bounds import (
-    ColdStartCheck,
-    FirstTokenCheck,
-    LatencyCheck,
-    ServableCheck,
-    SizeCheck,
-    ThroughputCheck,
-)
-from training.spec.checks.slice_bounds import SliceCheck
-from training.spec.data import Column, DataSpec, KeySplit, TestSet, TimeSplit
+from training.spec.data import DataSpec
 from training.spec.drift import DriftWatchSpec
 from training.spec.explain import explain, is_echo
 from training.spec.fine_tuning import FineTuning
-from training.spec.generation import BaseModelSpec, ConversationSpec, Decoding, EngineSpec, JudgeSpec
-from training.spec.metrics import METRICS, Task
-from training.spec.quality import Baseline, QualitySpec
-from training.spec.resources import Accelerator, Resources, StepAccelerator, StepResources
+from training.spec.generation import BaseModelSpec, ConversationSpec, Decoding
+from training.spec.metrics import Task
+from training.spec.quality import QualitySpec
+from training.spec.resources import StepResources
 from training.spec.schedule import ScheduleSpec
-from training.spec.section import Frozen, Section, parse_duration
-from training.spec.serving import Scaling, ServingSpec
+from training.spec.section import Section
+from training.spec.serving import ServingSpec
 from training.spec.serving_language import check_adapter_is_served
-from training.spec.steps import Step, StepsSpec
-
-__all__ = [
-    "METRICS",
-    "AbsoluteCheck",
-    "Accelerator",
-    "BaseModelSpec",
-    "Baseline",
-    "Check",
-    "ColdStartCheck",
-    "Column",
-    "ConversationSpec",
-    "DataSpec",
-    "Decoding",
-    "DriftCheck",
-    "DriftWatchSpec",
-    "EngineSpec",
-    "FirstTokenCheck",
-    "ForbiddenCheck",
-    "FormatCheck",
-    "Frozen",
-    "JudgeCheck",
-    "JudgeSpec",
-    "KeySplit",
-    "LatencyCheck",
-    "LengthCheck",
-    "ModelSpec",
-    "QualitySpec",
-    "RefusalCheck",
-    "RelativeCheck",
-    "ReleaseSpec",
-    "Resources",
-    "Scaling",
-    "ScheduleSpec",
-    "Section",
-    "ServableCheck",
-    "ServingSpec",
-    "SizeCheck",
-    "SliceCheck",
-    "Step",
-    "StepAccelerator",
-    "StepResources",
-    "StepsSpec",
-    "Task",
-    "TestSet",
-    "ThroughputCheck",
-    "TimeSplit",
-    "TrainingSpec",
-    "json_schema",
-    "load_spec",
-    "parse_duration",
-    "parse_spec",
-]
+from training.spec.steps import StepsSpec
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=48)]
 """KServe labels pods with `isvc.NAME-predictor`, and a label has at most 63 characters."""

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from training.spec.model import METRICS, json_schema
+from training.spec.metrics import METRICS
+from training.spec.model import json_schema
 
 HEAD = """\
 # Reference of spec.yaml

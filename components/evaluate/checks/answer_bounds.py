@@ -8,7 +8,7 @@ from components.evaluate.checks.demand import Demand
 from components.evaluate.shared.scored import Measured
 from delivery.documents.numbers import percent, shortened
 from delivery.documents.verdict import CheckResult
-from training.spec.model import ForbiddenCheck, FormatCheck, LengthCheck, RefusalCheck
+from training.spec import ForbiddenCheck, FormatCheck, LengthCheck, RefusalCheck
 
 Answers = Sequence[tuple[str, str]]
 """The candidate's: id of the question, and the answer."""

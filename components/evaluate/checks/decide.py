@@ -12,7 +12,7 @@ from components.evaluate.shared.arguments import EvaluateInputs
 from components.evaluate.shared.scored import Measured
 from components.evaluate.shared.summary import paired_differences
 from delivery.documents.verdict import CheckResult, Contender, Verdict
-from training.spec.model import METRICS, Check, QualitySpec
+from training.spec import METRICS, Check, QualitySpec
 
 
 def decide(checks: Sequence[CheckResult]) -> Literal["pass", "reject"]:

@@ -4,7 +4,7 @@ from components.evaluate.checks.demand import Demand
 from components.evaluate.shared.scored import Measured
 from delivery.documents.numbers import percent
 from delivery.documents.verdict import CheckResult
-from training.spec.model import DriftCheck
+from training.spec import DriftCheck
 
 
 def evaluate_drift(check: DriftCheck, measured: Measured) -> CheckResult:

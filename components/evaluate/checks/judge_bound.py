@@ -4,7 +4,7 @@ from components.evaluate.checks.demand import Demand
 from components.evaluate.shared.scored import Measured
 from delivery.documents.numbers import percent, short
 from delivery.documents.verdict import CheckResult, JudgeReport
-from training.spec.model import JudgeCheck
+from training.spec import JudgeCheck
 
 
 def evaluate_judge(check: JudgeCheck, measured: Measured) -> CheckResult:

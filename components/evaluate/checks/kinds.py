@@ -13,7 +13,7 @@ from components.evaluate.checks import (
 )
 from components.evaluate.shared.scored import Measured
 from delivery.documents.verdict import CheckResult
-from training.spec import model as spec
+from training import spec
 
 EVALUATIONS: dict[type, Callable[[Any, Measured], CheckResult]] = {
     spec.AbsoluteCheck: metric_bounds.evaluate_absolute,

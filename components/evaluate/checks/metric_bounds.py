@@ -9,7 +9,7 @@ from components.evaluate.shared.compare import metric_unit, value_of, worse_by
 from components.evaluate.shared.scored import Measured
 from delivery.documents.numbers import percent, short
 from delivery.documents.verdict import CheckResult
-from training.spec.model import AbsoluteCheck, RelativeCheck
+from training.spec import AbsoluteCheck, RelativeCheck
 
 
 def evaluate_absolute(check: AbsoluteCheck, measured: Measured) -> CheckResult:

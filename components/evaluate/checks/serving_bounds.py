@@ -4,7 +4,7 @@ from components.evaluate.checks.demand import Demand
 from components.evaluate.shared.scored import Measured
 from delivery.documents.numbers import percent, short
 from delivery.documents.verdict import CheckResult, ServingProof
-from training.spec.model import (
+from training.spec import (
     ColdStartCheck,
     FirstTokenCheck,
     LatencyCheck,

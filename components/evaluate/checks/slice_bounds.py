@@ -8,7 +8,7 @@ from components.evaluate.shared.compare import metric_unit, worse_by
 from components.evaluate.shared.scored import Measured
 from delivery.documents.numbers import short
 from delivery.documents.verdict import CheckResult, SliceResult
-from training.spec.model import SliceCheck, Task
+from training.spec import SliceCheck, Task
 
 
 def evaluate_slice(check: SliceCheck, measured: Measured) -> CheckResult:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from components.evaluate.language.questions import Messages
 from delivery.documents.numbers import shortened
 from training.errors import InputError, OstinatoError
-from training.spec.model import Decoding
+from training.spec import Decoding
 
 if TYPE_CHECKING:
     import torch

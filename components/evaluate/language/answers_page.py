@@ -9,7 +9,7 @@ from components.evaluate.language.compare_words import folded, pieces
 from components.evaluate.shared.compare import worse_by
 from components.evaluate.shared.page import PageInputs, write_page
 from delivery.documents.verdict import AnswerRow, Verdict
-from training.spec.model import METRICS
+from training.spec import METRICS
 
 OPEN_QUESTIONS = 12
 """Shown at once; the others are folded."""

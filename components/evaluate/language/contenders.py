@@ -13,7 +13,7 @@ from components.evaluate.language.questions import Questions
 from components.evaluate.shared.contender import Entrant
 from delivery.documents.numbers import shortened
 from training.errors import InputError, OstinatoError
-from training.spec.model import Decoding, EngineSpec
+from training.spec import Decoding, EngineSpec
 
 if TYPE_CHECKING:
     from delivery.models.language.language_model import LanguageModel

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from components.evaluate.language.questions import Questions
 from components.evaluate.language.scoring import Columns
-from training.spec.model import METRICS
+from training.spec import METRICS
 
 if TYPE_CHECKING:
     from evidently import Dataset

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.evaluate.language.questions import Questions
 from delivery.documents.verdict import JudgeReport
-from training.spec.model import JudgeCheck, QualitySpec
+from training.spec import JudgeCheck, QualitySpec
 
 
 def ask_judge(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.errors import InputError, did_you_mean
-from training.spec.model import ConversationSpec, QualitySpec, SliceCheck
+from training.spec import ConversationSpec, QualitySpec, SliceCheck
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,7 +8,7 @@ from components.evaluate.language.questions import Questions
 from components.evaluate.language.scores import word_scores
 from components.evaluate.shared.bootstrap import Scores, score_sums
 from components.evaluate.shared.groups import Groups, Sums
-from training.spec.model import METRICS
+from training.spec import METRICS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,7 +23,7 @@ from delivery.documents.sample import Sample
 from delivery.documents.verdict import AnswerRow, JudgeReport, Verdict
 from delivery.serving.proof.prove import prove
 from training.folder import model_folder, workspace_root
-from training.spec.model import METRICS, BaseModelSpec, ConversationSpec, FormatCheck, QualitySpec
+from training.spec import METRICS, BaseModelSpec, ConversationSpec, FormatCheck, QualitySpec
 
 SHOWN_ANSWERS = 200
 """Of the questions, in the verdict; a seeded sample where there are more."""

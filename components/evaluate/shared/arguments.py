@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.evaluate.shared.rows import check_rows
 from delivery.documents.data_card import DATA_CARD_FILE, TEST_FILE, DataCard
-from training.spec.model import QualitySpec, ServingSpec
+from training.spec import QualitySpec, ServingSpec
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from components.evaluate.shared.bootstrap import Scores
 from components.evaluate.shared.groups import PROBABILITY_METRICS
 from training.errors import InputError
-from training.spec.model import METRICS, Task
+from training.spec import METRICS, Task
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from components.evaluate.shared.bootstrap import Scores
 from delivery.documents.verdict import DriftResult, JudgeReport, ServingProof, SliceResult
-from training.spec.model import Task
+from training.spec import Task
 
 
 @dataclass(frozen=True)

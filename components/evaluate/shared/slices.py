@@ -8,7 +8,7 @@ from components.evaluate.shared.compare import worse_by
 from components.evaluate.shared.groups import Groups
 from delivery.documents.verdict import SliceResult
 from training.errors import InputError
-from training.spec.model import QualitySpec, SliceCheck, Task
+from training.spec import QualitySpec, SliceCheck, Task
 
 if TYPE_CHECKING:
     import numpy as np

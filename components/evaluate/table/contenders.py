@@ -9,7 +9,7 @@ from components.evaluate.shared.contender import Entrant
 from components.evaluate.table.metrics import Actual, Prediction
 from components.evaluate.table.test_side import batches, class_positions
 from training.errors import InputError, OstinatoError
-from training.spec.model import Baseline, Task
+from training.spec import Baseline, Task
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.evaluate.shared.groups import PROBABILITY_METRICS, Groups, Sums
-from training.spec.model import METRICS, Task
+from training.spec import METRICS, Task
 
 if TYPE_CHECKING:
     import numpy as np

@@ -33,7 +33,7 @@ from delivery.documents.data_card import TEST_FILE, TRAIN_FILE, DataCard
 from delivery.documents.sample import Sample, make_sample
 from delivery.documents.verdict import Verdict
 from delivery.serving.proof.prove import prove
-from training.spec.model import DataSpec, LatencyCheck, QualitySpec, Task
+from training.spec import DataSpec, LatencyCheck, QualitySpec, Task
 
 if TYPE_CHECKING:
     import polars as pl

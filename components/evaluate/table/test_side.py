@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from components.evaluate.shared.rows import sample_positions
 from components.evaluate.table.metrics import Actual
 from training.errors import InputError, did_you_mean
-from training.spec.model import DataSpec, QualitySpec, SliceCheck
+from training.spec import DataSpec, QualitySpec, SliceCheck
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from components.evaluate.table.contenders import Model
 from components.evaluate.table.evidently_report import InputDrift
 from delivery.documents.data_card import DataCard
-from training.spec.model import DataSpec
+from training.spec import DataSpec
 
 
 def collect_warnings(contract: DataSpec, card: DataCard, models: Sequence[Model], drift: InputDrift) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from components.preprocess.table.checks import EXAMPLES
 from components.preprocess.table.contract import REASONS
 from components.preprocess.table.scan import ROW
 from training.errors import InputError
-from training.spec.model import ConversationSpec
+from training.spec import ConversationSpec
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from components.preprocess.table.write import ROW_GROUP
 from delivery.documents.data_card import REFUSED_FILE, TEST_FILE, TRAIN_FILE, DataCard
 from delivery.stores.sources import Source, resolve_all
 from training.errors import InputError
-from training.spec.model import ConversationSpec
+from training.spec import ConversationSpec
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from training.spec.model import ConversationSpec
+from training.spec import ConversationSpec
 
 Messages = list[dict[str, str]]
 """Of `role` and `content`."""

@@ -8,7 +8,7 @@ from components.preprocess.table.contract import REASONS, Rule
 from components.preprocess.table.scan import ROW
 from components.preprocess.table.write import Made
 from training.errors import InputError
-from training.spec.model import DataSpec, parse_duration
+from training.spec import DataSpec, parse_duration
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from components.preprocess.table.scan import ROW
 from training.errors import InputError
-from training.spec.model import Column, DataSpec
+from training.spec import Column, DataSpec
 
 if TYPE_CHECKING:
     import polars as pl

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from components.preprocess.table.scan import system_said
 from training.errors import InputError, OstinatoError
 from training.folder import load_module
-from training.spec.model import DataSpec
+from training.spec import DataSpec
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from components.preprocess.table.scan import ROW
 from components.preprocess.table.survey import Survey
-from training.spec.model import DataSpec
+from training.spec import DataSpec
 
 if TYPE_CHECKING:
     import polars as pl

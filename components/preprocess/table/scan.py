@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from delivery.stores.bigquery import fetch_table
 from delivery.stores.sources import STORES, Source, fetch
 from training.errors import InputError, OstinatoError, did_you_mean
-from training.spec.model import DataSpec
+from training.spec import DataSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

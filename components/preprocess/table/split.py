@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from training.errors import InputError
-from training.spec.model import DataSpec, parse_duration
+from training.spec import DataSpec, parse_duration
 
 if TYPE_CHECKING:
     import numpy as np

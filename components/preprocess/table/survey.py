@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from components.preprocess.table.contract import in_future
 from components.preprocess.table.scan import ROW
 from training.errors import InputError
-from training.spec.model import DataSpec
+from training.spec import DataSpec
 
 if TYPE_CHECKING:
     import polars as pl

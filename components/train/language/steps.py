@@ -18,7 +18,7 @@ from delivery.stores.base_model import base_digest, fetch_base_model, is_kept
 from training.errors import InputError, OstinatoError
 from training.folder import running_code_of
 from training.llm_extra import need_llm_extra
-from training.spec.model import ModelSpec, TrainingSpec
+from training.spec import ModelSpec, TrainingSpec
 
 LOG_FILE = "training_log.json"
 """What ``training.finetuning`` writes beside its result."""

@@ -10,7 +10,7 @@ from training.errors import InputError, OstinatoError
 from training.llm_extra import need_llm_extra
 
 if TYPE_CHECKING:
-    from training.spec.model import Decoding
+    from training.spec import Decoding
 
 TIMEOUT_S = 120.0
 Messages = Sequence[Mapping[str, str]]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from delivery.serving.clients.predict import ServedModel
 from training.errors import InputError, OstinatoError
-from training.spec.model import Task
+from training.spec import Task
 
 if TYPE_CHECKING:
     import numpy as np

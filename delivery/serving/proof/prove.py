@@ -15,7 +15,7 @@ from delivery.serving.process.process import RunningServer, faults_of, serving
 from delivery.serving.proof.behaviours import try_behaviours
 from delivery.serving.proof.prove_chat import compare_texts, sampling_of, time_streams
 from training.errors import OstinatoError
-from training.spec.model import ServingSpec
+from training.spec import ServingSpec
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from kfp.dsl import PipelineTask
 
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from training.errors import InputError, did_you_mean
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 from training.spec.resources import Resources
 
 _TOLERATION = {

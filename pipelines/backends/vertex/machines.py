@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from delivery.kserve.quantities import amount
 from training.errors import InputError, did_you_mean
-from training.spec.model import Resources
+from training.spec import Resources
 
 Machine = tuple[str, int, Decimal]
 

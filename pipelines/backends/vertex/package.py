@@ -7,7 +7,7 @@ from pipelines.backends.vertex.custom_step import as_custom_job
 from pipelines.backends.vertex.machines import machine_for, machines_with
 from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 from training.spec.resources import Accelerator, Resources, StepResources
 
 WRAPPED = ["python3", "-m", "pipelines.backends.vertex.secret_manager"]

@@ -12,7 +12,7 @@ from pipelines.backends.vertex.machines import MACHINES, Machine, machine_for
 from pipelines.backends.vertex.package import requested_resources
 from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError
-from training.spec.model import ModelSpec
+from training.spec import ModelSpec
 from training.spec.section import Frozen
 
 TABLE = Path(__file__).with_name("prices.yaml")

@@ -8,7 +8,7 @@ from components.evaluate.language.judge.cache import Cache, key_of
 from components.evaluate.language.judge.endpoint import Endpoint, Hopeless, Unanswered
 from components.evaluate.language.judge.prompt import Pair, messages
 from components.evaluate.language.judge.reply import Better, Unusable, read_reply
-from training.spec.model import JudgeSpec
+from training.spec import JudgeSpec
 
 AT_ONCE = 8
 """Calls in flight."""

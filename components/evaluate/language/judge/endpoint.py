@@ -8,7 +8,7 @@ from components.evaluate.language.judge.prompt import Messages
 from components.evaluate.language.judge.reply import Unusable, shown
 from training.errors import InputError
 from training.llm_extra import need_llm_extra
-from training.spec.model import JudgeSpec
+from training.spec import JudgeSpec
 
 if TYPE_CHECKING:
     from openai import APIStatusError

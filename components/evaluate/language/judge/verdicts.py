@@ -11,7 +11,7 @@ from components.evaluate.language.judge.labels import Label, read_labels
 from components.evaluate.language.judge.prompt import Pair
 from components.evaluate.language.judge.reply import Better
 from delivery.documents.verdict import JudgeReport
-from training.spec.model import JudgeSpec
+from training.spec import JudgeSpec
 
 Opponent = Literal["champion", "baseline"]
 MAX_UNANSWERED = 0.1
