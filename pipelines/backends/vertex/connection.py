@@ -124,9 +124,3 @@ class VertexConnection:
             token = page.next_page_token
             if not token:
                 return
-<<<<<<< HEAD
-
-
-__all__ = ["AlreadyThere", "NotThere", "Passing", "VertexConnection", "VertexRetryPolicy"]
-=======
->>>>>>> 423cb17 (Backends' rows import late by one function; prices are a value; a path has one name and one digest)
