@@ -24,10 +24,16 @@ class Document(Section):
     def read(cls, path: Path) -> Self:
         """Read it back. Raises InputError if the file is missing or of another schema."""
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.parse_bytes(path.read_bytes(), str(path))
         except FileNotFoundError as error:
             raise InputError(f"{path} does not exist; the step that writes it did not finish") from error
+
+    @classmethod
+    def parse_bytes(cls, raw: bytes, where: str) -> Self:
+        """Of the file's bytes. Raises InputError, which names ``where`` they are from, for another schema."""
+        try:
+            return cls.model_validate_json(raw)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"])) or "the document"
-            raise InputError(f"{path} is no {cls.__name__} of this version: {field}: {first['msg']}") from error
+            raise InputError(f"{where} is no {cls.__name__} of this version: {field}: {first['msg']}") from error

@@ -11,6 +11,7 @@ from delivery.connections import Connections
 from delivery.forges.forge import Forge
 from delivery.forges.rest import Place
 from delivery.git.run import local_path, redact
+from delivery.late import late
 from training.errors import InputError
 
 TOKEN, TOKEN_FILE = "OSTINATO_FORGE_TOKEN", "OSTINATO_FORGE_TOKEN_FILE"
@@ -32,28 +33,10 @@ class Kind:
     """Hosts that are known without a setting; `….ghe.com` is GitHub too."""
 
 
-def _github(place: Place) -> Forge:
-    from delivery.forges.github import GitHub
-
-    return GitHub(place)
-
-
-def _gitlab(place: Place) -> Forge:
-    from delivery.forges.gitlab import GitLab
-
-    return GitLab(place)
-
-
-def _gitea(place: Place) -> Forge:
-    from delivery.forges.gitea import Gitea
-
-    return Gitea(place)
-
-
 FORGES = {
     "github": Kind(
         title="GitHub",
-        client=_github,
+        client=late("delivery.forges.github", "GitHub"),
         root="/api/v3",
         scheme="Bearer ",
         scopes="read and write access to pull requests and contents of the repository (classic: scope repo)",
@@ -61,7 +44,7 @@ FORGES = {
     ),
     "gitlab": Kind(
         title="GitLab",
-        client=_gitlab,
+        client=late("delivery.forges.gitlab", "GitLab"),
         root="/api/v4",
         scheme="Bearer ",
         scopes="the scope api, and the role Developer or above in the project",
@@ -69,7 +52,7 @@ FORGES = {
     ),
     "gitea": Kind(
         title="Gitea",
-        client=_gitea,
+        client=late("delivery.forges.gitea", "Gitea"),
         root="/api/v1",
         scheme="token ",
         scopes="the scopes write:repository and write:issue, and write access to the repository",

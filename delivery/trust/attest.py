@@ -36,9 +36,6 @@ from training.errors import InputError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-EVIDENCE_FILES = (DATA_CARD_FILE, SAMPLE_FILE, VERDICT_FILE)
-"""Files of a version's run whose bytes its statement binds."""
-
 
 def ensure_statement(
     client: "MlflowClient", run_id: str, name: str, tags: dict[str, str], files: Candidate

@@ -3,14 +3,15 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from delivery.connections import Connections
 from delivery.documents.data_card import DATA_CARD_FILE, DataCard
 from delivery.documents.sample import SAMPLE_FILE, Sample
+from delivery.documents.verdict import Verdict
 from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
 from delivery.kserve.manifest import LiveModel, manifest_path
 from delivery.kserve.parse import parse
+from delivery.registry.judged import VERDICT_FILE
 from delivery.registry.lookup import registry
 from delivery.registry.versions import CHAMPION, CODE_TAG, FINGERPRINT_TAG, SPEC_TAG, ModelVersion, Registry
 from delivery.trust.audit_step import AuditStep, checked, holds, not_checked
@@ -22,7 +23,6 @@ from delivery.trust.release_check import (
     RunFiles,
     bytes_problems,
     fetch_problems,
-    read_verdict,
     signature_problems,
     statement_problems,
     verdict_problems,
@@ -32,7 +32,6 @@ from delivery.trust.statement import STATEMENT_FILE, STATEMENT_TAG, read_envelop
 from training.errors import InputError
 from training.spec import ModelSpec
 
-_Kind = TypeVar("_Kind", Sample, DataCard)
 NO_KEY = "there is no key to verify it with; set OSTINATO_VERIFY_KEY_FILE"
 
 
@@ -176,8 +175,8 @@ def _sample_step(registered: ModelVersion, files: RunFiles) -> AuditStep:
     problems = bytes_problems(SAMPLE_FILE, raw, files)
     if raw is not None:
         try:
-            sample = _read(Sample, raw)
-            verdict = read_verdict(files.get("verdict.json") or b"")
+            sample = Sample.parse_bytes(raw, Sample.__name__)
+            verdict = Verdict.parse_bytes(files.get(VERDICT_FILE) or b"", VERDICT_FILE)
         except InputError as error:
             return checked("sample", [*problems, str(error)], "")
         judged = verdict.served.sample_digest if verdict.served else sample.digest()
@@ -193,21 +192,10 @@ def _card_step(registered: ModelVersion, files: RunFiles) -> tuple[DataCard | No
     problems, card = bytes_problems(DATA_CARD_FILE, raw, files), None
     if raw is not None:
         try:
-            card = _read(DataCard, raw)
+            card = DataCard.parse_bytes(raw, DataCard.__name__)
         except InputError as error:
             return None, checked("data card", [*problems, str(error)], "")
         fingerprint = registered.tags.get(FINGERPRINT_TAG, "none")
         if card.fingerprint != fingerprint:
             problems.append(f"its fingerprint is {card.fingerprint}, the registry has {fingerprint}")
     return card, checked("data card", problems, f"fingerprint {card.fingerprint}" if card else "")
-
-
-def _read(kind: type[_Kind], raw: bytes) -> _Kind:
-    """Raises InputError for bytes of another schema."""
-    with tempfile.TemporaryDirectory(prefix="ostinato-evidence-") as folder:
-        path = Path(folder, "document.json")
-        path.write_bytes(raw)
-        try:
-            return kind.read(path)
-        except InputError as error:
-            raise InputError(str(error).replace(str(path), kind.__name__)) from error

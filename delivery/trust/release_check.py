@@ -129,7 +129,7 @@ def verdict_problems(version: ModelVersion, files: RunFiles) -> list[str]:
     if raw is None:
         return problems
     try:
-        verdict = read_verdict(raw)
+        verdict = Verdict.parse_bytes(raw, VERDICT_FILE)
     except InputError as error:
         return [*problems, str(error)]
     judged = verdict.contender("candidate")
@@ -165,11 +165,3 @@ def _evidence(files: RunFiles) -> dict[str, str]:
         return read_facts(read_envelope(files.get(STATEMENT_FILE) or b"")[0]).evidence
     except BrokenStatement:
         return {}
-
-
-def read_verdict(raw: bytes) -> Verdict:
-    """Raises InputError for bytes of another schema."""
-    with tempfile.TemporaryDirectory(prefix="ostinato-evidence-") as folder:
-        path = Path(folder, VERDICT_FILE)
-        path.write_bytes(raw)
-        return Verdict.read(path)

@@ -8,7 +8,7 @@ from delivery.documents.verdict import CheckResult, Verdict
 from delivery.registry.judged import VERDICT_FILE
 from delivery.registry.versions import ModelVersion
 from delivery.trust.policy import Rules
-from delivery.trust.release_check import RunFiles, read_verdict
+from delivery.trust.release_check import RunFiles
 from training.errors import OstinatoError
 from training.spec.section import parse_duration
 
@@ -43,7 +43,7 @@ def broken_rules(rules: Rules, request: Request, tracking_uri: str) -> list[str]
                 f"the policy has required_checks, but the run of version {request.version.version} of "
                 f"{request.version.name} has no {VERDICT_FILE}; register it again with `ostinato run`"
             )
-        problems += _unmet_checks(rules, request, read_verdict(raw), now)
+        problems += _unmet_checks(rules, request, Verdict.parse_bytes(raw, VERDICT_FILE), now)
     problems += _too_old(rules, request.version, now)
     if not request.proposal:
         problems += _too_soon(rules, request, now)

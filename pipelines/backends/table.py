@@ -3,20 +3,11 @@
 The functions import when they are called, since clients take seconds to import.
 """
 
-from collections.abc import Callable
-from importlib import import_module
-from typing import Any
-
+from delivery.late import late
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.row import Backend
 from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError, did_you_mean
-
-
-def _late(module: str, name: str) -> Callable[..., Any]:
-    """The function of a module that is imported when it is called."""
-    return lambda *arguments: getattr(import_module(module), name)(*arguments)
-
 
 ROWS = (
     Backend(name="local", title="this machine"),
@@ -24,18 +15,18 @@ ROWS = (
         name="vertex",
         title="Vertex AI",
         settings=VertexSettings,
-        client=_late("pipelines.backends.vertex.backend_client", "VertexClient"),
-        transform=_late("pipelines.backends.vertex.package", "for_vertex"),
-        training_job=_late("pipelines.backends.vertex.custom_job", "custom_job_text"),
-        prices=_late("pipelines.backends.vertex.prices", "region_prices"),
+        client=late("pipelines.backends.vertex.backend_client", "VertexClient"),
+        transform=late("pipelines.backends.vertex.package", "for_vertex"),
+        training_job=late("pipelines.backends.vertex.custom_job", "custom_job_text"),
+        prices=late("pipelines.backends.vertex.prices", "region_prices"),
     ),
     Backend(
         name="kubeflow",
         title="Kubeflow",
         settings=KubeflowSettings,
-        client=_late("pipelines.backends.kubeflow.backend_client", "KubeflowClient"),
-        prepare_task=_late("pipelines.backends.kubeflow.platform_document", "ask_kubernetes"),
-        training_job=_late("pipelines.backends.kubeflow.train_job", "train_job_text"),
+        client=late("pipelines.backends.kubeflow.backend_client", "KubeflowClient"),
+        prepare_task=late("pipelines.backends.kubeflow.platform_document", "ask_kubernetes"),
+        training_job=late("pipelines.backends.kubeflow.train_job", "train_job_text"),
         secrets=("OSTINATO_KUBEFLOW_TOKEN", "OSTINATO_KUBEFLOW_USER", "OSTINATO_KUBEFLOW_PASSWORD"),
     ),
 )
