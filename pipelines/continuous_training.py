@@ -8,6 +8,7 @@
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from kfp import compiler, dsl
 from kfp.dsl import PipelineTask
@@ -173,7 +174,12 @@ def compile_package(
     prepare_task: PrepareTask | None = None,
 ) -> str:
     """The IR package as YAML text; arguments as of :func:`continuous_training`. Equal input gives equal bytes."""
+    return compiled(continuous_training(spec, code, image, until, export, prepare_task))
+
+
+def compiled(pipeline: Any) -> str:
+    """The IR package of a graph component as YAML text."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "package.yaml"
-        compiler.Compiler().compile(continuous_training(spec, code, image, until, export, prepare_task), str(path))
+        compiler.Compiler().compile(pipeline, str(path))
         return path.read_text(encoding="utf-8")

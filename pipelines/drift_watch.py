@@ -2,12 +2,10 @@
 # kfp's decorators turn functions into components: outputs are no arguments, and a pipeline is no function.
 """The drift watch as a pipeline of one step, for a backend's schedule."""
 
-import tempfile
-from pathlib import Path
-
-from kfp import compiler, dsl
+from kfp import dsl
 
 from components.drift.component import drift_watch as drift_watch_step
+from pipelines.continuous_training import compiled
 from training.errors import InputError
 from training.spec import ModelSpec
 
@@ -46,7 +44,4 @@ def compile_drift_watch(spec: ModelSpec, image: str) -> str:
         raise InputError(
             f"{spec.name} has no drift_watch in its spec.yaml; add it, `drift_watch: {{}}` takes the defaults"
         )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "package.yaml"
-        compiler.Compiler().compile(drift_watch(spec, image), str(path))
-        return path.read_text(encoding="utf-8")
+    return compiled(drift_watch(spec, image))

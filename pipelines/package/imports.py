@@ -16,6 +16,7 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 import components
+from pipelines.backends.local.record import write_text
 
 FLOORS = ("components", "delivery", "pipelines", "training")
 PROJECT = Path(components.__file__).parents[1]
@@ -99,9 +100,7 @@ class Sources:
         """Write down what was parsed, for the next time. Two processes may do so at once: the last one stays."""
         if self._memory and not self._named.keys() <= self._kept.keys():
             self._memory.parent.mkdir(parents=True, exist_ok=True)
-            draft = self._memory.with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps(self._named), encoding="utf-8")
-            draft.replace(self._memory)
+            write_text(self._memory, json.dumps(self._named))
 
     def _module(self, name: str) -> str | None:
         if name not in self._modules:

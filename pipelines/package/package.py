@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delivery.serving.runtimes import check_runtime, export_of
+from pipelines.backends.local.record import write_text
 from pipelines.backends.table import find_backend
 from pipelines.package.imports import Sources
 from pipelines.package.step_code import digest_of, step_code
@@ -60,9 +61,6 @@ def package_file(
     if path.is_file():
         return path
 
-    text = compile_for(backend, spec, code, image, until, export, settings, fresh)
     cache.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    write_text(path, compile_for(backend, spec, code, image, until, export, settings, fresh))
     return path

@@ -3,8 +3,8 @@
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -79,12 +79,8 @@ def _value(name: str, text: str) -> Any:
 
 def configuration(workspace: Workspace, given: Mapping[str, Any]) -> list[Row]:
     """Every setting, in the order of the reference, with its source: `--set`, a variable, pyproject.toml, default."""
-    previous = Path.cwd()
-    try:
-        os.chdir(workspace.root)
+    with chdir(workspace.root):
         file = PyprojectTomlConfigSettingsSource(settings_model())()
-    finally:
-        os.chdir(previous)
     embedded = {
         "tracking_uri": workspace.connections.tracking_uri,
         "manifests_remote": workspace.connections.manifests_remote,

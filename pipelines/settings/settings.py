@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -123,21 +124,18 @@ def load_workspace(root: Path, given: Mapping[str, Any] | None = None) -> Worksp
 
     The author of commits goes into the environment, where every process that commits finds it.
     """
-    previous = Path.cwd()
     try:
-        os.chdir(root)  # pydantic-settings looks for pyproject.toml from the current folder
-        settings = settings_model()(**(given or {}))  # pyright: ignore[reportCallIssue]
-        workspace = Workspace(root, settings)
-        # The steps, which run in other processes, read the environment.
-        if workspace.git_author:
-            os.environ[AUTHOR] = workspace.git_author
-        if settings.verify_key:
-            os.environ[VERIFY_KEY] = str(root / settings.verify_key)
-        return workspace
+        with chdir(root):  # pydantic-settings looks for pyproject.toml from the current folder
+            settings = settings_model()(**(given or {}))  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
         raise InputError("\n".join(_explain(problem) for problem in error.errors())) from error
-    finally:
-        os.chdir(previous)
+    workspace = Workspace(root, settings)
+    # The steps, which run in other processes, read the environment.
+    if workspace.git_author:
+        os.environ[AUTHOR] = workspace.git_author
+    if settings.verify_key:
+        os.environ[VERIFY_KEY] = str(root / settings.verify_key)
+    return workspace
 
 
 def _explain(problem: Any) -> str:
