@@ -12,12 +12,9 @@ def without_credentials(tracking_uri: str) -> str:
     return re.sub(r"(?<=://)[^/@]+@", "", tracking_uri)
 
 
-_USERINFO = re.compile(r"(?<=://)[^/@\s'\"]+@")
-
-
 def redact(text: str) -> str:
     """The text without user names, passwords and tokens in URLs."""
-    return _USERINFO.sub("", text)
+    return re.sub(r"(?<=://)[^/@\s'\"]+@", "", text)
 
 
 def signed_with(authorization: str) -> Callable[[Any], Any]:

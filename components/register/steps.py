@@ -47,8 +47,6 @@ from training.spec import ModelSpec
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["Candidate", "check_decision", "register"]
-
 
 def registered_facts(
     spec: str, tracking_uri: str, version: str, code_version: str, run: str, candidate: Candidate

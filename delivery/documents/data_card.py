@@ -5,14 +5,8 @@ from delivery.documents.document import Document
 from training.spec import Frozen
 
 DATA_CARD_FILE = "data.json"
-
-
 TRAIN_FILE = "train.parquet"
-
-
 TEST_FILE = "test.parquet"
-
-
 REFUSED_FILE = "refused.parquet"
 
 

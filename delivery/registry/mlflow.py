@@ -16,11 +16,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXISTS, MISSING = "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"
-
-
 _CONFLICT = re.compile(r"IntegrityError|UNIQUE constraint|duplicate key|Duplicate entry|database is locked")
-
-
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",

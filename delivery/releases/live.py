@@ -10,7 +10,6 @@ from delivery.kserve.parse import parse
 
 _MANIFEST = re.compile(r"models/([^/]+)/inferenceservice\.yaml")
 
-
 _BRANCH = re.compile(r"release/([^/]+)/v([1-9][0-9]*)")
 
 

@@ -97,19 +97,14 @@ class ImageSession:
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.netloc)):
             raise self.error(f"sends us for a token to {realm!r}", "Only https:// is trusted with credentials")
         asked = {key: challenge[key] for key in ("service", "scope") if key in challenge}
-        limits = (CONNECT_S, READ_S)
+        options: dict[str, Any] = {"auth": signed_with(known.basic if known else ""), "params": asked}
+        if known and known.identity_token:
+            form = {"grant_type": "refresh_token", "client_id": "ostinato", "refresh_token": known.identity_token}
+            options = {"auth": signed_with(""), "data": asked | form}
+        method = "POST" if "data" in options else "GET"
         try:
-            if known and known.identity_token:
-                form = {**asked, "grant_type": "refresh_token", "client_id": "ostinato"}
-                form["refresh_token"] = known.identity_token
-                answer = retrying(RetryPolicy(), is_transient)(
-                    self._requests.post, realm, data=form, auth=signed_with(""), timeout=limits
-                )
-            else:
-                sign = signed_with(known.basic if known else "")
-                answer = retrying(RetryPolicy(), is_transient)(
-                    self._requests.get, realm, params=asked, auth=sign, timeout=limits
-                )
+            send = retrying(RetryPolicy(), is_transient)
+            answer = send(self._requests.request, method, realm, timeout=(CONNECT_S, READ_S), **options)
             body = answer.json() if answer.ok else {}
         except requests.exceptions.RequestException as error:
             raise self.error(f"its token server {realm} can't be used: {reason(error)}", "Run again") from error

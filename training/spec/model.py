@@ -169,10 +169,6 @@ class ModelSpec(Section):
         for field, is_given in given.items():
             if is_given and self.task != "generation":
                 raise ValueError(f"{field} is for task: generation, and the task is {self.task}; leave it out")
-        return self
-
-    @model_validator(mode="after")
-    def _drift_is_of_a_table(self) -> Self:
         if self.drift_watch is not None and self.task == "generation":
             raise ValueError("drift_watch compares rows of a table, and the task is generation; leave it out")
         return self

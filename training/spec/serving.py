@@ -175,12 +175,8 @@ class ServingSpec(Section):
         return json.dumps(self.model_dump(mode="json", include=names), sort_keys=True, separators=(",", ":"))
 
     @model_validator(mode="after")
-    def _fits_a_language_model(self) -> Self:
-        check_language_serving(self)
-        return self
-
-    @model_validator(mode="after")
     def _scaling_fits_the_mode(self) -> Self:
+        check_language_serving(self)
         scaling, knative = self.scaling, self.deployment_mode == "Knative"
         keda = scaling.autoscaler == "keda"
         if keda and knative:
@@ -194,10 +190,6 @@ class ServingSpec(Section):
                 "scaling.min_replicas: 0 would silently become 1 here: use deployment_mode: Knative, or "
                 "scaling.autoscaler: keda with a prometheus trigger, since processor and memory of no pod wake nothing"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _base_is_beneath_an_image(self) -> Self:
         if self.oci_base and not self.oci_repository:
             raise ValueError("oci_base: no image is pushed without oci_repository; add it, or leave oci_base out")
         return self
@@ -224,10 +216,6 @@ class ServingSpec(Section):
         if self.batching and self.protocol != "v1":
             fix = "leave batching out" if self.protocol == "openai" else "use protocol: v1, or leave batching out"
             raise ValueError(f"batching: KServe's batcher knows protocol v1 only and would batch nothing; {fix}")
-        return self
-
-    @model_validator(mode="after")
-    def _canary_finds_an_accelerator(self) -> Self:
         if self.canary and self.resources.accelerator and self.rollout != "surge":
             raise ValueError(
                 "canary: its pods need accelerators beside those of the live version; write rollout: surge if there "
@@ -238,6 +226,8 @@ class ServingSpec(Section):
     @model_validator(mode="after")
     def _accelerator_comes_free(self) -> Self:
         accelerator = self.resources.accelerator
+        if self.deployment_mode == "Knative" and self.rollout == "recreate":
+            raise ValueError("rollout: recreate is not to be had in deployment_mode: Knative; use Standard")
         if accelerator is None:
             return self
         if "/" not in accelerator.type:
@@ -250,10 +240,4 @@ class ServingSpec(Section):
                 "rollout: Knative starts the new pod before it ends the old one, and waits for a second GPU for ever "
                 "where there is none; write rollout: surge if there is one, or use deployment_mode: Standard"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _rollout_fits_the_mode(self) -> Self:
-        if self.deployment_mode == "Knative" and self.rollout == "recreate":
-            raise ValueError("rollout: recreate is not to be had in deployment_mode: Knative; use Standard")
         return self

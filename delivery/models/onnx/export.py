@@ -133,7 +133,6 @@ def _converted(estimator: Any, name: str, rows: "pd.DataFrame", numbers: str) ->
     """What skl2onnx makes of the estimator: over the named columns, or over all of them as one matrix."""
     import onnx
     from skl2onnx import convert_sklearn
-    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.impute import SimpleImputer
 
@@ -168,18 +167,7 @@ def _converted(estimator: Any, name: str, rows: "pd.DataFrame", numbers: str) ->
         return converted
     except InputError:
         raise
-    except (
-        MissingConverter,
-        MissingShapeCalculator,
-        RuntimeError,
-        NotImplementedError,
-        ValueError,
-        TypeError,
-        NameError,
-        AttributeError,
-        KeyError,
-        IndexError,
-    ) as error:
+    except (RuntimeError, ValueError, TypeError, NameError, AttributeError, LookupError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(
             f"{type(estimator).__name__} can't be exported to ONNX: {reason} ({type(error).__name__} of skl2onnx). "

@@ -101,17 +101,13 @@ class ChatModel:
         given: Any = list(messages)
         with self._asking():
             reply = self._client.chat.completions.create(model=self.model, messages=given, **sampling.fields())
-            choice, usage = reply.choices[0], reply.usage
-            counts = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-            return Completion(_text(choice.message.content), str(choice.finish_reason), *counts)
+            return _completion(reply, reply.choices[0].message.content)
 
     def complete(self, prompt: str, sampling: SamplingParameters) -> Completion:
         """What follows a text, without a chat template."""
         with self._asking():
             reply = self._client.completions.create(model=self.model, prompt=prompt, **sampling.fields())
-            choice, usage = reply.choices[0], reply.usage
-            counts = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-            return Completion(_text(choice.text), str(choice.finish_reason), *counts)
+            return _completion(reply, reply.choices[0].text)
 
     def stream(self, messages: Messages, sampling: SamplingParameters) -> Generator[str, None, None]:
         """The pieces of the answer as they come. Closing the generator ends the request, and so the answer."""
@@ -159,7 +155,8 @@ class ChatModel:
         except (openai.APITimeoutError, httpx.TimeoutException) as error:
             raise OstinatoError(f"{at} did not answer within {self._timeout:g} s; is the model overloaded?") from error
         except openai.APIConnectionError as error:
-            raise OstinatoError(f"nobody answers at {at}; is the server running? ({_reason(error)})") from error
+            what = f"nobody answers at {at}; is the server running? ({error.__cause__ or error})"
+            raise OstinatoError(what) from error
         except openai.APIStatusError as error:
             raise OstinatoError(f"{at} answered {error.status_code}: {_message_of(error)}") from error
         except openai.OpenAIError as error:
@@ -170,15 +167,13 @@ class ChatModel:
             raise OstinatoError(f"{at} gave no answer of OpenAI's protocol: {error!r}") from error
 
 
-def _text(content: Any) -> str:
+def _completion(reply: Any, text: Any) -> Completion:
     """Raises TypeError for what is no text."""
-    if not isinstance(content, str):
-        raise TypeError(f"the answer is {content!r}, no text")
-    return content
-
-
-def _reason(error: BaseException) -> str:
-    return str(error.__cause__ or error)
+    if not isinstance(text, str):
+        raise TypeError(f"the answer is {text!r}, no text")
+    usage = reply.usage
+    counts = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
+    return Completion(text, str(reply.choices[0].finish_reason), *counts)
 
 
 def _message_of(error: Any) -> str:

@@ -62,16 +62,7 @@ class FastPath:
             asked = time.perf_counter()
         except (orjson.JSONDecodeError, InputError):
             return None
-        described = [
-            {
-                "name": output.name,
-                "shape": output.shape,
-                "datatype": output.datatype,
-                "parameters": output.parameters,
-                "data": output.data,
-            }
-            for output in outputs
-        ]
+        described = [{key: getattr(output, key) for key in OUTPUT_KEYS} for output in outputs]
         answer = orjson.dumps(
             {
                 "model_name": self._model.name,

@@ -74,15 +74,7 @@ class CheckedDataPlane(DataPlane):
             return request
         except InvalidInput:
             raise
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            ArithmeticError,
-            struct_error,
-            InferenceError,
-        ) as error:
+        except BROKEN as error:
             raise InvalidInput(
                 f"the request is no V2 inference request ({type(error).__name__}: {error}); check inputs, shape, "
                 "datatype, data or binary_data_size, and the header inference-header-content-length"
