@@ -44,11 +44,10 @@ ROWS = {
         "from training.spec.checks.drift_bound",
     },
     "components/evaluate/checks/kinds.py": {
-        "    AbsoluteCheck: evaluate_absolute,\n": "    EvenCheck: evaluate_even_rows,\n"
-        "    AbsoluteCheck: evaluate_absolute,\n",
-        "from components.evaluate.checks.drift_bound": "from components.evaluate.checks.even_rows import "
+        "    spec.AbsoluteCheck: ": "    EvenCheck: evaluate_even_rows,\n    spec.AbsoluteCheck: ",
+        "from components.evaluate.shared.scored": "from components.evaluate.checks.even_rows import "
         "evaluate_even_rows\nfrom training.spec.checks.even_rows import EvenCheck\n"
-        "from components.evaluate.checks.drift_bound",
+        "from components.evaluate.shared.scored",
     },
 }
 PROGRAM = """
