@@ -28,12 +28,7 @@ PrepareTask = Callable[[PipelineTask, str], None]
 
 
 def continuous_training(
-    spec: ModelSpec,
-    code: Mapping[str, str],
-    image: str,
-    until: str,
-    export: str,
-    prepare_task: PrepareTask | None,
+    spec: ModelSpec, code: Mapping[str, str], image: str, until: str, export: str, prepare_task: PrepareTask | None
 ):
     """The pipeline of one model as a KFP graph component.
 

@@ -17,11 +17,7 @@ def drift_watch(spec: ModelSpec, image: str):
 
     @dsl.pipeline(name=f"{spec.name}-drift", description=f"Drift watch of {spec.name}")
     def pipeline(
-        tracking_uri: str = "",
-        manifests_remote: str = "",
-        source: str = "",
-        as_of: str = "",
-        events_url: str = "",
+        tracking_uri: str = "", manifests_remote: str = "", source: str = "", as_of: str = "", events_url: str = ""
     ):
         step = drift_watch_step(
             spec=spec.canonical_json(),

@@ -31,10 +31,7 @@ _SCIKIT = ("numpy", "scipy.stats", "pandas", "sklearn.ensemble", "skops.io")
 _TORCH = ("numpy", "torch", "transformers.modeling_utils", "transformers.models.auto.modeling_auto")
 _EVIDENTLY = ("evidently", "evidently.presets", "evidently.metrics")
 _STORES = ("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store")
-TABLES = {
-    "train": (*_SCIKIT, "sqlalchemy", "mlflow", "mlflow.sklearn"),
-    "evaluate": (*_SCIKIT, *_EVIDENTLY, *_STORES),
-}
+TABLES = {"train": (*_SCIKIT, "sqlalchemy", "mlflow", "mlflow.sklearn"), "evaluate": (*_SCIKIT, *_EVIDENTLY, *_STORES)}
 TEXTS = {
     "train": (*_TORCH, "peft", "trl.trainer.sft_trainer", "mlflow", "mlflow.pyfunc"),
     "evaluate": (*_TORCH, "pandas", *_EVIDENTLY, *_STORES),

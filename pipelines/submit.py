@@ -134,10 +134,7 @@ def labels_of(workspace: Workspace, name: str, trigger: str) -> dict[str, str]:
 
 
 def wait(
-    client: BackendClient,
-    run: str,
-    pause: Callable[[], Any],
-    on_step: Callable[[StepState], None] = lambda step: None,
+    client: BackendClient, run: str, pause: Callable[[], Any], on_step: Callable[[StepState], None] = lambda step: None
 ) -> RemoteRun:
     """The run when it has ended. on_step: called with each step whose state has changed.
 

@@ -36,5 +36,5 @@ bikes = ReportConfig(
         MissingValueCount(column="target", tests=[eq(0)]),
         MAE(mean_tests=[lte(90)], std_tests=[]),
         R2Score(tests=[gte(0.7)]),
-    ],
+    ]
 )

@@ -13,13 +13,7 @@ from training.spec import ModelSpec
 
 
 def deploy(
-    spec: str,
-    connections: Connections,
-    version: str,
-    release_mode: str,
-    code_version: str,
-    run: str,
-    verdict: Path,
+    spec: str, connections: Connections, version: str, release_mode: str, code_version: str, run: str, verdict: Path
 ) -> Release:
     """Release ``version`` as the spec's JSON says, then reconcile.
 

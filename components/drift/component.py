@@ -7,12 +7,7 @@ from kfp import dsl
 
 @dsl.component(base_image="ostinato", install_kfp_package=False)
 def drift_watch(
-    spec: str,
-    tracking_uri: str,
-    manifests_remote: str,
-    source: str,
-    as_of: str,
-    events_url: str,
+    spec: str, tracking_uri: str, manifests_remote: str, source: str, as_of: str, events_url: str
 ) -> NamedTuple("Outputs", [("decision", str), ("reason", str), ("answer", str)]):  # pyright: ignore[reportInvalidTypeForm]
     """Look at the newest windows of live inputs, and ask for a training if they have drifted; red for bad data."""
     from components.drift.engine import watch_and_ask

@@ -75,10 +75,7 @@ def watch(
     with tempfile.TemporaryDirectory(prefix="ostinato-drift-") as name:
         reference, card = _training_data(connections.tracking_uri, version, Path(name))
         windows = newest_windows(
-            moment(as_of),
-            parse_duration(watching.window),
-            watching.windows,
-            card.test.time_to or card.train.time_to,
+            moment(as_of), parse_duration(watching.window), watching.windows, card.test.time_to or card.train.time_to
         )
         records = Records(connections.tracking_uri, spec.name)
         recorded = {kept.seen.end for kept in records.windows(version.version) if settled(kept.seen.finding)}

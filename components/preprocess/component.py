@@ -3,13 +3,7 @@ from kfp import dsl
 
 @dsl.component(base_image="ostinato", install_kfp_package=False)
 def preprocess(
-    model: str,
-    data_spec: str,
-    data_uri: str,
-    data_snapshot: str,
-    as_of: str,
-    code: str,
-    data: dsl.Output[dsl.Dataset],
+    model: str, data_spec: str, data_uri: str, data_snapshot: str, as_of: str, code: str, data: dsl.Output[dsl.Dataset]
 ):
     """Read, check and split the rows of a model.
 

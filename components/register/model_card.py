@@ -40,11 +40,9 @@ def _origin(spec: ModelSpec, facts: Mapping[str, Any]) -> list[str]:
     """What a language model starts from, and what was done to it."""
     base = spec.training.base_model
     assert base
-    method = {
-        "prompt": "Taken as it is",
-        "lora": f"LoRA ({spec.training.adapter})",
-        "full": "All weights trained",
-    }.get(str(facts.get("method", "")), "Trained")
+    method = {"prompt": "Taken as it is", "lora": f"LoRA ({spec.training.adapter})", "full": "All weights trained"}.get(
+        str(facts.get("method", "")), "Trained"
+    )
     revision = f" at revision `{base.revision}`" if base.revision else ""
     sha256 = f", sha256 `{facts['base_sha256']}`" if facts.get("base_sha256") else ""
     prompt = f"System prompt: `{spec.training.system_prompt}`." if spec.training.system_prompt else "No system prompt."

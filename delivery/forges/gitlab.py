@@ -105,10 +105,7 @@ class GitLab:
         return set(pull.reviewers)
 
     def update(self, pull: PullRequest, desired: DesiredProposal, ask: Sequence[str]) -> None:
-        fields: dict[str, Any] = {
-            "title": (DRAFT if pull.draft else "") + desired.title,
-            "description": desired.body,
-        }
+        fields: dict[str, Any] = {"title": (DRAFT if pull.draft else "") + desired.title, "description": desired.body}
         missing = [label for label in desired.labels if label not in pull.labels]
         if missing:
             fields["add_labels"] = ",".join(missing)

@@ -8,14 +8,7 @@ into the pods of every predictor (predictor.go of its controller), and pods whos
 """
 
 from delivery.kserve.documents import Document, of_kind
-from delivery.kserve.manifest import (
-    DEPLOYMENT_MODE,
-    STABLE_URI,
-    Manifest,
-    ServedVersion,
-    fact_annotations,
-    shadow_name,
-)
+from delivery.kserve.manifest import DEPLOYMENT_MODE, STABLE_URI, Manifest, ServedVersion, fact_annotations, shadow_name
 from delivery.kserve.mirror import check_label, route_name, shadow_documents
 from delivery.kserve.parse import manifest_of
 from delivery.kserve.render import container, pod, render, scaling, service_account

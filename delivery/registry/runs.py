@@ -56,12 +56,7 @@ def ensure_experiment(client: "MlflowClient", tracking_uri: str, name: str) -> s
 
 
 def ensure_run(
-    client: "MlflowClient",
-    experiment: str,
-    spec: ModelSpec,
-    verdict: Verdict,
-    tags: dict[str, str],
-    files: Candidate,
+    client: "MlflowClient", experiment: str, spec: ModelSpec, verdict: Verdict, tags: dict[str, str], files: Candidate
 ) -> str:
     """Id of the finished run with the parameters, metrics, dataset lineage and evidence of this model and verdict."""
     from mlflow.entities import Metric, Param

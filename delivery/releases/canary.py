@@ -13,11 +13,7 @@ from training.spec import ModelSpec
 
 
 def commit_canary(
-    spec: ModelSpec,
-    connections: Connections,
-    percent: int,
-    version: str | None = None,
-    mode: ReleaseMode | None = None,
+    spec: ModelSpec, connections: Connections, percent: int, version: str | None = None, mode: ReleaseMode | None = None
 ) -> Release:
     """Give a version ``percent`` of the requests, or another percent if it is the canary already.
 
@@ -41,20 +37,10 @@ def commit_canary(
     if chosen == running.version:
         raise InputError(f"version {chosen} of {spec.name} is live already; name another one with --version")
     chosen_mode = mode or spec.release.mode
-    return release(
-        spec,
-        connections,
-        chosen,
-        chosen_mode,
-        percent=percent,
-    )
+    return release(spec, connections, chosen, chosen_mode, percent=percent)
 
 
-def commit_canary_as_live(
-    spec: ModelSpec,
-    connections: Connections,
-    mode: ReleaseMode | None = None,
-) -> Release:
+def commit_canary_as_live(spec: ModelSpec, connections: Connections, mode: ReleaseMode | None = None) -> Release:
     """Make the canary the live version: it gets all requests. Nothing changes if none runs.
 
     Raises InputError if the model is not live, OstinatoError if the registry knows the version with another digest or

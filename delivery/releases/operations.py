@@ -90,11 +90,7 @@ def roll_back(
 
 
 def start_canary(
-    spec: ModelSpec,
-    connections: Connections,
-    percent: int,
-    version: str | None = None,
-    mode: ReleaseMode | None = None,
+    spec: ModelSpec, connections: Connections, percent: int, version: str | None = None, mode: ReleaseMode | None = None
 ) -> Outcome[Release]:
     """Give a version a share of the requests; raises as :func:`delivery.releases.canary.commit_canary` does."""
     released = commit_canary(spec, connections, percent, version, mode)

@@ -124,11 +124,7 @@ def _check_signed(tracking_uri: str, registered: ModelVersion, uri: str, now: Ca
 
 
 def propose_or_commit(
-    spec: ModelSpec,
-    connections: Connections,
-    request: ReleaseRequest,
-    mode: ReleaseMode,
-    trailers: Mapping[str, str],
+    spec: ModelSpec, connections: Connections, request: ReleaseRequest, mode: ReleaseMode, trailers: Mapping[str, str]
 ) -> Release:
     """Render the version's manifest on what is live now, and commit it there or push its release branch."""
     path = manifest_path(spec.name)
@@ -280,12 +276,7 @@ def _message(name: str, version: ModelVersion, first: bool, percent: int, traile
     subject = f"{'Release' if not first else 'First release of'} {name} v{version.version}"
     if percent:
         subject = f"Canary of {name} v{version.version} with {percent} %"
-    lines = {
-        MODEL: name,
-        VERSION: version.version,
-        **trailers,
-        "Ostinato-Verdict": version.tags[VERDICT_DIGEST_TAG],
-    }
+    lines = {MODEL: name, VERSION: version.version, **trailers, "Ostinato-Verdict": version.tags[VERDICT_DIGEST_TAG]}
     return f"{subject}\n\n" + "".join(f"{key}: {value}\n" for key, value in lines.items() if value)
 
 

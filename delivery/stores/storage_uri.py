@@ -26,10 +26,7 @@ DESTINATIONS = re.compile(r"(gs://|s3://|file:///)[^\s@?#]+")
 
 
 def manifest_uri(
-    spec: ModelSpec,
-    connections: Connections,
-    version: ModelVersion,
-    live: Callable[[], LiveModel | None],
+    spec: ModelSpec, connections: Connections, version: ModelVersion, live: Callable[[], LiveModel | None]
 ) -> str:
     """The storage URI for the manifest of a registered version; an image is pushed first where the spec wants one.
 

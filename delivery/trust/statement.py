@@ -52,12 +52,7 @@ class Facts:
         predicate: dict[str, Any] = {key: value for key, value in asdict(self).items() if key != "model_digest"}
         statement = {
             "_type": STATEMENT_TYPE,
-            "subject": [
-                {
-                    "name": self.registered_model,
-                    "digest": {"sha256": self.model_digest.removeprefix(_SHA256)},
-                }
-            ],
+            "subject": [{"name": self.registered_model, "digest": {"sha256": self.model_digest.removeprefix(_SHA256)}}],
             "predicateType": PREDICATE_TYPE,
             "predicate": predicate,
         }

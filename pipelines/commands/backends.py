@@ -156,12 +156,7 @@ def list_(backend: RemoteBackend, set_: Set = None, as_json: AsJson = False) -> 
 
 
 @app.command(epilog="Examples: ostinato estimate demand-forecaster; ostinato estimate churn --backend vertex --json")
-def estimate(
-    model: Model,
-    backend: AnyBackend = "local",
-    set_: Set = None,
-    as_json: AsJson = False,
-) -> None:
+def estimate(model: Model, backend: AnyBackend = "local", set_: Set = None, as_json: AsJson = False) -> None:
     """What a run will take and cost, step by step, and what of that is not known."""
     from pipelines.estimate import estimate
     from pipelines.wording import render_estimate

@@ -38,8 +38,7 @@ AnyModel = Annotated[
     str | None, typer.Argument(help="Name of the model; all unless given.", autocompletion=complete_model)
 ]
 Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="NAME=VALUE, such as vertex.region=europe-west4. Repeatable."),
+    list[str] | None, typer.Option("--set", help="NAME=VALUE, such as vertex.region=europe-west4. Repeatable.")
 ]
 RemoteBackend = Annotated[str, typer.Option(help=f"One of {', '.join(row.name for row in ROWS if row.client)}.")]
 AnyBackend = Annotated[str, typer.Option(help=f"One of {', '.join(row.name for row in ROWS)}.")]

@@ -113,9 +113,7 @@ def compile_(
 
 
 @app.command(epilog="Example: ostinato report; ostinato report demand-forecaster-20260101-120000-ab12")
-def report(
-    run: Annotated[str | None, typer.Argument(help="Id of a run; the newest unless given.")] = None,
-) -> None:
+def report(run: Annotated[str | None, typer.Argument(help="Id of a run; the newest unless given.")] = None) -> None:
     """Name the page of a run, and open it where there is a desktop."""
     from pipelines.pages import PAGE
     from pipelines.run import find_run

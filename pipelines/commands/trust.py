@@ -31,10 +31,7 @@ def audit(
 
 
 @app.command(epilog="Example: OSTINATO_SIGNING_KEY_FILE=key.pem ostinato sign demand-forecaster --version 3")
-def sign(
-    model: Model,
-    version: Annotated[str, typer.Option(help="Of the registry.")],
-) -> None:
+def sign(model: Model, version: Annotated[str, typer.Option(help="Of the registry.")]) -> None:
     """Sign a version that was registered without a signature, if its files are still the registered ones."""
     from delivery.trust.sign_existing_version import sign_registered
 

@@ -90,11 +90,7 @@ def test_a_slow_endpoint_is_given_up_after_the_time_out_and_not_asked_again() ->
     ],
 )
 def test_an_answer_that_is_no_forecast_is_never_taken_for_one(answer: Answer, words: str) -> None:
-    with (
-        odd_server(answer) as server,
-        client(server.url) as asked,
-        pytest.raises(EndpointUnavailable, match=words),
-    ):
+    with odd_server(answer) as server, client(server.url) as asked, pytest.raises(EndpointUnavailable, match=words):
         asked.forecast([ROW])
 
 
@@ -183,12 +179,7 @@ def test_a_wrong_file_is_named_with_the_place(
 @pytest.mark.parametrize(
     ("url", "model", "code", "words"),
     [
-        (
-            "http://127.0.0.1:{free}",
-            MODEL,
-            1,
-            "nobody answers at http://127.0.0.1:{free}/v2/models/shop (tried 5",
-        ),
+        ("http://127.0.0.1:{free}", MODEL, 1, "nobody answers at http://127.0.0.1:{free}/v2/models/shop (tried 5"),
         ("{endpoint}", "shopp", 2, "answered 404: Model"),
         ("{endpoint}/elsewhere", MODEL, 2, "answered 404"),
         ("127.0.0.1:80", MODEL, 2, "can't be asked: No connection adapters"),

@@ -107,10 +107,7 @@ def test_an_answer_that_breaks_off_is_told_and_not_asked_for_again(
     chat: Chat, caplog: pytest.LogCaptureFixture, end: Answer | str, logged: str
 ) -> None:
     chat.answered_by(streams(chunk("Ye"), end), answers("No", "."))
-    assert chat.ask("Is it so?") == [
-        ("text", {"text": "Ye"}),
-        problem("The connection to the model broke off.", True),
-    ]
+    assert chat.ask("Is it so?") == [("text", {"text": "Ye"}), problem("The connection to the model broke off.", True)]
     assert len(chat.endpoint.bodies) == 1
     assert logged in caplog.text
 

@@ -8,8 +8,7 @@ from pipelines.wording import format_run, render_verdict
 
 
 @pytest.mark.parametrize(
-    ("percent", "line"),
-    [(0, "version   3\n"), (10, "version   3, a canary with 10 % of the requests\n")],
+    ("percent", "line"), [(0, "version   3\n"), (10, "version   3, a canary with 10 % of the requests\n")]
 )
 def test_a_version_that_is_only_a_canary_is_not_called_live(percent: int, line: str) -> None:
     summary = Summary(

@@ -115,10 +115,7 @@ def test_the_key_covers_every_file_that_a_step_opens(
     run = tmp_path / "run"
     # Fresh processes: a forked one has its modules from the engine.
     ensure_local_repository(tmp_path / "manifests.git", PROJECT / "manifests")
-    arguments = {
-        "manifests_remote": str(tmp_path / "manifests.git"),
-        "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
-    }
+    arguments = {"manifests_remote": str(tmp_path / "manifests.git"), "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}
     run_package(yaml.safe_load(package), arguments=arguments, run_dir=run, cache_dir=None, start_method="spawn")
 
     by_step = {step: paths for paths in opened(log) if (step := step_of(paths, run)) in CACHED}

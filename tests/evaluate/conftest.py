@@ -17,11 +17,7 @@ from delivery.documents.verdict import Verdict
 from delivery.models.folder import save_model
 from training.spec import Column, DataSpec, QualitySpec, ServingSpec
 
-TRUSTED = (
-    "sklearn.dummy.DummyClassifier",
-    "sklearn.dummy.DummyRegressor",
-    "numpy.dtype",
-)
+TRUSTED = ("sklearn.dummy.DummyClassifier", "sklearn.dummy.DummyRegressor", "numpy.dtype")
 
 
 def outputs_in(folder: Path) -> EvaluateOutputs:

@@ -99,10 +99,7 @@ def test_equal_input_gives_equal_verdicts_and_pages_but_for_what_a_clock_measure
 
 @pytest.mark.parametrize(
     ("baseline", "name"),
-    [
-        ({"kind": "mean"}, "mean of training rows"),
-        ({"kind": "column", "column": "previous", "name": "naive"}, "naive"),
-    ],
+    [({"kind": "mean"}, "mean of training rows"), ({"kind": "column", "column": "previous", "name": "naive"}, "naive")],
 )
 def test_a_regression_baseline_has_its_own_row(diabetes, baseline, name):
     check = {"kind": "baseline", "metric": "mae", "margin": -0.05}

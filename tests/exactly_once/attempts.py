@@ -55,12 +55,7 @@ class Release:
 
 
 def new_release(
-    folder: Path,
-    name: str,
-    connections: Connections,
-    weight: int,
-    champion: str = "",
-    mode: ReleaseMode = "direct",
+    folder: Path, name: str, connections: Connections, weight: int, champion: str = "", mode: ReleaseMode = "direct"
 ) -> Release:
     """The release of a candidate with these weights, which was judged against the version ``champion``."""
     files = candidate(folder, weight, model=name, champion=champion)

@@ -62,11 +62,7 @@ def checkpoints(work: Path) -> list[Path]:
 
 
 def test_after_a_kill_loss_curve_and_weights_are_those_of_an_uninterrupted_training(
-    work: Path,
-    uninterrupted: Path,
-    base: Path,
-    conversations: Conversations,
-    capsys: pytest.CaptureFixture[str],
+    work: Path, uninterrupted: Path, base: Path, conversations: Conversations, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = fine_tune(conversations, base, FineTuning(**OPTIONS), 0, work)
     said = capsys.readouterr().out

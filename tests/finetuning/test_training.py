@@ -99,12 +99,7 @@ def test_the_same_training_gives_the_same_bytes_and_another_seed_does_not(
 
 
 @pytest.mark.parametrize(
-    "how",
-    [
-        {"packing": False},
-        {"gradient_accumulation": 4},
-        {"gradient_checkpointing": True, "attention": "eager"},
-    ],
+    "how", [{"packing": False}, {"gradient_accumulation": 4}, {"gradient_checkpointing": True, "attention": "eager"}]
 )
 def test_how_it_is_computed_does_not_change_what_is_learned(
     tmp_path: Path, full: Path, base: Path, conversations: Conversations, how: dict[str, Any]

@@ -122,10 +122,7 @@ def failing(desk: Desk, fault: Fault | None = None) -> str:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (
-            Fault("GET", "pulls", 403),
-            "does not allow this with the token of OSTINATO_FORGE_TOKEN; it needs",
-        ),
+        (Fault("GET", "pulls", 403), "does not allow this with the token of OSTINATO_FORGE_TOKEN; it needs"),
         (Fault("GET", "pulls", 404), "does not know fleet/manifests, or not for the token of OSTINATO_FORGE_TOKEN"),
         (Fault("GET", "pulls", 422), "refuses what it was sent (HTTP 422"),
         (

@@ -220,10 +220,7 @@ def live_forecaster(place: Place) -> Place:
 
 
 def test_the_command_promotes_moves_the_aliases_and_says_so(live_forecaster: Place, ostinato: Any) -> None:
-    where = {
-        "OSTINATO_MANIFESTS_REMOTE": live_forecaster.remote,
-        "OSTINATO_TRACKING_URI": live_forecaster.tracking_uri,
-    }
+    where = {"OSTINATO_MANIFESTS_REMOTE": live_forecaster.remote, "OSTINATO_TRACKING_URI": live_forecaster.tracking_uri}
     command = ("promote", "demand-forecaster", "--from", "staging", "--to", "production")
     first = ostinato(*command, expect=0, **where)
     commit = bare_git(live_forecaster.manifests, "rev-parse", "main")

@@ -33,12 +33,7 @@ class Shop:
 
     def ostinato(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments),
-            cwd=ROOT,
-            env=environment(self.root),
-            capture_output=True,
-            text=True,
-            timeout=120,
+            self.command(*arguments), cwd=ROOT, env=environment(self.root), capture_output=True, text=True, timeout=120
         )
 
     def copy(self, root: Path) -> "Shop":

@@ -36,12 +36,7 @@ def only(root: Path, pattern: str, log: str) -> Path:
 
 @pytest.mark.slow
 def test_the_package_runs_in_containers_of_the_image_to_the_same_estimator_and_goes_live(
-    image: str,
-    docker_host: str,
-    workspace: Path,
-    ostinato: Run,
-    git_server: GitServer,
-    tmp_path: Path,
+    image: str, docker_host: str, workspace: Path, ostinato: Run, git_server: GitServer, tmp_path: Path
 ) -> None:
     spec = workspace / "training" / "demand_forecaster" / "spec.yaml"
     spec.write_text(spec.read_text().replace("max_p99_ms: 1000", "max_p99_ms: 5000"))

@@ -7,18 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.judge_servers import (
-    Answer,
-    Asked,
-    Hangs,
-    HangsUp,
-    JudgeServer,
-    Status,
-    always,
-    refused,
-    says,
-    sensible,
-)
+from harness.judge_servers import Answer, Asked, Hangs, HangsUp, JudgeServer, Status, always, refused, says, sensible
 from judge.test_judge import ask, better
 from openai.types.chat import ChatCompletionMessage
 

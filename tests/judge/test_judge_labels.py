@@ -135,10 +135,7 @@ def test_a_wrong_label_is_named_with_its_line_and_field_before_anything_is_asked
         (b'{"question": \n', "line 1: Invalid JSON"),
         (b'{"question": "\xff"}\n', "line 1: Invalid JSON"),
         (json.dumps(GOOD).encode() * 2, "line 1: Invalid JSON: trailing characters"),
-        (
-            b"\n".join(json.dumps({**GOOD, "first": a, "second": b}).encode() for a, b in ("xy", "yx")),
-            "is there twice",
-        ),
+        (b"\n".join(json.dumps({**GOOD, "first": a, "second": b}).encode() for a, b in ("xy", "yx")), "is there twice"),
     ],
 )
 def test_a_file_that_holds_no_labels_is_refused_in_words(tmp_path: Path, text: bytes, said: str) -> None:

@@ -27,16 +27,8 @@ def said(text: str) -> bytes:
 @pytest.mark.parametrize(
     ("fault", "error", "message"),
     [
-        (
-            {"status": 401, "body": said("no identity")},
-            InputError,
-            r"know us \(401\).*kubeflow.auth.*no identity",
-        ),
-        (
-            {"status": 403, "body": said("denied")},
-            InputError,
-            r"403.*kubeflow.namespace.*pipelines-edit.*denied",
-        ),
+        ({"status": 401, "body": said("no identity")}, InputError, r"know us \(401\).*kubeflow.auth.*no identity"),
+        ({"status": 403, "body": said("denied")}, InputError, r"403.*kubeflow.namespace.*pipelines-edit.*denied"),
         ({"status": 404, "body": b"page not found"}, InputError, r"404.*kubeflow.endpoint"),
         ({"status": 400, "body": said("bad filter")}, InputError, r"refused \(400\).*bad filter"),
         ({"status": 500, "body": said("no database")}, OstinatoError, r"failed \(500\).*no database"),

@@ -44,11 +44,7 @@ REFUSED: dict[str, tuple[Row, str, str]] = {
     "blank content": (say(" \n\u00a0", "b"), "content: empty", "message 1"),
     "no content": (turns(("user", None), ("assistant", "b")), "content: no text", "message 1 has nothing"),
     "content in parts": (turns(("user", [{"type": "text"}]), ("assistant", "b")), "content: no text", "message 1"),
-    "half a character": (
-        say("a \ud83d", "b"),
-        "content: text with half a character (a lone surrogate)",
-        "message 1",
-    ),
+    "half a character": (say("a \ud83d", "b"), "content: text with half a character (a lone surrogate)", "message 1"),
     "too many turns": (say(*"abcdef" * 2), "messages: more than data.max_turns 10", "12"),
     "too many characters": (say("a" * 199, "bb"), "messages: more characters than data.max_chars 200", "201"),
     "no label": (say("a", "b", topic=None), "topic: missing", ""),

@@ -11,11 +11,7 @@ def test_refused_rows_are_kept_aside_with_number_reasons_and_values(model: Model
     model.save(spoil(spoil(hours(500), 6, temp=99.0, count=-1), 8, place="west"))
     card = model.run()
     assert card.refused == 2
-    assert card.refused_by_reason == {
-        "count: below 0": 1,
-        "place: not an allowed value": 1,
-        "temp: above 60": 1,
-    }
+    assert card.refused_by_reason == {"count: below 0": 1, "place: not an allowed value": 1, "temp: above 60": 1}
     first = model.refused.row(0, named=True)
     assert (first["_row"], first["_reasons"]) == (7, ["count: below 0", "temp: above 60"])
     assert (first["temp"], first["count"], first["id"]) == (99.0, -1, 6)

@@ -9,12 +9,7 @@ from typing import Any
 
 def closed(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
     """An object with these fields and no others."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": False,
-    }
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
 SUBDOMAIN = {"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "maxLength": 253}
@@ -57,11 +52,7 @@ _RULE = closed(
     timeouts=closed((), request={"type": "string", "pattern": r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"}),
 )
 _PARENT = closed(
-    ("name",),
-    group={"const": "gateway.networking.k8s.io"},
-    kind={"const": "Gateway"},
-    namespace=LABEL,
-    name=SUBDOMAIN,
+    ("name",), group={"const": "gateway.networking.k8s.io"}, kind={"const": "Gateway"}, namespace=LABEL, name=SUBDOMAIN
 )
 HTTP_ROUTE = closed(
     ("apiVersion", "kind", "metadata", "spec"),

@@ -105,10 +105,7 @@ def test_every_engine_option_is_spelt_as_the_server_reads_it() -> None:
         "--gpu-memory-utilization=0.8",
     ]
     vllm = ["--max-model-len=2048", "--dtype=bfloat16", "--gpu-memory-utilization=0.8"]
-    assert model_of(language_spec(engine=ENGINE, **VLLM, **GPU))["args"] == [
-        "--shutdown-timeout=60",
-        *vllm,
-    ]
+    assert model_of(language_spec(engine=ENGINE, **VLLM, **GPU))["args"] == ["--shutdown-timeout=60", *vllm]
     told = variables(main_container(language_spec(engine=ENGINE, **LLM, **GPU)))
     assert shlex.split(told["VLLM_ADDITIONAL_ARGS"]) == vllm
 

@@ -269,11 +269,7 @@ def test_an_upload_over_plain_http_to_another_machine_is_refused(model: Path, mi
 @pytest.mark.parametrize(
     ("status", "code", "said"),
     [
-        (
-            403,
-            "DENIED",
-            "does not allow this: HTTP 403 DENIED: no reason given. The credentials need the right to",
-        ),
+        (403, "DENIED", "does not allow this: HTTP 403 DENIED: no reason given. The credentials need the right to"),
         (400, "NAME_INVALID", "does not have what is needed: HTTP 400 NAME_INVALID"),
         (500, "UNKNOWN", "answered HTTP 500 UNKNOWN: no reason given to GET. Run again later"),
         (503, "UNAVAILABLE", "answered HTTP 503 UNAVAILABLE: no reason given to GET"),

@@ -18,10 +18,7 @@ from delivery.kserve.documents import from_bytes, to_bytes
 from delivery.kserve.parse import parse
 
 SHAPES = shapes()
-WRITTEN_HERE = {
-    "ServiceAccount": Draft202012Validator(SERVICE_ACCOUNT),
-    "HTTPRoute": Draft202012Validator(HTTP_ROUTE),
-}
+WRITTEN_HERE = {"ServiceAccount": Draft202012Validator(SERVICE_ACCOUNT), "HTTPRoute": Draft202012Validator(HTTP_ROUTE)}
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=[one.title.replace(" ", "-") for one in SHAPES])
 
 

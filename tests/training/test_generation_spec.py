@@ -62,11 +62,7 @@ def test_a_good_spec_of_a_language_model_is_read_with_its_defaults() -> None:
         ("data.kind", "table", "data.kind is 'table', and the task generation needs 'conversations'"),
         ("data.kind", None, "data.kind is 'table', and the task generation needs 'conversations'"),
         ("task", "regression", "data.kind is 'conversations', and the task regression needs 'table'"),
-        (
-            "data.split",
-            {"by": "key", "test": 0.1},
-            "data: give exactly one of test (a file of fixed questions)",
-        ),
+        ("data.split", {"by": "key", "test": 0.1}, "data: give exactly one of test (a file of fixed questions)"),
         ("data.test", None, "data: give exactly one of test (a file of fixed questions) and split (a share by key)"),
         ("data.tset", "x", "data.tset: unknown key. Did you mean 'test'?"),
         ("data.source", "", "data.source: String should have at least 1 character (got '')"),
@@ -93,11 +89,7 @@ def test_a_good_spec_of_a_language_model_is_read_with_its_defaults() -> None:
         ("training.adapter", "split", "training.adapter: Input should be 'merged' or 'separate' (got 'split')"),
         ("serving.protocol", "v2", "serving.protocol is 'v2'; write openai for a language model"),
         ("serving.engine", {"backend": "triton"}, "serving.engine.backend: Input should be 'auto', 'vllm' or"),
-        (
-            "quality.decoding",
-            {"temperature": 1},
-            "quality.decoding.temperature: unknown key. Known: max_new",
-        ),
+        ("quality.decoding", {"temperature": 1}, "quality.decoding.temperature: unknown key. Known: max_new"),
         ("quality.decoding", {"stop": [""]}, "quality.decoding.stop.0: String should have at least 1 character"),
         (
             "quality",
@@ -124,10 +116,7 @@ def test_a_wrong_field_is_named_with_its_value_and_the_fix_and_nothing_else_is(
         ({"kind": "latency", "max_p99_ms": 9}, "is of kind latency, which does not fit generation; use first_token or"),
         ({"kind": "drift", "max_share": 0.1}, "is of kind drift, which does not fit generation; leave it out"),
         ({"kind": "absolute", "metric": "mae", "max": 1}, "metric is 'mae', no metric of generation"),
-        (
-            {"kind": "absolute", "metric": "similarity", "min": 1},
-            "similarity needs quality.similarity: the sentence",
-        ),
+        ({"kind": "absolute", "metric": "similarity", "min": 1}, "similarity needs quality.similarity: the sentence"),
         ({"kind": "slice", "column": "x", "metric": "similarity", "min": 1}, "similarity needs quality.similarity"),
         ({"kind": "baseline", "metric": "token_f1"}, "is against the baseline, but quality.baseline is missing"),
         ({"kind": "format"}, "give exactly one of json_object: true and pattern"),
@@ -152,14 +141,8 @@ def test_a_wrong_check_is_named_by_its_place_with_the_fix_and_nothing_else_is(ch
 @pytest.mark.parametrize(
     ("check", "said"),
     [
-        (
-            {"kind": "judge", "min_agreement": 0.7},
-            "is of kind judge with min_agreement 0.7, which needs quality",
-        ),
-        (
-            {"kind": "judge", "against": "baseline"},
-            "is of kind judge against the baseline, but quality.baseline is",
-        ),
+        ({"kind": "judge", "min_agreement": 0.7}, "is of kind judge with min_agreement 0.7, which needs quality"),
+        ({"kind": "judge", "against": "baseline"}, "is of kind judge against the baseline, but quality.baseline is"),
         ({"kind": "judge", "against": "other"}, "against: Input should be 'champion' or 'baseline' (got 'other')"),
     ],
 )

@@ -98,8 +98,7 @@ def test_a_wrong_field_is_named_with_its_value_and_the_fix(path: str, value: Any
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
-    [("a: [", "is not YAML"), ("- a\n- b", "must hold a mapping"), ("", "must hold a mapping")],
+    ("text", "said"), [("a: [", "is not YAML"), ("- a\n- b", "must hold a mapping"), ("", "must hold a mapping")]
 )
 def test_a_file_that_is_no_spec_at_all_is_refused_in_words(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):

@@ -219,10 +219,7 @@ def test_a_workspace_may_commit_the_key_that_it_verifies_with(chain: Chain, keys
     chain.register()
     (chain.root / "release.pub").write_bytes(keys[VERIFY_KEY].read_bytes())
     (chain.root / "pyproject.toml").write_text('[tool.ostinato]\nverify_key = "release.pub"\n')
-    here = {
-        "OSTINATO_TRACKING_URI": chain.place.tracking_uri,
-        "OSTINATO_MANIFESTS_REMOTE": chain.place.remote,
-    }
+    here = {"OSTINATO_TRACKING_URI": chain.place.tracking_uri, "OSTINATO_MANIFESTS_REMOTE": chain.place.remote}
     refused = run_ostinato(chain.root, "promote", NAME, "--version", "1", **here)
     assert refused.code == 3 and "is not signed" in refused.err
     signed = run_ostinato(chain.root, "sign", NAME, "--version", "1", **here, **{SIGNING_KEY: str(keys[SIGNING_KEY])})

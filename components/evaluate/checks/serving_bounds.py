@@ -4,15 +4,7 @@ from components.evaluate.checks.demand import Demand
 from components.evaluate.shared.scored import Measured
 from delivery.documents.numbers import percent, short
 from delivery.documents.verdict import CheckResult, ServingProof
-from training.spec import (
-    ColdStartCheck,
-    FirstTokenCheck,
-    LatencyCheck,
-    ServableCheck,
-    SizeCheck,
-    Task,
-    ThroughputCheck,
-)
+from training.spec import ColdStartCheck, FirstTokenCheck, LatencyCheck, ServableCheck, SizeCheck, Task, ThroughputCheck
 
 
 def evaluate_servable(check: ServableCheck, measured: Measured) -> CheckResult:

@@ -119,10 +119,7 @@ def score_contenders(
         baseline=scores[-1] if quality.baseline else None,
         unit=contract.columns[contract.target].unit,
         slices=measure_slices(
-            quality,
-            task,
-            predictions.labels,
-            lambda metric, slices: slice_metric(metric, actual, of_models, slices),
+            quality, task, predictions.labels, lambda metric, slices: slice_metric(metric, actual, of_models, slices)
         ),
         drift=drift.columns,
     )

@@ -34,12 +34,7 @@ def scan(source: Source, spec: DataSpec, scratch: Path) -> "pl.LazyFrame":
         rows = pl.scan_csv(files, infer_schema=False, row_index_name=ROW, row_index_offset=1, glob=False)
     else:
         rows = pl.scan_parquet(
-            files,
-            row_index_name=ROW,
-            row_index_offset=1,
-            glob=False,
-            hive_partitioning=False,
-            extra_columns="ignore",
+            files, row_index_name=ROW, row_index_offset=1, glob=False, hive_partitioning=False, extra_columns="ignore"
         )
     return rows.select(ROW, *spec.columns)
 

@@ -136,8 +136,7 @@ class HostGRPCServer(GRPCServer):
     async def start(self, max_workers: int) -> None:
         sizes = ("grpc.max_message_length", "grpc.max_send_message_length", "grpc.max_receive_message_length")
         self._server = aio.server(
-            interceptors=(ExceptionToStatusInterceptor(),),
-            options=[(name, MAX_GRPC_MESSAGE_LENGTH) for name in sizes],
+            interceptors=(ExceptionToStatusInterceptor(),), options=[(name, MAX_GRPC_MESSAGE_LENGTH) for name in sizes]
         )
         servicer = BoundedServicer(self._data_plane, self._model_repository_extension, self._budget)
         add_GRPCInferenceServiceServicer_to_server(servicer, self._server)

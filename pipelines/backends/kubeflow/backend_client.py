@@ -49,9 +49,7 @@ class KubeflowClient:
 
         def start() -> Entry:
             body = api.V2beta1Run(
-                display_name=submission.run,
-                description=_description(submission.labels),
-                **self._what(submission),
+                display_name=submission.run, description=_description(submission.labels), **self._what(submission)
             )
             return self._connection.once(self._api.run_service_create_run, body)
 

@@ -29,10 +29,7 @@ PARAMETER_TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
 
 _REFUSED = {
     "condition": ("a condition (dsl.If)", "decide inside the step"),
-    "strategy": (
-        "an exit task or ignore_upstream_failure()",
-        "let the step before it end well",
-    ),
+    "strategy": ("an exit task or ignore_upstream_failure()", "let the step before it end well"),
     "parameterIterator": ("a loop (dsl.ParallelFor)", "loop inside the step"),
     "artifactIterator": ("a loop (dsl.ParallelFor)", "loop inside the step"),
     "dag": ("a nested pipeline, or a group such as dsl.ExitHandler", "call the steps from the pipeline itself"),

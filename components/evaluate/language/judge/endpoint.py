@@ -50,10 +50,7 @@ class Endpoint:
 
         try:
             self._client = AsyncOpenAI(
-                base_url=self._spec.url,
-                api_key=self._key or "none",
-                timeout=self._spec.timeout_s,
-                max_retries=RETRIES,
+                base_url=self._spec.url, api_key=self._key or "none", timeout=self._spec.timeout_s, max_retries=RETRIES
             )
         except httpx2.InvalidURL as error:
             raise InputError(f"quality.judge.url is {self._spec.url!r}, which is no URL: {error}") from error
