@@ -36,13 +36,13 @@ class BodyLimit:
         stated = _stated_length(scope)
         if stated is not None and stated > self._most:
             if stated <= self._read:
-                await self._drop_rest(receive)
+                await _drop_rest(receive, self._read)
             await self._too_large(scope, receive, send)
             return
         small = stated is not None and stated <= SMALL
         reserved = (stated or 0) * (WORST_FACTOR if small else FACTOR)
         if not self._budget.reserve(reserved):
-            await self._drop_rest(receive)
+            await _drop_rest(receive, self._read)
             await _no_room(scope, receive, send)
             return
         try:
@@ -72,7 +72,7 @@ class BodyLimit:
                 return message
             refused = True
             if message.get("more_body"):
-                await self._drop_rest(receive)
+                await _drop_rest(receive, self._read - seen)
             await (_no_room if fits else self._too_large)(scope, receive, send)
             return {"type": "http.disconnect"}
 
@@ -85,18 +85,19 @@ class BodyLimit:
         finally:
             self._budget.release(reserved)
 
-    async def _drop_rest(self, receive: Receive) -> None:
-        left = self._read
-        while left > 0:
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if not message.get("more_body"):
-                return
-
     async def _too_large(self, scope: Scope, receive: Receive, send: Send) -> None:
         text = f"the body is larger than {self._most} bytes; send fewer rows a request"
         response = JSONResponse({"error": text}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"connection": "close"})
         await response(scope, receive, send)
+
+
+async def _drop_rest(receive: Receive, most: int) -> None:
+    """Read the body to its end, or so many bytes of it."""
+    while most > 0:
+        message = await receive()
+        most -= len(message.get("body", b""))
+        if not message.get("more_body"):
+            return
 
 
 async def _no_room(scope: Scope, receive: Receive, send: Send) -> None:
