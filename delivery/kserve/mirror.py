@@ -1,6 +1,7 @@
 """A shadow's documents: a service of its own, and the route that sends it a copy of each inference request."""
 
 from delivery.kserve.documents import Document
+from delivery.kserve.draining import longest_request_s
 from delivery.kserve.manifest import ServedVersion, shadow_name
 from delivery.kserve.render import AUTOSCALER, inference_service
 from training.errors import InputError
@@ -77,18 +78,21 @@ def _mirror_route(spec: ModelSpec) -> Document:
     """A Gateway API HTTPRoute that sends a copy of each inference request to the shadow.
 
     It matches the exact path, which goes before KServe's own route for the same host name; everything else, and the
-    requests after the shadow has gone, take KServe's. Defaults are written, so that nothing is filled in later.
+    requests after the shadow has gone, take KServe's. It has that route's headers and time-out. Defaults are written,
+    so that nothing is filled in later.
     """
     serving, gateway = spec.serving, spec.serving.gateway
     assert gateway is not None, "checked before"
     parent = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway.name}
     rule: Document = {
         "matches": [{"path": {"type": "Exact", "value": path}} for path in _mirrored_paths(spec)],
-        "filters": [{"type": "RequestMirror", "requestMirror": {"backendRef": _backend(shadow_name(spec.name))}}],
+        "filters": [
+            _service_headers(spec),
+            {"type": "RequestMirror", "requestMirror": {"backendRef": _backend(shadow_name(spec.name))}},
+        ],
         "backendRefs": [{**_backend(spec.name), "weight": 1}],
+        "timeouts": {"request": f"{longest_request_s(serving)}s"},
     }
-    if serving.timeout_s:
-        rule["timeouts"] = {"request": f"{serving.timeout_s}s"}
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
@@ -99,6 +103,13 @@ def _mirror_route(spec: ModelSpec) -> Document:
             "rules": [rule],
         },
     }
+
+
+def _service_headers(spec: ModelSpec) -> Document:
+    """That KServe's own route sets (addIsvcHeaders, httproute_reconciler.go)."""
+    headers = {"KServe-Isvc-Name": spec.name, "KServe-Isvc-Namespace": spec.serving.namespace}
+    changed = {"set": [{"name": name, "value": value} for name, value in headers.items()]}
+    return {"type": "RequestHeaderModifier", "requestHeaderModifier": changed}
 
 
 def _mirrored_paths(spec: ModelSpec) -> list[str]:

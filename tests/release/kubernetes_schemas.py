@@ -39,11 +39,18 @@ _PATH = closed(
     type={"enum": ["Exact", "PathPrefix", "RegularExpression"]},
     value={"type": "string", "pattern": "^/", "maxLength": 1024},
 )
-_FILTER = closed(
+_HEADER = closed(("name", "value"), name={"type": "string", "maxLength": 256}, value={"type": "string"})
+_MIRROR = closed(
     ("type", "requestMirror"),
     type={"const": "RequestMirror"},
     requestMirror=closed(("backendRef",), backendRef=_BACKEND),
 )
+_HEADERS = closed(
+    ("type", "requestHeaderModifier"),
+    type={"const": "RequestHeaderModifier"},
+    requestHeaderModifier=closed((), set={"type": "array", "maxItems": 16, "items": _HEADER}),
+)
+_FILTER = {"oneOf": [_MIRROR, _HEADERS]}
 _RULE = closed(
     ("backendRefs",),
     matches={"type": "array", "minItems": 1, "maxItems": 64, "items": closed((), path=_PATH)},

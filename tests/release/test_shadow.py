@@ -67,8 +67,12 @@ def test_requests_are_mirrored_to_a_server_that_answers_to_their_name(place: Pla
     (rule,) = route["spec"]["rules"]
     (match,) = rule["matches"]
     assert match["path"] == {"type": "Exact", "value": f"/v2/models/{NAME}/infer"}
-    mirror = rule["filters"][0]["requestMirror"]["backendRef"]
+    mirror = rule["filters"][1]["requestMirror"]["backendRef"]
     assert (mirror["name"], mirror["port"]) == (f"{shadow['metadata']['name']}-predictor", 80)
+    # As KServe's own route has them (httproute_reconciler.go at aaac4e29).
+    headers = rule["filters"][0]["requestHeaderModifier"]["set"]
+    assert {header["name"] for header in headers} == {"KServe-Isvc-Name", "KServe-Isvc-Namespace"}
+    assert {header["value"] for header in headers} == {NAME, "models"} and rule["timeouts"] == {"request": "60s"}
     assert [(one["name"], one["weight"]) for one in rule["backendRefs"]] == [(f"{NAME}-predictor", 1)]
     assert route["metadata"]["name"] not in (NAME, shadow["metadata"]["name"]), "KServe makes routes of those names"
     # The runtime's own arguments come first: manifests/runtimes/ostinato-mlflow.yaml.

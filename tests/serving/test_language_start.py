@@ -9,6 +9,7 @@ import pytest
 from release.candidates import language_spec
 from serving.talkers import ANSWERS, NAME, QUESTIONS, asks
 
+from delivery.kserve.draining import finishing_options
 from delivery.kserve.language_server import arguments
 from delivery.kserve.mirror import OPENAI_ROUTES
 from delivery.serving.clients.chat import ChatModel, SamplingParameters
@@ -68,6 +69,7 @@ def test_the_runtime_gets_the_arguments_that_the_manifest_gives_it(
         training=training, runtime=name, model_format=FORMATS[name], engine=EngineSpec(**engine), **gpus
     )
     told = {one.replace("/mnt/models", str(folder)) for one in arguments(spec, spec.name)}
+    told -= set(finishing_options(spec.serving))  # the gate ends its server when no request is left
     found = command(name, folder, spec.serving.engine)
     assert told <= set(found)
     assert found[found.index(sys.executable, 2) + 1] == "-m"

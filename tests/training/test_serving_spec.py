@@ -9,6 +9,18 @@ GPU = {"accelerator": {"type": "nvidia.com/gpu"}}
 PROMETHEUS = {"address": "http://prometheus:9090", "query": "q", "target": 5}
 
 
+@pytest.mark.parametrize("variable", ["PYTHONPATH", "LD_PRELOAD", "OSTINATO_MODEL_DIGEST"])
+def test_no_secret_takes_the_place_of_what_decides_what_the_server_loads(variable: str) -> None:
+    with pytest.raises(ValueError, match=f"secret_env: {variable} decides what the server loads"):
+        model_spec(serving={"secret_env": {variable: {"secret": "s", "key": "k"}}})
+
+
+def test_name_and_namespace_fit_into_one_part_of_a_host_name() -> None:
+    model_spec(name="a" * 46)
+    with pytest.raises(ValueError, match="1 characters longer than the 63"):
+        model_spec(name="a" * 47)
+
+
 @pytest.mark.parametrize(
     ("serving", "said"),
     [

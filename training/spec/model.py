@@ -29,6 +29,8 @@ from training.spec.serving import ServingSpec
 from training.spec.serving_language import check_adapter_is_served
 from training.spec.steps import StepsSpec
 
+LONGEST_LABEL = 63
+"""Of a label of Kubernetes and of one part of a host name, in characters."""
 ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=48)]
 """KServe labels pods with `isvc.NAME-predictor`, and a label has at most 63 characters."""
 
@@ -138,6 +140,18 @@ class ModelSpec(Section):
             )
         for i, check in enumerate(quality.checks):
             check.require_fit(f"quality.checks.{i}", replace(context, earlier=quality.checks[:i]))
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_host_name(self) -> Self:
+        # KServe names the host of a Standard service so, and refuses it otherwise ("invalid domain name").
+        serving = self.serving
+        label = f"{self.name}-predictor-{serving.namespace}"
+        if serving.resource == "InferenceService" and len(label) > LONGEST_LABEL:
+            raise ValueError(
+                f"name and serving.namespace: KServe would call the host {label!r}, {len(label) - LONGEST_LABEL} "
+                f"characters longer than the {LONGEST_LABEL} that are allowed; shorten one of them"
+            )
         return self
 
     @model_validator(mode="after")

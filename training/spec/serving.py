@@ -175,6 +175,15 @@ class ServingSpec(Section):
         return json.dumps(self.model_dump(mode="json", include=names), sort_keys=True, separators=(",", ":"))
 
     @model_validator(mode="after")
+    def _servers_own_variables_stay(self) -> Self:
+        for name in self.secret_env:
+            if name == "PYTHONPATH" or name.startswith(("LD_", "OSTINATO_")):
+                raise ValueError(
+                    f"secret_env: {name} decides what the server loads, and no Secret may; use another variable"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _scaling_fits_the_mode(self) -> Self:
         check_language_serving(self)
         scaling, knative = self.scaling, self.deployment_mode == "Knative"
