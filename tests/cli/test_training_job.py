@@ -64,7 +64,7 @@ def test_equal_jobs_have_equal_names_and_others_have_not() -> None:
         return train_job(TrainingJob(spec(), IMAGE, data, OUT))["metadata"]["name"]
 
     assert name(DATA) == name(DATA) != name("gs://runs/2/data")
-    long = language_spec(name="a" * 48)
+    long = language_spec(name="a" * 46)
     assert len(train_job(TrainingJob(long, IMAGE, DATA, OUT))["metadata"]["name"] + "-node-0-255") <= 63
 
 
