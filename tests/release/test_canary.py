@@ -263,7 +263,7 @@ def test_what_is_not_live_has_no_canary(place: Place) -> None:
 def test_a_name_that_is_too_long_for_a_canary_s_service_is_named(place: Place) -> None:
     long = model_spec("a" * 46, registry=NAME)
     release(long, place.connections, "1", "direct")
-    with pytest.raises(InputError, match="3 characters longer than Kubernetes allows"):
+    with pytest.raises(InputError, match="1 characters longer than Kubernetes allows"):
         commit_canary(long, place.connections, 10, "2")
 
 
