@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from delivery.releases.reconcile import AliasChange
     from delivery.releases.rejection import Rejection
     from delivery.releases.release import Release
+    from delivery.releases.retirement import Retirement
     from delivery.serving.clients.compare import ClassComparison, NumberComparison
     from delivery.trust.audit import Audit
     from delivery.trust.change import FileFinding
@@ -108,7 +109,8 @@ def render_status(rows: "Sequence[ModelStatus]") -> str:
             gets = f"version {row.shadow} is a shadow and gets a copy of the requests"
             lines.append(f"{row.model}: {gets}; ostinato shadow {row.model} --off")
         if not row.agree:
-            lines.append(f"{row.model}: the registry does not follow git; run: ostinato reconcile")
+            run = "ostinato reconcile" if row.live else f"ostinato retire {row.model}"
+            lines.append(f"{row.model}: the registry does not follow git; run: {run}")
         lines += [format_proposal(proposal) for proposal in row.proposals]
     return (render(table) + "\n".join(lines)).rstrip("\n")
 
@@ -181,6 +183,21 @@ def format_promotion(promotion: "Promotion") -> str:
     note = f"\n{promotion.model}: {promotion.note}" if promotion.note else ""
     line = f"{promotion.model}: version {promotion.version} {where}{already} (commit {promotion.commit[:12]})"
     return f"{line}{proposed}{note}"
+
+
+def format_retirement(retirement: "Retirement") -> str:
+    """Where it is taken out, then what ends it in the cluster."""
+    is_live, already = retirement.branch == LIVE_BRANCH, "" if retirement.changed else " already"
+    where = f"is out of {LIVE_BRANCH}{already}" if is_live else f"is to be taken out by {retirement.branch}{already}"
+    lines = [f"{retirement.model}: {where} (commit {retirement.commit[:12]}); version {retirement.version} was live"]
+    if retirement.pull_request:
+        lines.append(f"{retirement.model}: pull request {retirement.pull_request}")
+    if retirement.note:
+        lines.append(f"{retirement.model}: {retirement.note}")
+    when = "now" if is_live else "when it is merged"
+    return "\n".join(
+        [*lines, f"The cluster keeps it; {when}, in this order:", *(f"  {c}" for c in retirement.commands)]
+    )
 
 
 def format_aliases(changes: "Sequence[AliasChange]") -> str:

@@ -8,7 +8,7 @@ from training.errors import OstinatoError
 
 State = Literal["open", "merged", "closed"]
 Outcome = Literal["pending", "success", "failure"]
-OURS = ("release/", "promote/", "rollback/")
+OURS = ("release/", "promote/", "rollback/", "retire/")
 """What the branches begin with that are proposed here; others are nobody's business."""
 
 

@@ -6,6 +6,8 @@ from delivery.git.repository import LIVE_BRANCH, Repository, Snapshot
 
 MODEL, VERSION = "Ostinato-Model", "Ostinato-Version"
 """Trailers of a release's commit."""
+RETIRED = "Ostinato-Retired"
+"""Trailer of the commit that takes a model out: its registered model."""
 
 
 def blob_of(repository: Repository, commit: str, path: str) -> str:
@@ -49,6 +51,17 @@ def release_commits(repository: Repository, tip: str, name: str) -> dict[str, st
         if model == name:
             commits.setdefault(version, commit)
     return commits
+
+
+def retired_models(repository: Repository, tip: str) -> dict[str, str]:
+    """The registered model of each model that a commit took out, by the model's name; it may be back since.
+
+    Every commit of the history must be here; folders and contents need not.
+    """
+    trailers = "%x1f".join(f"%(trailers:key={key},valueonly,separator=%x2C)" for key in (MODEL, RETIRED))
+    out = repository.git("log", f"--format={trailers}", tip).decode().splitlines()
+    pairs = (line.split("\x1f") for line in reversed(out))
+    return {model: registered_model for model, registered_model in pairs if model and registered_model}
 
 
 def is_merged(repository: Repository, main: str, branch: str, path: str) -> bool:

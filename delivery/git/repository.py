@@ -7,7 +7,7 @@ with plumbing, and pushes it with the expected old value. Nothing is left behind
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +116,10 @@ class Repository:
             start += size + 1
         return contents
 
-    def commit(self, files: dict[str, bytes], message: str, parent: str | None) -> str:
+    def commit(self, files: Mapping[str, bytes | None], message: str, parent: str | None) -> str:
         """Write a commit that puts the files over the parent's, and return its name. Nothing is pushed.
+
+        A file without content, None, is taken away.
 
         It is signed where a key is configured. Raises InputError or OstinatoError if it can't be.
         """
@@ -136,7 +138,7 @@ class Repository:
             raise
         return name.decode().strip()
 
-    def _tree(self, files: dict[str, bytes], parent: str | None) -> str:
+    def _tree(self, files: Mapping[str, bytes | None], parent: str | None) -> str:
         """Write the files and the folders on their paths over the parent's, in one process without an index.
 
         Costs what those folders cost, whatever else the repository holds. fast-import makes a commit of its own on the
@@ -147,7 +149,10 @@ class Repository:
         stream = "\n".join([*feed, ""]).encode()
         for path, content in sorted(files.items()):
             quoted = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-            stream += f'M 100644 inline "{quoted}"\ndata {len(content)}\n'.encode() + content + b"\n"
+            if content is None:
+                stream += f'D "{quoted}"\n'.encode()
+            else:
+                stream += f'M 100644 inline "{quoted}"\ndata {len(content)}\n'.encode() + content + b"\n"
         stream += b'ls ""\nreset refs/ostinato\nfrom 0000000000000000000000000000000000000000\n'
         _, _, tree = self.git("fast-import", "--quiet", "--date-format=now", feed=stream).decode().split()
         return tree

@@ -10,7 +10,7 @@ SCRIPT = Path(__file__).with_name("health.lua")
 
 @dataclass(frozen=True)
 class Health:
-    status: Literal["Healthy", "Progressing", "Degraded", "Suspended"]
+    status: Literal["Healthy", "Progressing", "Degraded", "Suspended", "Missing"]
     """Argo CD's own words."""
     message: str
 

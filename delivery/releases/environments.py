@@ -12,7 +12,7 @@ from training.folder import check_name
 STAGING, PRODUCTION = "staging", "production"
 HEADER = "# Written once, by the first {event}. It is yours from then on; nothing overwrites it.\n"
 
-_STAGING_PATCHES = """\
+STAGING_PATCHES = """\
 patches:
   # One replica is enough to try a model.
   - target: {kind: InferenceService}
@@ -63,7 +63,7 @@ def first_release_files(snapshot: Snapshot, name: str, namespace: str) -> dict[s
     base = f"resources:\n  - ../../../models/{name}\nnamespace: {namespace}-staging\n"
     files = {
         model: f"{header}resources:\n  - inferenceservice.yaml\n".encode(),
-        staging: f"{header}{base}{_STAGING_PATCHES}".encode(),
+        staging: f"{header}{base}{STAGING_PATCHES}".encode(),
     }
     return {path: content for path, content in files.items() if path not in existing}
 

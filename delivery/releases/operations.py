@@ -3,7 +3,7 @@
 Each operation may stop anywhere; called again, it finishes what is left and changes nothing more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -14,19 +14,20 @@ from delivery.registry.lookup import registry
 from delivery.registry.versions import CANDIDATE
 from delivery.releases.canary import commit_canary, commit_canary_as_live
 from delivery.releases.environments import Promotion, commit_promotion
-from delivery.releases.promotion_proposals import propose_promotion, propose_rollback
+from delivery.releases.promotion_proposals import propose_promotion, propose_retirement, propose_rollback
 from delivery.releases.proposal import pushed
 from delivery.releases.propose import check_proposable, propose
-from delivery.releases.reconcile import AliasChange, reconcile
+from delivery.releases.reconcile import AliasChange, follow_retirement, reconcile
 from delivery.releases.rejection import follow_rejections, overrule
 from delivery.releases.release import Release, release
+from delivery.releases.retirement import Retirement, commit_retirement
 from delivery.releases.rollback import commit_canary_end, commit_rollback
 from delivery.releases.shadow import commit_shadow, commit_shadow_end
 from delivery.trust.rules import SKIP
 from training.errors import InputError, OstinatoError
-from training.spec import ModelSpec
+from training.spec import ModelSpec, ReleaseSpec
 
-Change = TypeVar("Change", Release, Promotion)
+Change = TypeVar("Change", Release, Promotion, Retirement)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def promote_to_production(
     promotion = commit_promotion(connections.manifests_remote, spec.name, mode or spec.release.mode)
     if promotion.branch != LIVE_BRANCH:
         promotion = propose_promotion(connected_forge(connections), spec, connections.manifests_remote, promotion)
-    return _followed(connections, promotion)
+    return _followed(promotion, lambda: reconcile(connections, spec.name))
 
 
 def roll_back(
@@ -86,7 +87,22 @@ def roll_back(
     restored = commit_rollback(remote, spec.name, to, environment, mode)
     if restored.branch != LIVE_BRANCH:
         restored = propose_rollback(connected_forge(connections), spec, remote, restored, environment)
-    return _followed(connections, restored)
+    return _followed(restored, lambda: reconcile(connections, spec.name))
+
+
+def retire(
+    name: str, connections: Connections, proposals: ReleaseSpec, mode: ReleaseMode | None = None
+) -> Outcome[Retirement]:
+    """Take a model out of git, and its aliases out of the registry. Its training folder may be gone already.
+
+    proposals: how a pull request looks, and the mode unless it is given. Raises as
+    :func:`delivery.releases.retirement.commit_retirement` does.
+    """
+    retirement = commit_retirement(connections.manifests_remote, name, mode or proposals.mode)
+    if retirement.branch != LIVE_BRANCH:
+        remote = connections.manifests_remote
+        return Outcome(propose_retirement(connected_forge(connections), proposals, remote, retirement))
+    return _followed(retirement, lambda: follow_retirement(connections, name, retirement.registered_model))
 
 
 def start_canary(
@@ -153,9 +169,9 @@ def _proposed_and_followed(spec: ModelSpec, connections: Connections, released: 
     return Outcome(released, tuple(reconcile(connections, spec.name)))
 
 
-def _followed(connections: Connections, change: Change) -> Outcome[Change]:
+def _followed(change: Change, follow: Callable[[], list[AliasChange]]) -> Outcome[Change]:
     """The aliases follow where the registry can be used; the change is made whether or not it can."""
     try:
-        return Outcome(change, tuple(reconcile(connections, change.model)))
+        return Outcome(change, tuple(follow()))
     except OstinatoError as error:
         return Outcome(change, behind=str(error))

@@ -1,4 +1,4 @@
-"""A promotion or a rollback as a pull request: which version gives way to which, and that its bytes are known."""
+"""A promotion, a rollback or a retirement as a pull request: which version gives way to which, and the way back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +12,8 @@ from delivery.releases.proposal import ManifestChange, ensure_open, pushed, read
 from delivery.releases.propose import how_to_merge
 from delivery.releases.pull_request_text import change_lines
 from delivery.releases.release import Release
-from training.spec import ModelSpec
+from delivery.releases.retirement import Retirement
+from training.spec import ModelSpec, ReleaseSpec
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,34 @@ def propose_rollback(
     proposal = _Proposed(spec, release.branch, environment or "", release.version)
     title = f"Roll back {proposal.called} to v{release.version}"
     return replace(release, pull_request=_propose(forge, manifests_remote, proposal, title, _describe_rollback).url)
+
+
+def propose_retirement(
+    forge: Forge | None, release: ReleaseSpec, manifests_remote: str, retirement: Retirement
+) -> Retirement:
+    """The retirement with its open pull request; see :func:`propose_promotion`."""
+    if forge is None:
+        return replace(retirement, note=how_to_merge(manifests_remote, retirement.branch))
+    name = retirement.model
+    lines = [
+        f"{code(name)} goes when this is merged; version {retirement.version} is live until then. The registry's "
+        f"aliases go with the next `ostinato reconcile`.",
+        "",
+        "The cluster keeps the service until somebody types, in this order:",
+        "",
+        *(f"    {command}" for command in retirement.commands),
+        "",
+        "The way back, before that: `git revert` of the merged commit.",
+    ]
+    request = DesiredProposal(
+        retirement.branch, f"Retire {name}", "\n".join(lines) + "\n", release.labels, release.reviewers, release.draft
+    )
+    try:
+        pull = ensure_open(forge, request)
+        settle(forge, pull, request)
+    except ForgeError as error:
+        raise pushed(error, retirement.branch) from error
+    return replace(retirement, pull_request=pull.url)
 
 
 def _propose(forge: Forge, manifests_remote: str, proposed: _Proposed, title: str, describe: _Describe) -> PullRequest:

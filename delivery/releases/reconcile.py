@@ -1,12 +1,14 @@
 """Reconcile: the registry's aliases follow git, never the other way round."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from delivery.connections import Connections
 from delivery.effects import effect
+from delivery.git.history import retired_models
 from delivery.git.repository import open_repository
-from delivery.kserve.manifest import LiveModel
+from delivery.kserve.manifest import PREFIX, LiveModel
 from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
 from delivery.registry.prompts import alias_moves
@@ -30,7 +32,8 @@ class AliasChange:
 def reconcile(connections: Connections, name: str | None = None) -> list[AliasChange]:
     """Set `champion` and `previous` of every live model (or of one) to what its manifest says.
 
-    A model that was promoted also has `champion-staging` and `champion-production`, by what each environment runs.
+    A model that was promoted also has `champion-staging` and `champion-production`, by what each environment runs. One
+    that was retired has none of the four.
 
     Returns the changes; a second call returns none. Raises OstinatoError that lists every manifest that names
     a version which the registry lacks or knows with another digest, after the other models' aliases have followed.
@@ -39,7 +42,7 @@ def reconcile(connections: Connections, name: str | None = None) -> list[AliasCh
     changes: list[AliasChange] = []
     problems: list[str] = []
     owners: dict[str, str] = {}
-    released, promoted, commit = _manifests(connections.manifests_remote)
+    released, promoted, retired, commit = _manifests(connections.manifests_remote, name)
     for model, content in released.items():
         if name not in (None, model):
             continue
@@ -56,6 +59,9 @@ def reconcile(connections: Connections, name: str | None = None) -> list[AliasCh
             problems.append(problem)
         else:
             changes += _follow(connections.tracking_uri, reader, live, in_production)
+    for model, registered_model in retired.items():
+        if name in (None, model) and registered_model not in _registered_models(released):
+            changes += _end_aliases(connections.tracking_uri, reader, model, registered_model)
     if problems:
         followed = "".join(
             f"\n  moved: {change.registered_model}@{change.alias} to {change.after or 'none'}" for change in changes
@@ -64,19 +70,39 @@ def reconcile(connections: Connections, name: str | None = None) -> list[AliasCh
     return changes
 
 
-def _manifests(remote: str) -> tuple[dict[str, bytes], dict[str, bytes], str]:
-    """Bytes of what is released and of what was promoted, by model name, and the commit they were read from."""
+def follow_retirement(connections: Connections, model: str, registered_model: str) -> list[AliasChange]:
+    """Take away the aliases of a model that git has no more; nothing if it is back, or another has its registered
+    model. Returns the changes; a second call returns none."""
+    released, *_ = _manifests(connections.manifests_remote, None)
+    if model in released or registered_model in _registered_models(released):
+        return []
+    return _end_aliases(connections.tracking_uri, registry(connections.tracking_uri), model, registered_model)
+
+
+def _manifests(remote: str, name: str | None) -> tuple[dict[str, bytes], dict[str, bytes], dict[str, str], str]:
+    """Bytes of what is released and of what was promoted, by model name; the registered models of what was retired;
+    and the commit that they were read from. The history is looked at unless ``name`` is released."""
     production = f"environments/{PRODUCTION}"
+    manifests: dict[str, dict[str, bytes]] = {"models": {}, production: {}}
     with open_repository(remote) as repository:
         snapshot = repository.snapshot()
-        files = snapshot.read("models", production)
-    manifests: dict[str, dict[str, bytes]] = {"models": {}, production: {}}
-    for path, content in sorted(files.items()):
-        folder, _, file = path.rpartition("/")
-        where, _, name = folder.rpartition("/")
-        if where in manifests and file == "inferenceservice.yaml":
-            manifests[where][name] = content
-    return manifests["models"], manifests[production], snapshot.commit
+        for path, content in sorted(snapshot.read("models", production).items()):
+            folder, _, file = path.rpartition("/")
+            where, _, model = folder.rpartition("/")
+            if where in manifests and file == "inferenceservice.yaml":
+                manifests[where][model] = content
+        released, retired = manifests["models"], {}
+        if name not in released:
+            repository.fetch_commits()
+            retired = retired_models(repository, snapshot.commit)
+    gone = {model: registered for model, registered in retired.items() if model not in released}
+    return released, manifests[production], gone, snapshot.commit
+
+
+def _registered_models(manifests: Mapping[str, bytes]) -> set[str]:
+    """Those that the manifests name, broken ones too."""
+    annotation = re.compile(rf"{re.escape(PREFIX)}registered-model: *(\S+)".encode())
+    return {match[1].decode().strip("'\"") for content in manifests.values() if (match := annotation.search(content))}
 
 
 def _problem(reader: Registry, live: LiveModel) -> str:
@@ -103,32 +129,49 @@ def _follow(tracking_uri: str, reader: Registry, live: LiveModel, promoted: Live
     versions[f"{CHAMPION}-{PRODUCTION}"] = promoted.version if promoted else ""
     if live.previous_version and reader.version(live.registered_model, live.previous_version) is None:
         versions[PREVIOUS] = ""
+    changes = _move(tracking_uri, reader, live.name, live.registered_model, versions)
+    champion = reader.version(live.registered_model, live.version)
+    if champion and PROMPTS_TAG in champion.tags:
+        changes += _prompts_follow(tracking_uri, reader, live.name, live.registered_model, versions)
+    return changes
+
+
+def _end_aliases(tracking_uri: str, reader: Registry, model: str, registered_model: str) -> list[AliasChange]:
+    """Take away what a model that is live has."""
+    versions: dict[str, str] = dict.fromkeys(
+        (CHAMPION, PREVIOUS, f"{CHAMPION}-{STAGING}", f"{CHAMPION}-{PRODUCTION}"), ""
+    )
+    changes = _move(tracking_uri, reader, model, registered_model, versions)
+    return changes + _prompts_follow(tracking_uri, reader, model, registered_model, versions)
+
+
+def _move(
+    tracking_uri: str, reader: Registry, model: str, registered_model: str, versions: Mapping[str, str]
+) -> list[AliasChange]:
+    """Move the registered model's aliases where they differ; versions: by alias, "" for none."""
     changes: list[AliasChange] = []
     for alias, version in versions.items():
-        before = reader.aliases(live.registered_model).get(alias, "")
+        before = reader.aliases(registered_model).get(alias, "")
         if before == version:
             continue
         from delivery.registry.writes import move_alias
 
-        move_alias(tracking_uri, live.registered_model, alias, version)
+        move_alias(tracking_uri, registered_model, alias, version)
         effect(f"{alias} set" if alias in (CHAMPION, PREVIOUS) else "environment champion set")
-        changes.append(AliasChange(live.name, live.registered_model, alias, before, version))
-    champion = reader.version(live.registered_model, live.version)
-    if champion and PROMPTS_TAG in champion.tags:
-        changes += _prompts_follow(tracking_uri, reader, live, versions)
+        changes.append(AliasChange(model, registered_model, alias, before, version))
     return changes
 
 
 def _prompts_follow(
-    tracking_uri: str, reader: Registry, live: LiveModel, versions: Mapping[str, str]
+    tracking_uri: str, reader: Registry, model: str, registered_model: str, versions: Mapping[str, str]
 ) -> list[AliasChange]:
     """Move the aliases of a language model's prompts to where its own are; versions: version of the model by alias."""
     changes: list[AliasChange] = []
     for alias, version in versions.items():
-        for prompt, before, after in alias_moves(reader, live.registered_model, alias, version):
+        for prompt, before, after in alias_moves(reader, registered_model, alias, version):
             from delivery.registry.writes import move_alias
 
             move_alias(tracking_uri, prompt, alias, after, prompt=True)
             effect(f"prompt {alias.partition('-')[0]} set")
-            changes.append(AliasChange(live.name, prompt, alias, before, after))
+            changes.append(AliasChange(model, prompt, alias, before, after))
     return changes

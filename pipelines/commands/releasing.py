@@ -16,21 +16,48 @@ if TYPE_CHECKING:
     from delivery.releases.environments import Promotion
     from delivery.releases.operations import Outcome
     from delivery.releases.release import Release
+    from delivery.releases.retirement import Retirement
+    from pipelines.settings.settings import Workspace
     from training.spec import ModelSpec
 
 
-@app.command(epilog="Example: ostinato status --json")
-def status(model: AnyModel = None, as_json: AsJson = False) -> None:
+@app.command(epilog="Examples: ostinato status --json; ostinato status demand-forecaster --cluster")
+def status(
+    model: AnyModel = None,
+    cluster: Annotated[
+        bool,
+        typer.Option(
+            "--cluster",
+            help="Instead: what the cluster of the kubeconfig runs, its health, and how it differs from git.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """What is live by git, what the registry's aliases say, whether they are in sync, and what is proposed."""
     from pipelines.proposals import proposed_models
     from pipelines.status import model_status
     from pipelines.wording import render_status
 
     workspace = open_workspace()
+    if cluster:
+        print_cluster_status(workspace, model, as_json)
+        return
     names = [model] if model else model_names(workspace.root)
     proposals = proposed_models(workspace)
     rows = [model_status(workspace, model_spec(workspace.root, name), proposals.get(name, ())) for name in names]
     print(json.dumps([asdict(row) for row in rows], indent=2) if as_json else render_status(rows))
+
+
+def print_cluster_status(workspace: "Workspace", model: str | None, as_json: bool) -> None:
+    """What runs, beside what git names."""
+    from delivery.kserve.api_server import ApiServer
+    from delivery.releases.cluster_status import cluster_status
+    from pipelines.wording_cluster import render_cluster_status
+
+    namespaces = {model_spec(workspace.root, name).serving.namespace for name in model_names(workspace.root)}
+    remote = workspace.connect().manifests_remote
+    shown = cluster_status(remote, ApiServer(), namespaces, model)
+    print(json.dumps(asdict(shown), indent=2) if as_json else render_cluster_status(shown))
 
 
 @app.command(
@@ -107,6 +134,30 @@ def rollback(
     outcome = roll_back(spec, workspace.connect(), to, environment, check_mode(release or "direct"))
     warn_of_aliases(outcome, "rollback")
     print_release(outcome, as_json)
+
+
+@app.command(epilog="Examples: ostinato retire churn; ostinato retire churn --release pull-request")
+def retire(
+    model: Model,
+    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a model out: a commit without its folders, no aliases any more, and what to type to end it in the cluster.
+
+    The model's folder in training/ is not needed, and stays.
+    """
+    from delivery.releases.operations import retire as retire_model
+    from delivery.releases.release import check_mode
+    from pipelines.wording import format_aliases, format_retirement
+    from training.spec import ReleaseSpec
+
+    workspace = open_workspace()
+    known = model in model_names(workspace.root)
+    proposals = model_spec(workspace.root, model).release if known else ReleaseSpec()
+    outcome = retire_model(model, workspace.connect(), proposals, check_mode(release) if release else None)
+    warn_of_aliases(outcome, "retirement")
+    aliases = [format_aliases(outcome.aliases)] if outcome.aliases else []
+    print(outcome_json(outcome) if as_json else "\n".join([*aliases, format_retirement(outcome.result)]))
 
 
 @app.command(
@@ -212,13 +263,13 @@ def print_release(outcome: "Outcome[Release]", as_json: bool) -> None:
     print(outcome_json(outcome) if as_json else text)
 
 
-def outcome_json(outcome: "Outcome[Release] | Outcome[Promotion]") -> str:
+def outcome_json(outcome: "Outcome[Release] | Outcome[Promotion] | Outcome[Retirement]") -> str:
     """One document: what changed in git, with the aliases that moved."""
     aliases = [asdict(change) for change in outcome.aliases]
     return json.dumps(asdict(outcome.result) | {"aliases": aliases}, indent=2)
 
 
-def warn_of_aliases(outcome: "Outcome[Release] | Outcome[Promotion]", operation: str) -> None:
+def warn_of_aliases(outcome: "Outcome[Release] | Outcome[Promotion] | Outcome[Retirement]", operation: str) -> None:
     """One line on stderr where the registry could not follow."""
     if outcome.behind:
         later = f"the {operation} is done, and the registry's aliases follow later, with: ostinato reconcile"

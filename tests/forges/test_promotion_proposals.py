@@ -8,8 +8,9 @@ from delivery.forges.choose import forge_of
 from delivery.forges.forge import ForgeError
 from delivery.releases.environments import Promotion, commit_promotion, in_production
 from delivery.releases.live import live
-from delivery.releases.promotion_proposals import propose_promotion, propose_rollback
+from delivery.releases.promotion_proposals import propose_promotion, propose_retirement, propose_rollback
 from delivery.releases.release import Release
+from delivery.releases.retirement import Retirement, commit_retirement
 from delivery.releases.rollback import commit_rollback
 
 NAME = "bike-demand"
@@ -95,3 +96,24 @@ def test_a_forge_that_is_down_leaves_the_branch_and_the_same_command_finishes(gi
     github.forge.token = token
     done = promotion(github)
     assert not done.changed and done.pull_request and len(github.forge.pulls) == 1
+
+
+def test_a_retirement_is_one_pull_request_that_says_what_to_type(desk: Desk) -> None:
+    desk.place.release("1")
+    forge, proposals = forge_of(desk.place.remote, desk.forge.setting), SPEC.release
+
+    def retirement() -> Retirement:
+        return propose_retirement(
+            forge, proposals, desk.place.remote, commit_retirement(desk.place.remote, NAME, "pull-request")
+        )
+
+    first = retirement()
+    pull = desk.forge.only_open()
+    assert first.pull_request.endswith(f"/{pull.number}")
+    assert (pull.title, pull.branch, pull.labels) == ("Retire bike-demand", "retire/bike-demand/v1", ["model"])
+    assert "`bike-demand` goes when this is merged; version 1 is live until then" in pull.body
+    assert all(command in pull.body for command in first.commands)
+    before = list(desk.forge.seen)
+    assert retirement().pull_request == first.pull_request and desk.forge.seen == before
+    desk.forge.merge(pull.number, "merge")
+    assert live(desk.place.remote, NAME) is None
