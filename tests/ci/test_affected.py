@@ -64,7 +64,7 @@ SHARED = {
     "the ONNX parity check": Edit("delivery/models/onnx/parity.py", "\n# A comment.\n"),
     "a template of the report": Edit("components/evaluate/shared/page.html.j2", "\n"),
     "the manifest of a language model": Edit("delivery/kserve/llm_service.py", "\n# A comment.\n"),
-    "the contract of specs": Edit("training/spec/model.py", "\n# A comment.\n"),
+    "the contract of specs": Edit("training/spec/model_spec.py", "\n# A comment.\n"),
     "the libraries": Edit("requirements.lock", "another==1.0\n"),
 }
 FROM = {

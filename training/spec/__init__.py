@@ -23,7 +23,7 @@ from training.spec.drift import DriftWatchSpec
 from training.spec.fine_tuning import FineTuning
 from training.spec.generation import BaseModelSpec, ConversationSpec, Decoding, EngineSpec, JudgeSpec
 from training.spec.metrics import METRICS, Task
-from training.spec.model import ModelSpec, ReleaseSpec, TrainingSpec, json_schema, load_spec, parse_spec
+from training.spec.model_spec import ModelSpec, ReleaseSpec, TrainingSpec, json_schema, load_spec, parse_spec
 from training.spec.quality import Baseline, QualitySpec
 from training.spec.resources import Accelerator, Resources, StepAccelerator, StepResources
 from training.spec.schedule import ScheduleSpec

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from training.spec.metrics import METRICS
-from training.spec.model import json_schema
+from training.spec.model_spec import json_schema
 
 HEAD = """\
 # Reference of spec.yaml

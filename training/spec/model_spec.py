@@ -1,8 +1,7 @@
 """The schema of ``spec.yaml``: the contract between a model's owner and every step of the pipeline.
 
 A spec is frozen, refuses unknown keys, and has one canonical JSON form, so that equal specs have equal digests.
-:func:`load_spec` reads one; :func:`json_schema` exports the schema for editors. The parts on data, quality and
-serving have files of their own.
+:func:`load_spec` reads one; :func:`json_schema` exports the schema for editors. Sections have files of their own.
 """
 
 from dataclasses import replace
