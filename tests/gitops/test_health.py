@@ -224,6 +224,41 @@ def test_an_old_failure_is_no_reason_for_a_new_one() -> None:
     assert "last week" not in changed("first-model-loading", remember)[1]
 
 
+def with_condition(state: str, kind: str, reason: str, message: str) -> dict[str, Any]:
+    """A recorded service that one more condition, and so the sum, says is not ready."""
+    service = recorded(state)
+    for condition in service["status"]["conditions"]:
+        if condition["type"] in (kind, "Ready"):
+            condition |= {"status": "False", "reason": reason, "message": message}
+    return service
+
+
+def test_a_route_that_is_missing_is_waited_for_a_minute_and_then_named() -> None:
+    service = with_condition("healthy", "IngressReady", "NotReconciled", "no gateway")
+    changed_at = last_change(service)
+    assert health_of(service, changed_at + timedelta(seconds=59)).status == "Progressing"
+    late = health_of(service, changed_at + timedelta(seconds=60))
+    assert (late.status, late.message) == ("Degraded", "Nothing serves. IngressReady: no gateway")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "message"),
+    [
+        ("PresetsCombined", "CombineBaseError", "no preset"),
+        ("MainWorkloadReady", "ReconcileError", "unsupported schema in model URI"),
+    ],
+)
+def test_a_language_model_that_time_does_not_mend_is_degraded(kind: str, reason: str, message: str) -> None:
+    service = with_condition("llm-crash-loop-first-model", kind, reason, message)
+    health = health_of(service, last_change(service) + timedelta(seconds=SECOND))
+    assert health.status == "Degraded" and f"{kind}: {message}" in health.message
+
+
+def test_a_language_model_that_is_not_ready_without_a_reason_is_no_healthy_one() -> None:
+    service = with_condition("llm-healthy", "Ready", "", "")
+    assert health_of(service, last_change(service) + timedelta(seconds=SECOND)).status == "Progressing"
+
+
 def test_a_language_model_of_two_replicas_is_healthy_with_two_pods() -> None:
     service = recorded("llm-healthy")
     service["spec"]["replicas"] = 2
