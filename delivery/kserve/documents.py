@@ -1,5 +1,6 @@
 """A manifest file: the YAML documents that make one model served, in one file, so that one commit changes them all."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,9 +12,29 @@ HEADER = (
 )
 
 
+_OTHERWISE_IN_GO = re.compile(
+    r"[yYnN]|[-+]?(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?0[bBoOxX][0-9a-fA-F_]+"
+)
+"""Texts that PyYAML writes without quotes and the reader of Kubernetes (sigs.k8s.io/yaml) takes for booleans or numbers:
+a node's label `y`, a short commit `6e12345`, a date without dashes."""
+
+
+class KubernetesDumper(yaml.SafeDumper):
+    """Writes a text so that PyYAML and Kubernetes both read it as one."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    quotes = "'" if _OTHERWISE_IN_GO.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quotes)
+
+
+KubernetesDumper.add_representer(str, _text)
+
+
 def to_bytes(documents: Iterable[Document]) -> bytes:
     """The file that holds the documents; equal documents give equal bytes."""
-    texts = [yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=10_000) for document in documents]
+    shape: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 10_000}
+    texts = [yaml.dump(document, Dumper=KubernetesDumper, **shape) for document in documents]
     return (HEADER + "---\n".join(texts)).encode()
 
 

@@ -2,6 +2,7 @@
 
 import yaml
 
+from delivery.kserve.documents import KubernetesDumper
 from delivery.kserve.quantities import quantities
 from pipelines.backends.row import TrainingJob
 from pipelines.backends.training_job import Document, job_name, processes_per_machine, train_arguments
@@ -16,7 +17,7 @@ def train_job_text(job: TrainingJob) -> str:
     """The job as YAML. Raises InputError as :func:`train_job`, and for a machine type."""
     if job.machine_type:
         raise InputError("--machine-type is Vertex AI's; on Kubeflow training.resources decide")
-    return yaml.safe_dump(train_job(job), sort_keys=False, width=10_000)
+    return yaml.dump(train_job(job), Dumper=KubernetesDumper, sort_keys=False, width=10_000)
 
 
 def train_job(job: TrainingJob) -> Document:
