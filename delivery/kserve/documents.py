@@ -15,8 +15,8 @@ HEADER = (
 _OTHERWISE_IN_GO = re.compile(
     r"[yYnN]|[-+]?(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?0[bBoOxX][0-9a-fA-F_]+"
 )
-"""Texts that PyYAML writes without quotes and the reader of Kubernetes (sigs.k8s.io/yaml) takes for booleans or numbers:
-a node's label `y`, a short commit `6e12345`, a date without dashes."""
+"""Texts that PyYAML writes without quotes and the reader of Kubernetes (sigs.k8s.io/yaml) takes for booleans or
+numbers: a node's label `y`, a short commit `6e12345`."""
 
 
 class KubernetesDumper(yaml.SafeDumper):
