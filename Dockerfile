@@ -70,7 +70,7 @@ COPY components /workspace/components
 COPY delivery /workspace/delivery
 COPY pipelines /workspace/pipelines
 RUN chmod -R u=rwX,go=rX /workspace \
- && python -m compileall -q --invalidation-mode checked-hash training components pipelines
+ && python -m compileall -q --invalidation-mode checked-hash training delivery components pipelines
 
 FROM runtime-cuda AS cuda
 COPY --from=code /workspace /workspace
