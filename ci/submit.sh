@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Start a run for each affected model, then follow each to its end. A commit starts a model's run once, however often the
-# build is started. Ends with the worst exit code: 3 where the gate said no, 1 where a run failed.
+# build is started. Ends with the worst exit code: 3 where checks failed, 1 where a run failed.
 set -euo pipefail
 . ci/environment.sh
 options=(--backend vertex --key "$COMMIT_SHA" --trigger merge)

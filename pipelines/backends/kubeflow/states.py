@@ -22,7 +22,7 @@ _STATES: dict[str, State] = {
     "CANCELED": "cancelled",
 }
 _REFUSED = re.compile(r"the gate refused|GateRefused|exit (code|status) 3\b")
-"""What register's failure says where the gate said no, if the cluster hands it on."""
+"""What register's failure says where checks failed, if the cluster hands it on."""
 UNDECIDED = (
     "register failed, and Kubeflow's API does not hand out the verdict: the gate's reasons, if it refused, are in the "
     "log of the step and in the verdict of evaluate"
@@ -110,7 +110,7 @@ def _step_state(
 
 
 def decision_of(steps: Sequence[StepState]) -> tuple[str, str]:
-    """What the gate said, and what to tell where that can't be known.
+    """What the checks said, and what to tell where that can't be known.
 
     Register refuses a verdict that is not a pass, so its success is a pass. Its failure is a refusal only where its
     message says so: it may have failed for another reason.
