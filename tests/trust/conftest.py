@@ -8,11 +8,22 @@ import pytest
 from release.conftest import empty_store, manifests, mlflow_server, own_environment, place, three_versions, tracking_uri
 from trust.chain import Chain, make_chain
 from trust.signers import key_pair
+from trust.working_copy import copy, released
 
 from delivery.git.repository import ensure_local_repository
 from delivery.releases.release import release
 
-__all__ = ["empty_store", "manifests", "mlflow_server", "own_environment", "place", "three_versions", "tracking_uri"]
+__all__ = [
+    "copy",
+    "empty_store",
+    "manifests",
+    "mlflow_server",
+    "own_environment",
+    "place",
+    "released",
+    "three_versions",
+    "tracking_uri",
+]
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,88 +1,21 @@
 """A change of the manifests repository is refused unless every version that it makes live was judged and registered."""
 
 import re
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import OSTINATO, ROOT, environment, run_ostinato
-from harness.servers import GitServer, git_server
 from release.candidates import bare_git
-from trust.chain import NAME, Chain, flip, make_chain
+from trust.chain import NAME, Chain, flip
+from trust.working_copy import MANIFEST, PRODUCTION, Copy
 
 from delivery.connections import Connections
-from delivery.git.repository import ensure_local_repository
-from delivery.registry.lookup import registry
-from delivery.releases.environments import commit_promotion
 from delivery.releases.release import release
-from delivery.trust.change import FileFinding, verify_change
+from delivery.trust.change import verify_change
 from delivery.trust.keys import VERIFY_KEY
 from delivery.trust.other_files import other_file_problem
 from training.errors import InputError
-
-__all__ = ["git_server"]
-
-MANIFEST = f"models/{NAME}/inferenceservice.yaml"
-PRODUCTION = f"environments/production/{NAME}/inferenceservice.yaml"
-Edit = dict[str, bytes | None]
-
-
-@pytest.fixture(scope="module")
-def released(keys: dict[str, Path], empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    """Versions 1 and 2 were released, 1 is in production, 3 is registered; all are signed."""
-    home = tmp_path_factory.mktemp("released")
-    shutil.copy(empty_store, home / "mlflow.db")
-    (home / "served").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, path in keys.items():
-            patch.setenv(name, str(path))
-        repository = ensure_local_repository(home / "served" / "manifests.git", ROOT / "manifests")
-        made = make_chain(home, f"sqlite:///{home}/mlflow.db", repository)
-        for weight in (1, 2, 3):
-            made.register(weight)
-        for version in ("1", "2"):
-            release(made.spec, made.place.connections, version, "direct")
-            if version == "1":
-                commit_promotion(made.place.remote, NAME)
-    yield made
-
-
-class Copy:
-    """A working copy of the manifests repository, as a person has it."""
-
-    def __init__(self, chain: Chain, folder: Path) -> None:
-        self.chain, self.folder = chain, folder
-        subprocess.run(["git", "clone", "--quiet", str(chain.place.manifests), str(folder)], check=True)
-
-    def git(self, *arguments: str) -> str:
-        who = ("-c", "user.name=A Person", "-c", "user.email=person@example.org")
-        done = subprocess.run(["git", *who, *arguments], cwd=self.folder, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    def read(self, path: str) -> bytes:
-        return (self.folder / path).read_bytes()
-
-    def commit(self, files: Edit, message: str = "Edit") -> None:
-        for path, content in files.items():
-            if content is None:
-                (self.folder / path).unlink()
-            else:
-                (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
-                (self.folder / path).write_bytes(content)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", message)
-
-    def verify(self, commits: str = "origin/main..HEAD") -> dict[str, FileFinding]:
-        found = verify_change(str(self.folder), commits, self.chain.place.connections)
-        return {one.path: one for one in found}
-
-
-@pytest.fixture
-def copy(released: Chain, own_environment: None, tmp_path: Path) -> Copy:
-    return Copy(released, tmp_path / "copy")
 
 
 def rendered(chain: Chain, tmp_path: Path, version: str, percent: int | None = None) -> bytes:
@@ -352,84 +285,3 @@ def test_branches_of_a_remote_are_looked_at_without_a_checkout(released: Chain, 
     (found,) = verify_change(released.place.remote, f"main..release/{NAME}/v3", released.place.connections)
     assert found.path == MANIFEST and not found.problems
     bare_git(released.place.manifests, "update-ref", "-d", f"refs/heads/release/{NAME}/v3")
-
-
-def test_the_command_lists_what_it_refuses_and_exits_with_3(copy: Copy) -> None:
-    copy.commit({MANIFEST: copy.read(MANIFEST).replace(b"model-version: '2'", b"model-version: '9'")})
-    uri = copy.chain.place.tracking_uri
-    done = run_ostinato(copy.folder, "verify-change", "origin/main..HEAD", OSTINATO_TRACKING_URI=uri)
-    assert done.code == 3
-    assert f"refused: the change may not be merged:\n  {MANIFEST}: the registry has no version 9" in done.err
-
-
-def workflow_step(job: str) -> str:
-    text = (ROOT / "manifests" / ".github" / "workflows" / "verify-change.yaml").read_text()
-    (step,) = yaml.safe_load(text)["jobs"][job]["steps"]
-    return step["run"]
-
-
-def cloud_build_step() -> str:
-    (step,) = yaml.safe_load((ROOT / "manifests" / "cloudbuild.yaml").read_text())["steps"]
-    return step["script"]
-
-
-def bash(script: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    own = {"HOME": str(cwd), "GIT_CONFIG_GLOBAL": str(cwd / ".gitconfig"), "PATH": f"{OSTINATO.parent}:/usr/bin:/bin"}
-    kept = environment(cwd, **own, **variables)
-    kept.pop("OSTINATO_WORKSPACE")
-    return subprocess.run(["bash", "-c", script], cwd=cwd, env=kept, capture_output=True, text=True, timeout=120)
-
-
-@pytest.fixture
-def at_the_forge(copy: Copy, git_server: GitServer) -> Iterator[dict[str, str]]:
-    """A bad pull request 7 on a server, and what a runner of GitHub's is told."""
-    served = git_server.root / "manifests.git"
-    shutil.copytree(copy.chain.place.manifests, served)
-    copy.commit({MANIFEST: copy.read(MANIFEST).replace(b"model-version: '2'", b"model-version: '9'")})
-    copy.git("push", "--quiet", str(served), "HEAD:refs/pull/7/head")
-    git_server.credentials = ("x-access-token", "t0ken")
-    yield {
-        "GITHUB_SERVER_URL": f"http://127.0.0.1:{git_server.server_port}",
-        "GITHUB_REPOSITORY": "manifests",
-        "GIT_TOKEN": "t0ken",
-        "OSTINATO_TRACKING_URI": copy.chain.place.tracking_uri,
-        "BASE": "main",
-        "NUMBER": "7",
-    }
-
-
-def test_the_workflow_refuses_a_bad_pull_request_and_reconciles_what_was_merged(
-    at_the_forge: dict[str, str], keys: dict[str, Path], tmp_path: Path, released: Chain
-) -> None:
-    home = tmp_path / "runner"
-    home.mkdir()
-    key = keys[VERIFY_KEY].read_text()
-    refused = bash(workflow_step("verify"), home, VERIFY_KEY=key, **at_the_forge)
-    assert refused.returncode == 3, refused.stderr
-    assert "the registry has no version 9" in refused.stderr
-    merged = bash(workflow_step("reconcile"), home, **at_the_forge)
-    assert merged.returncode == 0, merged.stderr
-    assert registry(released.place.tracking_uri).aliases(NAME)["champion"] == "2"
-
-
-def test_the_cloud_build_does_the_same(copy: Copy) -> None:
-    copy.commit({MANIFEST: copy.read(MANIFEST).replace(b"model-version: '2'", b"model-version: '9'")})
-    told = {"_TRACKING_URI": copy.chain.place.tracking_uri, "_VERIFY_KEY": "", "_BASE_BRANCH": "main"}
-    refused = bash(cloud_build_step(), copy.folder, _PR_NUMBER="7", **told)
-    assert refused.returncode == 3, refused.stderr
-    assert "the registry has no version 9" in refused.stderr
-    merged = bash(cloud_build_step(), copy.folder, **told)
-    assert merged.returncode == 0, merged.stderr
-
-
-def test_the_workflow_may_only_read_and_runs_nobody_elses_action() -> None:
-    text = (ROOT / "manifests" / ".github" / "workflows" / "verify-change.yaml").read_text()
-    found = yaml.safe_load(text)
-    assert found["permissions"] == {"contents": "read"}
-    assert "uses:" not in text and "pull_request_target" not in text
-    assert not any("${{" in workflow_step(job) for job in found["jobs"])
-
-
-def test_the_scripts_of_ci_write_no_configuration_of_git_outside_their_repository() -> None:
-    for script in (workflow_step("verify"), workflow_step("reconcile"), cloud_build_step()):
-        assert "--global" not in script and "--system" not in script
