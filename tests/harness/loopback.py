@@ -170,7 +170,10 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError(f"the client left after {len(body)} of {length} bytes")
         self.server.respond(Request(self.command, self.path, self.headers, body, self))
 
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
