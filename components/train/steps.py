@@ -14,6 +14,7 @@ from delivery.models.onnx.export import check_export, check_installed, export_on
 from training.errors import InputError, did_you_mean
 from training.folder import load_module, model_folder, running_code_of, workspace_root
 from training.spec import DataSpec, TrainingSpec
+from training.spec.plain_yaml import explain_no_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,11 +128,13 @@ def check_hyperparameters(schema: "type[BaseModel] | None", training: TrainingSp
     try:
         return schema.model_validate(training.hyperparameters)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (got {problem['input']!r})"
-            for problem in error.errors()
-        ]
+        lines = [f"{'.'.join(map(str, problem['loc']))}: {_advice(problem)}" for problem in error.errors()]
         raise InputError("training.hyperparameters." + "\n  ".join(lines)) from error
+
+
+def _advice(problem: Any) -> str:
+    no_text = explain_no_text(problem["input"], None) if problem["type"] == "string_type" else None
+    return no_text or f"{problem['msg']} (got {problem['input']!r})"
 
 
 def read_training_rows(path: Path, contract: DataSpec) -> "tuple[pd.DataFrame, pd.Series]":

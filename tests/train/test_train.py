@@ -169,6 +169,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Hyperparameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
     depth: int = Field(3, ge=1)
+    country: str = "SE"
 
 def train(rows, target, hyperparameters, seed):
     return rows / 0 if hyperparameters.depth == 7 else 1 // 0
@@ -181,6 +182,7 @@ def train(rows, target, hyperparameters, seed):
         ({"dept": 3}, "training.hyperparameters.dept: .* Did you mean 'depth'"),
         ({"depth": 0}, r"training.hyperparameters.depth: .*greater than or equal to 1 \(got 0\)"),
         ({"depth": "deep"}, r"training.hyperparameters.depth: .*\(got 'deep'\)"),
+        ({"country": False}, "training.hyperparameters.country: .* reads it as the truth value false; quote it"),
     ],
 )
 def test_a_wrong_hyperparameter_is_named_with_its_value(tmp_path: Path, given: dict, said: str) -> None:
@@ -193,7 +195,7 @@ def test_a_wrong_hyperparameter_is_named_with_its_value(tmp_path: Path, given: d
 def test_what_a_models_own_code_raises_is_told_with_its_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text(MODEL)
     module = load_module(tmp_path)
-    with pytest.raises(OstinatoError, match=r"model\.py:9: ZeroDivisionError"), running_code_of(tmp_path):
+    with pytest.raises(OstinatoError, match=r"model\.py:10: ZeroDivisionError"), running_code_of(tmp_path):
         module.train(None, None, module.Hyperparameters(), 0)
 
 

@@ -4,9 +4,10 @@ from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from training.errors import did_you_mean
-from training.spec.section import Duration, Section, Share
+from training.spec.section import NOT_A_TEXT, Duration, Section, Share
 
 
 class Column(Section):
@@ -24,8 +25,9 @@ class Column(Section):
     """Whether the value may be missing. The target may never be."""
     unique: bool = False
     """Whether a value may occur once only; later rows with the same value are refused."""
-    allowed: tuple[str | int | bool, ...] = ()
-    """The only values allowed; empty means any."""
+    allowed: tuple[str | int | float | bool, ...] = ()
+    """The only values allowed; empty means any. Of a string column each is a text: quote what YAML takes for
+    something else, such as `"NO"` or `"0127"`."""
 
     @model_validator(mode="after")
     def _range_fits_type(self) -> Self:
@@ -33,6 +35,16 @@ class Column(Section):
             raise ValueError(f"min and max are for int and float columns, this one is {self.type}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+    @model_validator(mode="after")
+    def _allowed_fit_type(self) -> Self:
+        for i, value in enumerate(self.allowed):
+            if self.type == "string" and not isinstance(value, str):
+                where = {"at": ("allowed", i), "value": value}
+                raise PydanticCustomError(NOT_A_TEXT, "allowed.{at}: {value} is no text; quote it", where)
+            if isinstance(value, bool) and self.type != "bool":
+                raise ValueError(f"allowed.{i} is {value}, and the column is {self.type}")
         return self
 
 

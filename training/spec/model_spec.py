@@ -20,6 +20,7 @@ from training.spec.explain import explain, is_echo
 from training.spec.fine_tuning import FineTuning
 from training.spec.generation import BaseModelSpec, ConversationSpec, Decoding
 from training.spec.metrics import Task
+from training.spec.plain_yaml import ambiguous_numbers, read_yaml
 from training.spec.quality import QualitySpec
 from training.spec.resources import StepResources
 from training.spec.schedule import ScheduleSpec
@@ -230,18 +231,26 @@ def parse_spec(text: str, where: str) -> ModelSpec:
     Raises InputError that lists every wrong field with its value and the fix.
     """
     try:
-        raw = yaml.safe_load(text)
+        raw, written = read_yaml(text)
     except yaml.YAMLError as error:
         raise InputError(f"{where} is not YAML: {error}") from error
     if not isinstance(raw, dict):
         raise InputError(f"{where} must hold a mapping with name, task, data, quality; it holds {type(raw).__name__}")
+    problems = ambiguous_numbers(written)
     try:
-        return ModelSpec.model_validate(raw)
+        spec = ModelSpec.model_validate(raw)
     except ValidationError as error:
         schema = json_schema()
-        problems = [problem for problem in error.errors() if not is_echo(problem)]
-        lines = "\n".join(f"  {explain(problem, schema)}" for problem in problems)
-        raise InputError(f"{where} has {len(problems)} wrong field(s):\n{lines}") from error
+        problems = [explain(problem, schema, written) for problem in error.errors() if not is_echo(problem)]
+        raise _wrong(where, problems) from error
+    if problems:
+        raise _wrong(where, problems)
+    return spec
+
+
+def _wrong(where: str, problems: list[str]) -> InputError:
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    return InputError(f"{where} has {len(problems)} wrong field(s):\n{lines}")
 
 
 def load_spec(path: Path) -> ModelSpec:

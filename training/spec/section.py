@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 _DURATION = re.compile(r"^(\d+)(m|h|d|w)$")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -21,7 +21,8 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-def _check_duration(text: str) -> str:
+def _check_duration(value: object) -> str:
+    text = str(value)
     parse_duration(text)
     return text
 
@@ -32,7 +33,10 @@ def _check_quantity(text: str) -> str:
     return text
 
 
-Duration = Annotated[str, AfterValidator(_check_duration)]
+NOT_A_TEXT = "not_a_text"
+"""Kind of a problem of a value inside a part: `ctx` has its place there, `at`, and the `value`."""
+
+Duration = Annotated[str, BeforeValidator(_check_duration)]
 Quantity = Annotated[str, AfterValidator(_check_quantity)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
