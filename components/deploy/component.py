@@ -14,6 +14,7 @@ def deploy(
     release: str,
     code_version: str,
     run: str,
+    run_resource: str,
     verdict: dsl.Input[dsl.Artifact],
     released: dsl.Output[dsl.Artifact],
     artifacts_destination: str = "",
@@ -24,9 +25,11 @@ def deploy(
 
     from components.artifacts import leave
     from components.deploy.steps import deploy, released_facts
+    from components.run_name import run_name
     from delivery.connections import Connections
 
     connections = Connections(tracking_uri, manifests_remote, artifacts_destination, forge)
-    result = deploy(spec, connections, version, release, code_version, run, Path(verdict.path))
+    name = run_name(run, run_resource)
+    result = deploy(spec, connections, version, release, code_version, name, Path(verdict.path))
     leave(released, released_facts(result, manifests_remote, code_version))
     return result.commit, result.canary_percent, result.pull_request, result.note

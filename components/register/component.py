@@ -11,6 +11,7 @@ def register(
     tracking_uri: str,
     code_version: str,
     run: str,
+    run_resource: str,
     data: dsl.Input[dsl.Dataset],
     candidate: dsl.Input[dsl.Model],
     verdict: dsl.Input[dsl.Artifact],
@@ -24,6 +25,7 @@ def register(
 
     from components.artifacts import leave
     from components.register.steps import Candidate, register, registered_facts
+    from components.run_name import run_name
 
     evidence = Candidate(
         data=Path(data.path),
@@ -33,6 +35,7 @@ def register(
         evidently=Path(evidently.path),
         sample=Path(sample.path),
     )
-    version = register(spec, tracking_uri, code_version, run, evidence)
-    leave(registered, registered_facts(spec, tracking_uri, version, code_version, run, evidence))
+    name = run_name(run, run_resource)
+    version = register(spec, tracking_uri, code_version, name, evidence)
+    leave(registered, registered_facts(spec, tracking_uri, version, code_version, name, evidence))
     return (version,)

@@ -167,11 +167,13 @@ def named(name: str) -> str:
 @dsl.pipeline(name="named")
 def asks_its_name():
     named(name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER)
+    named(name=dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER)
 
 
-def test_a_step_learns_the_name_of_its_run(engine: Engine, compiled: Callable) -> None:
+def test_a_step_learns_the_name_of_its_run_by_either_of_kfps_placeholders(engine: Engine, compiled: Callable) -> None:
     result = engine.run(compiled(asks_its_name))
-    assert result.steps["named"].outputs.parameters["Output"] == result.run_dir.name
+    names = [result.steps[step].outputs.parameters["Output"] for step in ("named", "named-2")]
+    assert names == [result.run_dir.name] * 2
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -15,8 +15,8 @@ from training.errors import InputError
 
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 """How KFP writes an input into a text, as in ``text=f"{run}-{step.output}"``."""
-RUN_NAME = "{{$.pipeline_job_name}}"
-"""kfp.dsl.PIPELINE_JOB_NAME_PLACEHOLDER: the run's name, on every engine."""
+RUN_NAMES = ("{{$.pipeline_job_name}}", "{{$.pipeline_job_resource_name}}")
+"""kfp.dsl's PIPELINE_JOB_NAME_PLACEHOLDER and PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER: the run's name."""
 
 PARAMETER_TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "STRING": ("text", (str,)),
@@ -213,7 +213,7 @@ def _origin(raw: Mapping[str, Any], where: str, name: str) -> Origin:
     if source := raw.get("taskOutputParameter"):
         return StepOutput(source["producerTask"], source["outputParameterKey"])
     value = raw["runtimeValue"]["constant"]
-    if value == RUN_NAME:
+    if value in RUN_NAMES:
         return RunName()
     if "{{$" in (PLACEHOLDER.sub("", value) if isinstance(value, str) else repr(value)):
         what = f"a placeholder in {name!r} that is not a plain input in a text ({value!r:.120})"
