@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from harness.command_line import ROOT
 from harness.following import plain_rows
 from harness.odd_servers import Answer, forecasts, hangs_up, is_cut_off, odd_server, says
 from harness.servers import free_port

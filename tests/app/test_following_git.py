@@ -5,9 +5,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from harness.candidates import candidate, model_spec
 from harness.following import WAIT_S, Following, following, plain_rows, wait_until
 from harness.two_versions import MODEL, Shop
-from release.candidates import candidate, model_spec
 
 from app.client import DemandForecast
 from components.register.steps import register

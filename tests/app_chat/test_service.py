@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import ROOT
 from harness.chatting import (
     LISTED,
     MODEL,
@@ -26,6 +25,7 @@ from harness.chatting import (
     refuses,
     streams,
 )
+from harness.command_line import ROOT
 from harness.following import wait_until
 from harness.odd_servers import Answer, odd_server, says
 

@@ -1,25 +1,14 @@
 """A workspace whose settings point at engines that answer on loopback."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from conftest import Finished
-from kubeflow.kfp_server import KfpServer
+from harness.command_line import REACHABLE, Finished
+from harness.kubeflow.server import KfpServer, kfp
+
+__all__ = ["kfp"]
 
 Run = Callable[..., Finished]
-IMAGE = "registry.example.org/ostinato@sha256:" + "1" * 64
-REACHABLE = {
-    "OSTINATO_TRACKING_URI": "https://mlflow.example.org",
-    "OSTINATO_MANIFESTS_REMOTE": "https://git.example.org/fleet/manifests.git",
-    "OSTINATO_IMAGE": IMAGE,
-}
-"""What steps on an engine can reach."""
-
-
-@pytest.fixture
-def kfp() -> Iterator[KfpServer]:
-    with KfpServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Finished
+from harness.command_line import Finished
 
 Run = Callable[..., Finished]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Finished
-from kubeflow.kfp_server import KfpServer
-from kubeflow.kfp_state import walk
+from harness.command_line import Finished
+from harness.kubeflow.server import KfpServer
+from harness.kubeflow.state import walk
 
 from pipelines.backends.vertex.prices import load_prices
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from backends.conftest import REACHABLE
-from conftest import OSTINATO, environment
+from harness.command_line import OSTINATO, REACHABLE, environment
+from harness.kubeflow.server import KfpServer
 from harness.loopback import Fault
 from harness.servers import free_port, wait_until_ready
-from kubeflow.kfp_server import KfpServer
 
 from components.drift.event import signed
 

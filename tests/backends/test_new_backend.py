@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backends.conftest import IMAGE, REACHABLE
+from harness.command_line import IMAGE, REACHABLE
 from typer.testing import CliRunner
 
 from pipelines.backends.remote import BackendClient, RemoteRun, ScheduleEntry, StepState, Submission

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import Finished
+from harness.command_line import Finished
+from harness.kubeflow.server import KfpServer
 from harness.loopback import Fault
-from kubeflow.kfp_server import KfpServer
 
 Run = Callable[..., Finished]
 SCHEDULE = "\nschedule: {cron: '0 3 * * 1', time_zone: UTC}\n"

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from backends.conftest import IMAGE, REACHABLE
-from conftest import OSTINATO, Finished, environment
-from kubeflow.kfp_server import KfpServer
-from kubeflow.kfp_state import walk
+from harness.command_line import IMAGE, OSTINATO, REACHABLE, Finished, environment
+from harness.kubeflow.server import KfpServer
+from harness.kubeflow.state import walk
 
 Run = Callable[..., Finished]
 MODEL = "demand-forecaster"

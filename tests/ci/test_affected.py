@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ci.conftest import OURS, History
-from conftest import run_ostinato
+from harness.command_line import run_ostinato
 
 from pipelines.package.affected import affected
 from training.errors import InputError

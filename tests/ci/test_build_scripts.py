@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ci.conftest import OURS, ROOT, History
-from conftest import environment
+from harness.command_line import environment
 
 DOCKER = """#!/usr/bin/env bash
 # The commands of docker that ci/image.sh uses; every call is written down.

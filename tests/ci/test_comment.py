@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import run_ostinato
-from forges.dialects import DIALECTS
-from forges.evidence import check, verdict
-from forges.stand_in import TOKEN, ForgeServer, Pull
+from harness.command_line import run_ostinato
+from harness.evidence import check, verdict
+from harness.forges.dialects import DIALECTS
+from harness.forges.stand_in import TOKEN, ForgeServer, Pull
 from harness.loopback import Fault
 
 from delivery.forges.forge import ForgeError

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Finished
-from harness.tiny_models import tiny_model
-from train.conftest import OWN_CODE
+from harness.command_line import Finished
+from harness.tiny_models import OWN_CODE, tiny_model
 
 from pipelines.package.step_code import step_code
 from pipelines.run import preload

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OSTINATO, ROOT, Finished, environment, run_ostinato
+from harness.command_line import OSTINATO, ROOT, Finished, environment, run_ostinato
 from harness.servers import free_port, wait_until_ready
 
 from delivery.documents.verdict import Verdict

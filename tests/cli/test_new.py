@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import OSTINATO, Finished, environment
+from harness.command_line import OSTINATO, Finished, environment
 
 from pipelines.scaffold.table import create_model
 from training.errors import InputError

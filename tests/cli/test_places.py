@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from conftest import Finished, environment
+from harness.command_line import Finished, environment
 from harness.servers import GitServer, git_server, mlflow_server
 
 from delivery.git.repository import ensure_local_repository

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import OSTINATO, ROOT, Finished, environment
+from harness.command_line import OSTINATO, ROOT, Finished, environment
 from harness.servers import free_port
 
 from delivery.documents.verdict import Verdict

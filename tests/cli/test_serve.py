@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import OSTINATO, ROOT, Finished, environment
+from harness.command_line import OSTINATO, ROOT, Finished, environment
 from harness.odd_servers import Answer, hangs_up, odd_server, says
 from harness.servers import free_port, wait_until_ready
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Finished
-from release.candidates import language_spec
+from harness.candidates import language_spec
+from harness.command_line import Finished
 
 from pipelines.backends.kubeflow.train_job import train_job
 from pipelines.backends.row import TrainingJob

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import ROOT, Finished
+from harness.command_line import ROOT, Finished
 
 COMMAND = re.compile(r"^\$ (?P<command>.+?)(?:  # exit (?P<code>\d))?$", re.MULTILINE)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import OSTINATO, ROOT, Finished, environment, run_ostinato
+from harness.command_line import OSTINATO, ROOT, Finished, environment, run_ostinato
 from harness.servers import free_port, wait_until_ready
 
 MODEL = "demand-forecaster"

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import ROOT
+from harness.command_line import ROOT
 from harness.loopback import LoopbackServer, Reply
 from harness.nine_years import WATCH, baseline, bikes, contract, featured
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import ROOT, run_ostinato
+from harness.command_line import ROOT, run_ostinato
 from harness.loopback import LoopbackServer, Reply, Request
 
 from components.drift.engine import watch_and_ask

@@ -57,7 +57,7 @@ from sklearn.linear_model import LogisticRegression
 from components.evaluate.publish import publish
 from delivery.documents.verdict import Verdict
 from delivery.documents.verdict_markdown import verdict_text
-from evaluate.conftest import make_case, shuffled
+from harness.evaluated import make_case, shuffled
 from pipelines.wording import render_verdict
 from sklearn.datasets import load_wine
 from training.errors import InputError

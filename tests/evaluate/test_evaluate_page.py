@@ -1,11 +1,11 @@
 """The pages and KFP's artifacts say what the verdict says."""
 
-import html.parser
 import json
 import re
 from pathlib import Path
 
 import pytest
+from harness.html_pages import Balanced
 from kfp import dsl
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -22,34 +22,6 @@ CHECKS = [
     {"kind": "champion", "metric": "mae", "margin": 0.0},
     {"kind": "slice", "column": "group", "metric": "mae", "champion_margin": 0.1},
 ]
-
-
-class Balanced(html.parser.HTMLParser):
-    """Fails on a tag that closes another; collects addresses and text."""
-
-    VOID = ("meta", "br", "line", "circle", "polyline")
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.addresses: list[str] = []
-        self.text = ""
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.addresses += [value or "" for name, value in attrs if name in ("href", "src")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        pass
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def page(case) -> Balanced:

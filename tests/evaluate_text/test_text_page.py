@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from evaluate.test_evaluate_page import Balanced
+from harness.html_pages import Balanced
 
 from components.evaluate.language.answers_page import OPEN_QUESTIONS, worst_first, write_text_page
 from components.evaluate.language.compare_words import folded, pieces

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from release.candidates import candidate, model_spec
+from harness.candidates import candidate, model_spec
 
 from components.deploy.steps import deploy
 from components.register.steps import Candidate, register

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from exactly_once.invariants import World
+from harness.candidates import bare_git
+from harness.places import empty_store, manifests, own_environment, tracking_uri
 from harness.servers import GitServer, git_server, mlflow_server
-from release.candidates import bare_git
-from release.conftest import empty_store, manifests, own_environment, tracking_uri
 
 from delivery.registry.mlflow import mlflow_client
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from release.candidates import bare_git
+from harness.candidates import bare_git
 
 from delivery.connections import Connections
 from delivery.documents.data_card import DATA_CARD_FILE

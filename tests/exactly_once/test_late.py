@@ -10,7 +10,7 @@ import pytest
 from exactly_once.attempts import BOUND_S, attempt, chance, new_release
 from exactly_once.invariants import World, aliases_follow_git, all_hold
 from exactly_once.weather import BadWeather
-from release.candidates import model_spec
+from harness.candidates import model_spec
 
 from delivery.connections import Connections
 from delivery.registry.lookup import registry

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exactly_once.attempts import Attempt, Outcome, Release, new_release
 from exactly_once.invariants import World, all_hold
-from release.candidates import bare_git
+from harness.candidates import bare_git
 
 from delivery.registry.lookup import registry
 from delivery.releases.live import live, open_proposals

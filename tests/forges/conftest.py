@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forges.dialects import DIALECTS
-from forges.stand_in import TOKEN, ForgeServer
+from harness.candidates import bare_git, candidate, model_spec
+from harness.forges.dialects import DIALECTS
+from harness.forges.stand_in import TOKEN, ForgeServer
+from harness.places import empty_store, own_environment, three_versions
+from harness.registered import Place
 from harness.servers import GitServer, git_server
-from release.candidates import bare_git, candidate, model_spec
-from release.conftest import empty_store, own_environment, three_versions
-from release.registered import Place
 
 from components.deploy.steps import deploy
 from delivery.connections import Connections

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from forges.conftest import Desk
-from forges.evidence import FINGERPRINT, check, data_card, digest, live_model, story, verdict
+from harness.candidates import model_spec
+from harness.evidence import FINGERPRINT, check, data_card, digest, live_model, story, verdict
 from markdown_it import MarkdownIt
-from release.candidates import model_spec
 
 from delivery.documents.verdict import SliceResult
 from delivery.kserve.manifest import ServedVersion

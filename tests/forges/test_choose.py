@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from forges.conftest import Desk, Start
-from forges.stand_in import TOKEN
+from harness.forges.stand_in import TOKEN
 from harness.loopback import Fault
 
 from delivery.forges.choose import TOKEN_FILE, check_forge, forge_of
@@ -179,7 +179,7 @@ def test_a_forge_that_is_away_is_named(place: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_more_than_a_page_is_read_whole(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from forges.stand_in import Pull
+    from harness.forges.stand_in import Pull
 
     monkeypatch.setenv("OSTINATO_FORGE_TOKEN", TOKEN)
     desk.forge.pulls = [Pull(number, f"release/m/v{number}", "main", "", "") for number in range(1, 131)]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import OSTINATO, Finished, environment
 from forges.conftest import Desk
-from forges.stand_in import TOKEN
-from release.candidates import bare_git, model_spec
-from release.registered import Place
+from harness.candidates import bare_git, model_spec
+from harness.command_line import OSTINATO, Finished, environment
+from harness.forges.stand_in import TOKEN
+from harness.registered import Place
 
 from delivery.registry.lookup import registry
 

@@ -2,7 +2,7 @@
 
 import pytest
 from forges.conftest import Desk
-from release.candidates import bare_git, model_spec
+from harness.candidates import bare_git, model_spec
 
 from delivery.forges.choose import forge_of
 from delivery.forges.forge import ForgeError

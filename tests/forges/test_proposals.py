@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from forges.conftest import Desk, Start
-from forges.stand_in import Pull
+from harness.candidates import bare_git, model_spec
+from harness.forges.stand_in import Pull
 from harness.loopback import Fault
-from release.candidates import bare_git, model_spec
 
 from delivery.forges.choose import forge_of
 from delivery.forges.forge import ForgeError

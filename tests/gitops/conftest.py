@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from gitops.tree import checkout
+from harness.candidates import model_spec
+from harness.manifest_tree import checkout
+from harness.places import empty_store, manifests, own_environment, place, three_versions, tracking_uri
+from harness.registered import Place
 from harness.servers import git_server
-from release.candidates import model_spec
-from release.conftest import empty_store, manifests, own_environment, place, three_versions, tracking_uri
-from release.registered import Place
 
 from delivery.releases.environments import commit_promotion
 from delivery.releases.release import release

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from gitops.conftest import MODELS
-from gitops.tree import SEED, built, checkout, kubectl, only, with_environments
+from harness.manifest_tree import SEED, built, checkout, kubectl, only, with_environments
 
 Documents = list[dict[str, Any]]
 RECORDED = Path(__file__).parents[1] / "recorded" / "kubernetes"

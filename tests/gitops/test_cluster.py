@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from harness.api_servers import RECORDED, ApiServerStandIn, api_server, recorded
-from release.registered import Place
+from harness.registered import Place
 
 from delivery.kserve.api_server import ApiServer
 from delivery.kserve.cluster import FieldDifference, differences

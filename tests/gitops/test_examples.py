@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from gitops.tree import SEED, built, only, with_environments
-from gitops.tree import checkout as checked_out
 from harness.contracts import kind_validator
+from harness.manifest_tree import SEED, built, only, with_environments
+from harness.manifest_tree import checkout as checked_out
 
 EXAMPLES = SEED / "examples"
 DOCUMENTS = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from gitops.tree import SEED, built, only
+from harness.manifest_tree import SEED, built, only
 
 from delivery.kserve.health import health_of
 

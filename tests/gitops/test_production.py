@@ -5,9 +5,9 @@ import os
 import signal
 
 import pytest
-from gitops.production import FILE, NAME, PRODUCTION, blob, in_a_copy
-from release.candidates import bare_git
-from release.registered import Place
+from gitops.production import FILE, NAME, PRODUCTION, blob
+from harness.candidates import bare_git
+from harness.registered import Place
 
 from delivery.effects import CRASH_AT
 from delivery.registry.lookup import registry
@@ -35,7 +35,7 @@ def test_each_environment_has_an_alias_once_there_are_two(place: Place) -> None:
     shown = aliases(place)
     assert (shown["champion"], shown["champion-staging"], shown["champion-production"]) == ("2", "2", "1")
     assert reconcile(place.connections) == []
-    in_a_copy(place, "rm", "-r", "--quiet", PRODUCTION)
+    place.git("rm", "-r", "--quiet", PRODUCTION)
     reconcile(place.connections)
     assert not {"champion-staging", "champion-production"} & set(aliases(place))
 

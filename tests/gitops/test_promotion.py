@@ -4,16 +4,15 @@ import json
 import multiprocessing
 import os
 import signal
-import stat
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
-from gitops.production import FILE, NAME, PRODUCTION, STAGING, blob, in_a_copy
-from gitops.tree import only
-from release.candidates import bare_git, model_spec
-from release.registered import Place
+from gitops.production import FILE, NAME, PRODUCTION, STAGING, blob
+from harness.candidates import bare_git, model_spec
+from harness.manifest_tree import only
+from harness.registered import Place
 
 from delivery.effects import CRASH_AT
 from delivery.releases.environments import commit_promotion, in_production
@@ -54,14 +53,14 @@ def test_what_people_make_of_the_kustomizations_is_kept(place: Place) -> None:
 
 def test_a_repository_from_before_gets_the_kustomizations_with_its_next_release(place: Place) -> None:
     place.release("1")
-    in_a_copy(place, "rm", "--quiet", STAGING, f"models/{NAME}/kustomization.yaml")
+    place.git("rm", "--quiet", STAGING, f"models/{NAME}/kustomization.yaml")
     place.release("2")
     assert changed(place) == [STAGING, FILE, f"models/{NAME}/kustomization.yaml"]
 
 
 def test_a_staging_that_was_removed_stays_removed(place: Place) -> None:
     place.release("1")
-    in_a_copy(place, "rm", "--quiet", STAGING)
+    place.git("rm", "--quiet", STAGING)
     place.release("2")
     assert changed(place) == [FILE]
 
@@ -70,7 +69,7 @@ def test_a_staging_that_people_prepared_is_kept_by_the_first_release(place: Plac
     place.release("1")
     place.commit(STAGING, b"resources: [../../../models/bike-demand]\nnamespace: elsewhere\n")
     prepared = blob(place, STAGING)
-    in_a_copy(place, "rm", "--quiet", FILE, f"models/{NAME}/kustomization.yaml")
+    place.git("rm", "--quiet", FILE, f"models/{NAME}/kustomization.yaml")
     place.release("2")
     assert changed(place) == [FILE, f"models/{NAME}/kustomization.yaml"] and blob(place, STAGING) == prepared
 
@@ -118,7 +117,7 @@ def test_git_revert_of_a_promotion_brings_the_bytes_before_back(place: Place) ->
     first = blob(place, f"{PRODUCTION}/inferenceservice.yaml")
     place.release("2")
     promotion = commit_promotion(place.remote, NAME)
-    in_a_copy(place, "revert", "--no-edit", promotion.commit)
+    place.git("revert", "--no-edit", promotion.commit)
     assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == first
     assert commit_promotion(place.remote, NAME).version == "2", "and it can be promoted again"
 
@@ -175,20 +174,11 @@ def test_a_kill_leaves_a_state_from_which_the_same_command_finishes(crash_at: st
     assert blob(place, f"{PRODUCTION}/inferenceservice.yaml") == blob(place, FILE)
 
 
-def move_once(place: Place, commit: str) -> None:
-    """Another writer moves the live branch to the commit while the next push is under way."""
-    hook = place.manifests / "hooks" / "pre-receive"
-    hook.parent.mkdir(exist_ok=True)
-    move = f"env -u GIT_QUARANTINE_PATH git update-ref refs/heads/main {commit}"
-    hook.write_text(f"#!/bin/sh\n[ -e {place.work}/moved ] || {{ touch {place.work}/moved; {move}; }}\n")
-    hook.chmod(hook.stat().st_mode | stat.S_IXUSR)
-
-
 def test_another_release_of_the_model_while_promoting_stops_it_and_of_another_model_does_not(place: Place) -> None:
     first = place.release("1").commit
     second = place.release("2").commit
     bare_git(place.manifests, "update-ref", "refs/heads/main", first)
-    move_once(place, second)
+    place.move_during_a_push(second)
     with pytest.raises(OstinatoError, match="another release of bike-demand landed while promoting"):
         commit_promotion(place.remote, NAME)
     assert bare_git(place.manifests, "rev-parse", "main") == second
@@ -196,8 +186,7 @@ def test_another_release_of_the_model_while_promoting_stops_it_and_of_another_mo
     spec = model_spec("other-model", registry=NAME)
     other = release(spec, place.connections, "1", "direct").commit
     bare_git(place.manifests, "update-ref", "refs/heads/main", second)
-    (place.work / "moved").unlink()
-    move_once(place, other)
+    place.move_during_a_push(other)
     done = commit_promotion(place.remote, NAME)
     assert done.changed and bare_git(place.manifests, "rev-parse", "main~1") == other
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from gitops.conftest import MODELS
-from gitops.tree import CLOSED, SEED, built, checkout, kustomizations, only, with_environments
 from harness.contracts import kind_validator
-from release.registered import Place
+from harness.manifest_tree import CLOSED, SEED, built, checkout, kustomizations, only, with_environments
+from harness.registered import Place
 
 from delivery.releases.environments import commit_promotion
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from gitops.tree import kubectl
+from harness.manifest_tree import kubectl
 
 from delivery.kserve.documents import from_bytes, to_bytes
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 import uvicorn
-from conftest import ROOT
+from harness.command_line import ROOT
 from harness.odd_servers import Answer, OddServer, odd_server, says
 
 MODEL = "llm-qa"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from conftest import ROOT, environment
+from harness.command_line import ROOT, environment
 from harness.servers import free_port
 from harness.two_versions import MODEL, Shop
 

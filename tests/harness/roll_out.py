@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conftest import ROOT
+from harness.command_line import ROOT
 from harness.servers import free_port, wait_until_ready
 
 LATE_S = 1.0

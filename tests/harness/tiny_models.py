@@ -8,6 +8,51 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+OWN_CODE = '''
+from pydantic import BaseModel, ConfigDict
+
+
+class Hyperparameters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    method: str = "prompt"
+    die_at: int = -1
+
+
+def train(conversations, base, hyperparameters, seed, work):
+    """A trainer of a few steps that writes down where it is, as a real one does."""
+    import json, os, signal
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if hyperparameters.method == "prompt":
+        return base
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    if hyperparameters.method == "lora":
+        from peft import LoraConfig, get_peft_model
+
+        model = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear"))
+    log, done = work / "training_log.json", work / "steps"
+    steps = int(done.read_text()) if done.is_file() else 0
+    optimizer = torch.optim.SGD([one for one in model.parameters() if one.requires_grad], lr=0.1)
+    curve = []
+    for step in range(3):
+        rows = [tokenizer.apply_chat_template(one, return_tensors="pt", return_dict=True) for one in conversations]
+        loss = sum(model(**one, labels=one["input_ids"]).loss for one in rows)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        curve.append(loss.item())
+        done.write_text(str(steps + step + 1))
+        if step == hyperparameters.die_at and steps == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    log.write_text(json.dumps({"loss": curve}))
+    model.save_pretrained(work / "result")
+    return work / "result"
+'''
+"""`model.py` of a model with a trainer of its own."""
 
 
 def tiny_model(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from conftest import ROOT, environment
-from release.candidates import candidate, model_spec, verdict
-from serving.shops import amounts, fit_and_save, shop_rows
+from harness.candidates import candidate, model_spec, verdict
+from harness.command_line import ROOT, environment
+from harness.shops import amounts, fit_and_save, shop_rows
 
 from components.register.steps import register
 from delivery.models.folder import load_model

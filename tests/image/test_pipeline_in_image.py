@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Finished, environment
+from harness.command_line import Finished, environment
 from harness.servers import GitServer, git_server, running_mlflow
 
 from delivery.git.repository import ensure_local_repository

@@ -1,5 +1,5 @@
-"""Cases of evaluate's tests, and the artifacts that an engine would hand to the step."""
+"""Cases of evaluate's tests, and the artifacts that a backend would hand to the step."""
 
-from evaluate.conftest import cancer, diabetes, wine
+from harness.evaluated import cancer, diabetes, wine
 
 __all__ = ["cancer", "diabetes", "wine"]

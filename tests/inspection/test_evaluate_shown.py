@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluate.conftest import Case
-from forges.evidence import verdict
+from harness.evaluated import Case
+from harness.evidence import verdict
 from inspection.outputs import show
 from inspection.ui_readers import metadata_of, read_confusion, read_html, read_markdown, read_metrics, read_roc
 from kfp import dsl

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from forges.evidence import data_card
+from harness.candidates import bare_git, candidate, model_spec
+from harness.evidence import data_card
 from inspection.ui_readers import metadata_of
 from kfp import dsl
-from release.candidates import bare_git, candidate, model_spec
 
 from components.artifacts import data_facts, describe
 from components.deploy.component import deploy

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
+from harness.command_line import ROOT
 from harness.judge_servers import Asked, Hangs, JudgeServer, always, says, sensible
 from judge.test_judge import REFERENCE, ask, better
 

@@ -1,15 +1,17 @@
 """Kubeflow on loopback, a compiled package, and an engine that does not wait long."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kubeflow.kfp_server import KfpServer
+from harness.kubeflow.server import KfpServer, kfp
 
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.kubeflow.connection import KubeflowRetryPolicy
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.remote import Submission
+
+__all__ = ["kfp"]
 
 ROOT = Path(__file__).parents[2]
 QUICK = KubeflowRetryPolicy(connect_s=10, read_s=30, attempts=3, pause_s=0.01)
@@ -22,12 +24,6 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TOKEN", "USER", "PASSWORD"):
         monkeypatch.delenv(f"OSTINATO_KUBEFLOW_{name}", raising=False)
         monkeypatch.delenv(f"OSTINATO_KUBEFLOW_{name}_FILE", raising=False)
-
-
-@pytest.fixture
-def kfp() -> Iterator[KfpServer]:
-    with KfpServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import ssl
 from pathlib import Path
 
 import pytest
+from harness.certificates import Google, certificate
+from harness.kubeflow.dex import PASSWORD, USER, Dex
+from harness.kubeflow.server import TOKEN, KfpServer
 from kubeflow.conftest import connect
-from kubeflow.kfp_certificates import Google, certificate
-from kubeflow.kfp_dex import PASSWORD, USER, Dex
-from kubeflow.kfp_server import TOKEN, KfpServer
 
 from training.errors import InputError, OstinatoError
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from conftest import Finished, run_ostinato
-from kubeflow.kfp_server import TOKEN, KfpServer
+from harness.command_line import Finished, run_ostinato
+from harness.kubeflow.server import TOKEN, KfpServer
 
 MODEL = "demand-forecaster"
 DONE = {name: "SUCCEEDED" for name in ("preprocess", "train", "champion", "evaluate")}

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 from harness.contracts import CONTRACTS
+from harness.kubeflow.contract import CONTRACT, PUBLISHED, Broken, Contract, trimmed
+from harness.kubeflow.server import KfpServer
+from harness.kubeflow.state import walk
 from kubeflow.conftest import connect
-from kubeflow.kfp_contract import CONTRACT, PUBLISHED, Broken, Contract, trimmed
-from kubeflow.kfp_server import KfpServer
-from kubeflow.kfp_state import walk
 
 from pipelines.backends.remote import ScheduleEntry, Submission
 

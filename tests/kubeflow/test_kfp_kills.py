@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from harness.kubeflow.server import KfpServer, Kill
 from kubeflow.conftest import MODEL, ROOT
 from kubeflow.kfp_client import WANTED
-from kubeflow.kfp_server import KfpServer, Kill
 
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.remote import Submission

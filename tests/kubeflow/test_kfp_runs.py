@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from harness.kubeflow.server import KfpServer
+from harness.kubeflow.state import walk
 from harness.loopback import Fault
 from kubeflow.conftest import connect
-from kubeflow.kfp_server import KfpServer
-from kubeflow.kfp_state import walk
 
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.remote import Submission

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from harness.kubeflow.server import KfpServer
+from harness.kubeflow.state import Refused, check_cron
 from harness.loopback import Fault
 from kubeflow.conftest import connect
-from kubeflow.kfp_server import KfpServer
-from kubeflow.kfp_state import Refused, check_cron
 
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.kubeflow.recurring_runs import six_fields

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from harness.kubeflow.server import KfpServer
 from harness.loopback import Fault
 from kubeflow.conftest import QUICK, connect
-from kubeflow.kfp_server import KfpServer
 
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.kubeflow.connection import KubeflowRetryPolicy

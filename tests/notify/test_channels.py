@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kubeflow.kfp_certificates import certificate
+from harness.certificates import certificate
 from notify.receivers import MailServer, Webhook, running
 
 from pipelines.notifications import mail, slack

@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from backends.conftest import REACHABLE
-from conftest import Finished
-from kubeflow.kfp_server import KfpServer
-from kubeflow.kfp_state import walk
+from harness.command_line import REACHABLE, Finished
+from harness.kubeflow.server import KfpServer
+from harness.kubeflow.state import walk
 from notify.receivers import Webhook
 
 Run = Callable[..., Finished]

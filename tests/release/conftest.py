@@ -1,72 +1,18 @@
-"""Places for a release: a manifests repository, a registry, and an environment without the user's own settings."""
+"""The places of a release."""
 
-import os
-import shutil
-from pathlib import Path
-
-import pytest
 from harness.image_registries import image_registry, password_registry
+from harness.places import empty_store, manifests, own_environment, place, three_versions, tracking_uri
 from harness.servers import git_server, mlflow_server
-from release.registered import Place
 
-from delivery.git.repository import ensure_local_repository
-
-__all__ = ["git_server", "image_registry", "mlflow_server", "password_registry"]
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.startswith(("OSTINATO_CRASH", "OSTINATO_GIT", "MLFLOW_", "GIT_")):
-            monkeypatch.delenv(name)
-    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-login"))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def manifests(tmp_path: Path) -> Path:
-    """A bare manifests repository as the first run makes it."""
-    return ensure_local_repository(tmp_path / "served" / "manifests.git", ROOT / "manifests")
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of an MLflow store that nothing is registered in."""
-    from delivery.registry.mlflow import mlflow_client
-
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlflow_client(f"sqlite:///{file}")
-    return file
-
-
-@pytest.fixture
-def tracking_uri(tmp_path: Path, empty_store: Path) -> str:
-    """A SQLite registry of the test's own."""
-    file = tmp_path / ".ostinato" / "mlflow.db"
-    file.parent.mkdir()
-    shutil.copy(empty_store, file)
-    return f"sqlite:///{file}"
-
-
-@pytest.fixture(scope="session")
-def three_versions(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a store in which `bike-demand` has versions 1 to 3."""
-    home = tmp_path_factory.mktemp("versions")
-    shutil.copy(empty_store, home / "mlflow.db")
-    registry = Place(f"sqlite:///{home}/mlflow.db", home, "", home)
-    assert [registry.register(weight) for weight in (1, 2, 3)] == ["1", "2", "3"]
-    return home / "mlflow.db"
-
-
-@pytest.fixture
-def place(three_versions: Path, manifests: Path, tmp_path: Path) -> Place:
-    """A SQLite registry with versions 1 to 3 of `bike-demand`, and a manifests repository in which nothing is live."""
-    work = tmp_path / "work"
-    work.mkdir()
-    shutil.copy(three_versions, work / "mlflow.db")
-    return Place(f"sqlite:///{work}/mlflow.db", manifests, str(manifests), work)
+__all__ = [
+    "empty_store",
+    "git_server",
+    "image_registry",
+    "manifests",
+    "mlflow_server",
+    "own_environment",
+    "password_registry",
+    "place",
+    "three_versions",
+    "tracking_uri",
+]

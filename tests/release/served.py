@@ -5,7 +5,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from conftest import OSTINATO, environment
+from harness.command_line import OSTINATO, environment
 from harness.servers import free_port
 
 

@@ -6,18 +6,18 @@ from functools import cache
 from typing import Any
 
 import yaml
-from conftest import ROOT
+from harness.command_line import ROOT
+from harness.registered import served
 
 from delivery.kserve.changes import with_canary, with_shadow
 from delivery.kserve.documents import Document, from_bytes, of_kind
-from delivery.kserve.manifest import Manifest, ServedVersion
+from delivery.kserve.manifest import Manifest
 from delivery.kserve.render import render
 from training.spec import ModelSpec, load_spec
 
 PAGE = ROOT / "docs" / "how-to" / "serving.md"
 NAME = "demand-forecaster"
 LLM = "llm-qa"
-STORE = "s3://models/1/models"
 _BLOCK = re.compile(r"(?:<!-- (whole|release|canary|shadow)( llm-qa)? -->\n)?```yaml\n(.*?)```\n", re.DOTALL)
 
 
@@ -65,12 +65,6 @@ class Shape:
         plain = from_bytes(Shape("", "release", self.model, {}, "").rendered())
         parts = [_apart(one, of_kind(plain, one["kind"], one["metadata"]["name"])) for one in from_bytes(content)]
         return "---\n".join(yaml.safe_dump(one, sort_keys=False, width=10_000) for one in parts if one)
-
-
-def served(version: str) -> ServedVersion:
-    """A version with made-up facts."""
-    digest = f"sha256:{version * 64}"
-    return ServedVersion(version, f"{STORE}/m-{version}/artifacts", digest, digest, digest, "6b3f469", digest)
 
 
 @cache

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.candidates import bare_git, candidate, model_spec
+from harness.registered import Place
 from harness.servers import git_server
-from release.candidates import bare_git, candidate, model_spec
-from release.registered import Place
 
 from components.champion.steps import fetch_champion, fetch_comparison
 from components.deploy.steps import deploy

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from release.registered import Place
+from harness.registered import Place
 
 from components.champion.steps import fetch_champion, fetch_comparison
 from delivery.models.folder import model_digest

@@ -4,7 +4,7 @@ from copy import deepcopy
 from dataclasses import replace
 
 import pytest
-from release.candidates import model_spec
+from harness.candidates import model_spec
 
 from delivery.kserve.changes import settle, with_canary, with_release, with_shadow, without_canary, without_shadow
 from delivery.kserve.manifest import Manifest, ServedVersion

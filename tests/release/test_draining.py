@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-from release.candidates import bare_git, language_spec, model_spec
-from release.registered import Place
-from release.shapes import served
+from harness.candidates import bare_git, language_spec, model_spec
+from harness.registered import Place, served
 
 from delivery.kserve.changes import with_canary, with_shadow
 from delivery.kserve.documents import from_bytes, of_kind, to_bytes

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from release.candidates import bare_git
+from harness.candidates import bare_git
 from release.transactions import put
 
 from delivery.git.author import DEFAULT, check_author

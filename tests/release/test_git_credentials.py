@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.candidates import bare_git
 from harness.loopback import Reply, Request
 from harness.servers import LOGIN, GitServer, basic
-from release.candidates import bare_git
 from release.transactions import commits, put, read, refs
 
 from delivery.git.access import access

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from harness.candidates import bare_git
 from harness.image_registries import certificate_pem, key_pem, self_signed
 from harness.loopback import Reply, Request
 from harness.servers import LOGIN, START_S, GitServer
-from release.candidates import bare_git
 from release.transactions import commits, put, read, refs
 
 from training.errors import InputError, OstinatoError

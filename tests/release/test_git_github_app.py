@@ -11,10 +11,10 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from harness.candidates import bare_git
 from harness.image_registries import key_pem
 from harness.loopback import LoopbackServer, Reply, Request
 from harness.servers import GitServer, free_port
-from release.candidates import bare_git
 from release.transactions import put, refs
 
 from delivery.forges.choose import forge_of

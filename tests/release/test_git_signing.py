@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from release.candidates import bare_git
+from harness.candidates import bare_git
 from release.transactions import commits, put, refs
 
 from delivery.git.repository import ensure_local_repository

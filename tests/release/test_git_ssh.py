@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from release.candidates import bare_git
+from harness.candidates import bare_git
 from release.ssh_server import SshServer, host_line, running_sshd, ssh_key
 from release.transactions import commits, put, read, refs
 

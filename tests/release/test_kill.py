@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.candidates import bare_git, candidate, model_spec
 from harness.image_registries import ImageRegistry
-from release.candidates import bare_git, candidate, model_spec
-from release.registered import Place
-from trust.signers import key_pair
+from harness.registered import Place
+from harness.signers import key_pair
 
 from components.deploy.steps import deploy
 from components.register.steps import register

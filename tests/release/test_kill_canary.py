@@ -5,8 +5,8 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from release.candidates import bare_git, model_spec
-from release.registered import Place
+from harness.candidates import bare_git, model_spec
+from harness.registered import Place
 from release.test_kill import BOUND_S, FORK
 
 from delivery.effects import CRASH_AT

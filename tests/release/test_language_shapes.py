@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
-from gitops.tree import built, checkout, only
+from harness.candidates import bare_git, language_candidate, language_spec
 from harness.contracts import crd_validator
 from harness.image_registries import ImageRegistry
+from harness.manifest_tree import built, checkout, only
 from jsonschema import Draft202012Validator
-from release.candidates import bare_git, language_candidate, language_spec
 from release.kserve_merge import merge_container
 
 from components.register.steps import register

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.candidates import candidate, model_spec
 from harness.loopback import LoopbackServer, Reply
 from harness.odd_servers import Answer, hangs_up, odd_server, says
+from harness.registered import Place
 from harness.servers import free_port
-from release.candidates import candidate, model_spec
-from release.registered import Place
 
 from components.deploy.steps import deploy
 from components.register.steps import register
@@ -172,7 +172,7 @@ print(version, commit)
         [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    from release.candidates import bare_git
+    from harness.candidates import bare_git
 
     assert done.stdout.split() == ["3", bare_git(place.manifests, "rev-parse", "main")]
     assert {path: path.stat().st_mtime_ns for path in place.work.rglob("*") if path.is_file()} == before

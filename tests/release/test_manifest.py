@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from harness.candidates import model_spec
 from harness.contracts import crd_validator
 from jsonschema import Draft202012Validator
-from release.candidates import model_spec
 
 from delivery.kserve.documents import from_bytes, of_kind
 from delivery.kserve.manifest import ServedVersion, check_storage_uri, manifest_path

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.candidates import bare_git, candidate, model_spec
 from harness.image_registries import ImageRegistry
-from release.candidates import bare_git, candidate, model_spec
-from release.registered import Place
+from harness.registered import Place
 from release.served import first_served_line
 
 from components.champion.steps import fetch_champion

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.candidates import candidate
 from harness.image_registries import (
     PASSWORD,
     USER,
@@ -20,7 +21,6 @@ from harness.image_registries import (
     write_login,
 )
 from harness.loopback import LoopbackServer, Reply, Request
-from release.candidates import candidate
 
 from delivery.models.folder import model_digest
 from delivery.stores.fetch import download_folder

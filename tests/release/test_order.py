@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from release.candidates import bare_git, model_spec
-from release.registered import Place
+from harness.candidates import bare_git, model_spec
+from harness.registered import Place
 
 from delivery.git.repository import ReleaseMode, open_repository
 from delivery.releases.live import live

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from release.candidates import model_spec
-from release.registered import Place
+from harness.candidates import model_spec
+from harness.registered import Place
 
 from delivery.kserve.documents import from_bytes, to_bytes
 from delivery.releases.release import release

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from release.candidates import candidate, model_spec, verdict
-from release.registered import Place
+from harness.candidates import candidate, model_spec, verdict
+from harness.registered import Place
 
 from components.register.model_card import model_card
 from components.register.steps import Candidate, register

@@ -1,8 +1,8 @@
 """The registry's aliases follow git, for every model that can follow, and say why where they can't."""
 
 import pytest
-from release.candidates import model_spec
-from release.registered import Place
+from harness.candidates import model_spec
+from harness.registered import Place
 
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from release.candidates import bare_git, candidate, model_spec, verdict
-from release.registered import Place
+from harness.candidates import bare_git, candidate, model_spec, verdict
+from harness.registered import Place
 
 from components.deploy.steps import deploy
 from components.register.model_card import LONGEST, model_card

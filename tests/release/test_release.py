@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from release.candidates import bare_git, candidate, model_spec
-from release.registered import Place
+from harness.candidates import bare_git, candidate, model_spec
+from harness.registered import Place
 
 from delivery.registry.mlflow import mlflow_client
 from delivery.releases.live import live, open_proposals

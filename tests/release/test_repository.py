@@ -6,8 +6,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from harness.candidates import bare_git
 from harness.servers import GitServer, free_port
-from release.candidates import bare_git
 from release.transactions import commits, put, read
 
 from delivery.addresses import redact

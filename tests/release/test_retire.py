@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import run_ostinato
-from gitops.production import in_a_copy
-from gitops.test_promotion import move_once
-from release.candidates import bare_git, model_spec
-from release.registered import Place
+from harness.candidates import bare_git, model_spec
+from harness.command_line import run_ostinato
+from harness.registered import Place
 
 from delivery.connections import Connections
 from delivery.effects import CRASH_AT
@@ -130,7 +128,7 @@ def aliases_of_production() -> tuple[str, ...]:
 
 
 def test_half_of_a_model_that_somebody_took_out_is_finished(promoted: Place) -> None:
-    in_a_copy(promoted, "rm", "-r", "--quiet", f"models/{NAME}")
+    promoted.git("rm", "-r", "--quiet", f"models/{NAME}")
     outcome = retired(promoted)
     assert outcome.result.changed and outcome.result.version == "2"
     assert files(promoted) == [] and set(aliases(promoted)) == {"candidate"}
@@ -140,15 +138,14 @@ def test_a_release_while_retiring_stops_it_and_one_of_another_model_does_not(pla
     first = place.release("1").commit
     second = place.release("2").commit
     bare_git(place.manifests, "update-ref", "refs/heads/main", first)
-    move_once(place, second)
+    place.move_during_a_push(second)
     with pytest.raises(OstinatoError, match=f"a release of {NAME} landed while retiring it"):
         retired(place)
     assert bare_git(place.manifests, "rev-parse", "main") == second
 
     other = release(model_spec("other-model", registry=NAME), place.connections, "1", "direct").commit
     bare_git(place.manifests, "update-ref", "refs/heads/main", second)
-    (place.work / "moved").unlink()
-    move_once(place, other)
+    place.move_during_a_push(other)
     assert retired(place).result.changed and bare_git(place.manifests, "rev-parse", "main~1") == other
     assert live(place.remote, "other-model")
 
@@ -180,16 +177,16 @@ def test_a_proposal_waits_for_its_reviewer_and_reconcile_follows_the_merge(promo
 
 def test_a_merged_proposal_does_not_stand_for_the_next_one(promoted: Place) -> None:
     branch = retired(promoted, PROPOSED).result.branch
-    in_a_copy(promoted, "merge", "--squash", f"origin/{branch}")
+    promoted.git("merge", "--squash", f"origin/{branch}")
     assert files(promoted) == []
-    in_a_copy(promoted, "revert", "--no-edit", "HEAD")
+    promoted.git("revert", "--no-edit", "HEAD")
     again = retired(promoted, PROPOSED).result
     assert again.changed and again.branch == branch
 
 
 def test_a_revert_brings_the_model_and_its_aliases_back(promoted: Place) -> None:
     commit = retired(promoted).result.commit
-    in_a_copy(promoted, "revert", "--no-edit", commit)
+    promoted.git("revert", "--no-edit", commit)
     assert len(reconcile(promoted.connections)) == 4
     assert aliases(promoted)["champion"] == "2"
 

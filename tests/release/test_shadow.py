@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from release.candidates import bare_git, model_spec
-from release.registered import Place
+from harness.candidates import bare_git, model_spec
+from harness.registered import Place
 
 from delivery.kserve.documents import from_bytes
 from delivery.registry.lookup import registry

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
-from release.candidates import language_spec
+from harness.candidates import language_spec
+from harness.command_line import ROOT
+from harness.registered import served
 from release.kserve_merge import merge_container
-from release.shapes import Shape, served, shapes
+from release.shapes import Shape, shapes
 
 from delivery.kserve.documents import Document, from_bytes
 from delivery.kserve.render import render

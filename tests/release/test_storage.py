@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.candidates import candidate, model_spec
+from harness.registered import Place
 from harness.servers import running_mlflow
-from release.candidates import candidate, model_spec
-from release.registered import Place
 from release.served import first_served_line
 
 from components.champion.steps import fetch_champion, fetch_comparison

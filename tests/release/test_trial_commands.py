@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from conftest import OSTINATO, Finished, environment
-from release.candidates import model_spec
-from release.registered import Place
-from serving.shops import amounts, fit_and_save, shop_rows
+from harness.candidates import model_spec
+from harness.command_line import OSTINATO, Finished, environment
+from harness.registered import Place
+from harness.shops import amounts, fit_and_save, shop_rows
 
 from delivery.serving.process.process import serving
 

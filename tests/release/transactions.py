@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from release.candidates import bare_git
+from harness.candidates import bare_git
 
 from delivery.git.repository import LIVE_BRANCH, open_repository, transact
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from harness.shops import amounts, fit_and_save, moods, shop_rows
 from serving import talkers
-from serving.shops import amounts, fit_and_save, moods, shop_rows
 
 from delivery.serving.process.process import RunningServer, serving
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from release.candidates import language_spec
+from harness.candidates import language_spec
 from serving.talkers import ANSWERS, NAME, QUESTIONS, asks
 
 from delivery.kserve.draining import finishing_options

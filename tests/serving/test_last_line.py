@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
+from harness.command_line import ROOT
 
 from delivery.models.folder import model_digest
 from delivery.serving.server.server import DIGEST_VARIABLE

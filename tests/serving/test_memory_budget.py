@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 import requests
-from conftest import ROOT
+from harness.command_line import ROOT
 from harness.servers import free_port, wait_until_ready
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub

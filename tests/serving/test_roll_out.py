@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
+from harness.candidates import model_spec
+from harness.registered import served
 from harness.roll_out import Balancer, Draining, Load, Pod, draining_of
-from release.candidates import model_spec
-from release.shapes import served
 
 from delivery.kserve.manifest import service_of
 from delivery.kserve.render import render

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import requests
 import yaml
-from conftest import ROOT, Finished
+from harness.command_line import ROOT, Finished
 
 from delivery.models.folder import load_model
 from delivery.serving.clients.predict import ServedModel

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+from harness.shops import COLUMNS, body_of, shop_rows
 from kserve import InferenceGRPCClient, InferInput, InferRequest
-from serving.shops import COLUMNS, body_of, shop_rows
 
 from delivery.serving.clients.predict import ServedModel
 from delivery.serving.process.process import RunningServer

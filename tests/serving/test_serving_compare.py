@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from serving.shops import amounts, fit_and_save, moods, shop_rows
+from harness.shops import amounts, fit_and_save, moods, shop_rows
 
 from delivery.models.folder import load_model
 from delivery.serving.clients.compare import ClassComparison, NumberComparison, compare_numbers, compare_served

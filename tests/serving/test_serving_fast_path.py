@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
-from serving.shops import body_of
+from harness.shops import body_of
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send

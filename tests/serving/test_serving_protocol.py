@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+from harness.shops import COLUMNS, amounts, body_of, fit_and_save, shop_rows
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelMetadataRequest
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 from kserve.protocol.infer_type import RequestedOutput
-from serving.shops import COLUMNS, amounts, body_of, fit_and_save, shop_rows
 
 from delivery.models.folder import load_model, model_digest
 from delivery.serving.clients.predict import ServedModel

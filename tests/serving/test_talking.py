@@ -13,11 +13,11 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import ROOT, Finished, environment, run_ostinato
+from harness.candidates import language_candidate, language_spec, model_spec, verdict
+from harness.command_line import ROOT, Finished, environment, run_ostinato
 from harness.following import wait_until
 from harness.odd_servers import Answer, odd_server, says
 from harness.servers import free_port
-from release.candidates import language_candidate, language_spec, model_spec, verdict
 from serving.talkers import ANSWERS, DECODING, NAME, QUESTIONS, sample_of
 
 from components.register.steps import Candidate, register

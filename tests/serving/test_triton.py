@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+from harness.shops import COLUMNS, amounts, body_of, moods, shop_rows, towns_first
 from serving import real_triton
-from serving.shops import COLUMNS, amounts, body_of, moods, shop_rows, towns_first
 from threadpoolctl import threadpool_limits
 
 from components.train.steps import save_trained

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
-from conftest import ROOT
-from serving.shops import amounts, moods, shop_rows
+from harness.command_line import ROOT
+from harness.shops import amounts, moods, shop_rows
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
@@ -133,7 +133,7 @@ def test_the_repository_is_what_triton_reads(tmp_path: Path) -> None:
 EXPORT_ONE = """
 import sys
 from pathlib import Path
-from serving.shops import moods, shop_rows
+from harness.shops import moods, shop_rows
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, environment
+from harness.command_line import ROOT, environment
 from harness.servers import free_port
 
 from components.preprocess.steps import preprocess

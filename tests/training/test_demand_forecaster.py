@@ -5,7 +5,7 @@ from types import ModuleType
 
 import polars as pl
 import pytest
-from conftest import ROOT
+from harness.command_line import ROOT
 
 from training.folder import load_module
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from release.candidates import language_spec, model_spec
+from harness.candidates import language_spec, model_spec
 
 GPU = {"accelerator": {"type": "nvidia.com/gpu"}}
 PROMETHEUS = {"address": "http://prometheus:9090", "query": "q", "target": 5}

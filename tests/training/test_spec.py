@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
+from harness.command_line import ROOT
 
 from training.errors import InputError
 from training.folder import check_name, model_spec

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from release.candidates import bare_git, candidate, model_spec
-from release.registered import Place
+from harness.candidates import bare_git, candidate, model_spec
+from harness.registered import Place
 
 from components.register.steps import Candidate, register
 from delivery.documents.data_card import DATA_CARD_FILE, DataCard

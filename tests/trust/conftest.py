@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from release.conftest import empty_store, manifests, mlflow_server, own_environment, place, three_versions, tracking_uri
+from harness.places import empty_store, manifests, own_environment, place, three_versions, tracking_uri
+from harness.servers import mlflow_server
+from harness.signers import key_pair
 from trust.chain import Chain, make_chain
-from trust.signers import key_pair
 from trust.working_copy import copy, released
 
 from delivery.git.repository import ensure_local_repository

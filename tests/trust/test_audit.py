@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import run_ostinato
-from release.candidates import bare_git
+from harness.candidates import bare_git
+from harness.command_line import run_ostinato
 from trust.chain import NAME, Chain, flip, flipped, git_commit
 
 from delivery.releases.release import release
@@ -152,7 +152,7 @@ def test_without_a_verification_key_a_signature_is_not_checked(
 def test_another_key_than_the_configured_one_breaks_both_signatures(
     signed: Chain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from trust.signers import key_pair
+    from harness.signers import key_pair
 
     monkeypatch.setenv(VERIFY_KEY, str(key_pair(tmp_path, "other")[VERIFY_KEY]))
     assert broken(signed).keys() == {"signature", "statement"}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from release.candidates import bare_git
+from harness.candidates import bare_git
 from trust.chain import NAME, Chain, flip
 from trust.working_copy import MANIFEST, PRODUCTION, Copy
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import OSTINATO, ROOT, environment, run_ostinato
+from harness.command_line import OSTINATO, ROOT, environment, run_ostinato
 from harness.servers import GitServer, git_server
 from trust.chain import NAME, Chain
 from trust.working_copy import MANIFEST, Copy

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from release.candidates import bare_git
-from release.registered import Place
+from harness.candidates import bare_git
+from harness.registered import Place
 from trust.chain import NAME, Chain, make_chain
 
 from delivery.releases.canary import commit_canary, commit_canary_as_live

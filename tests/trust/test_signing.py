@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run_ostinato
+from harness.command_line import ROOT, run_ostinato
+from harness.signers import key_pair
 from trust.chain import NAME, Chain, flipped
-from trust.signers import key_pair
 
 from delivery.registry.lookup import registry
 from delivery.releases.release import release

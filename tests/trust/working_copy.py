@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from harness.command_line import ROOT
 from trust.chain import NAME, Chain, make_chain
 
 from delivery.git.repository import ensure_local_repository

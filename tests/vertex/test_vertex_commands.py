@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Finished
+from harness.command_line import Finished
 from vertex.conftest import MODEL, SETTINGS
 from vertex.vertex_server import VertexServer
 

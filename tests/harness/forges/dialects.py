@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from forges.stand_in import FORK, OWN, Dialect, ForgeServer, Pull, Refused
+from harness.forges.stand_in import FORK, OWN, Dialect, ForgeServer, Pull, Refused
 
 
 class GitHubDialect(Dialect):

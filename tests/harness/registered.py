@@ -2,14 +2,17 @@
 
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from release.candidates import bare_git, candidate, model_spec
+from harness.candidates import bare_git, candidate, model_spec
 
 from components.register.steps import register
 from delivery.connections import Connections
 from delivery.git.repository import ReleaseMode
+from delivery.kserve.manifest import ServedVersion
 from delivery.releases.release import Release, release
 
 
@@ -40,24 +43,41 @@ class Place:
 
     def commit(self, path: str, content: bytes) -> str:
         """Commit a file as a person with a working copy would."""
-        return self._in_a_copy(path, content, "")
+        return self.git("add", path, write={path: content})
 
     def merge(self, branch: str) -> str:
         """Merge a branch as a forge would, and return the merge commit."""
-        return self._in_a_copy("", b"", branch)
+        return self.git("merge", "--no-ff", "-m", f"Merge {branch}", f"origin/{branch}")
 
-    def _in_a_copy(self, path: str, content: bytes, branch: str) -> str:
+    def git(self, *arguments: str, write: Mapping[str, bytes] = MappingProxyType({})) -> str:
+        """One git command of a person in a working copy; what it did is committed and pushed. Returns the commit."""
         with tempfile.TemporaryDirectory(dir=self.work) as copy:
 
-            def git(*arguments: str) -> None:
+            def git(*arguments: str) -> bytes:
                 who = ("-c", "user.name=A Person", "-c", "user.email=person@example.org")
-                subprocess.run(["git", "-C", copy, *who, *arguments], check=True, capture_output=True)
+                return subprocess.run(["git", "-C", copy, *who, *arguments], check=True, capture_output=True).stdout
 
             git("clone", "--quiet", str(self.manifests), copy)
-            if branch:
-                git("merge", "--no-ff", "-m", f"Merge {branch}", f"origin/{branch}")
-            else:
+            for path, content in write.items():
                 Path(copy, path).write_bytes(content)
-                git("commit", "-am", f"Edit {path}")
+            git(*arguments)
+            if git("diff", "--cached", "--name-only"):
+                git("commit", "-m", " ".join(arguments))
             git("push", "--quiet", "origin", "HEAD:main")
         return bare_git(self.manifests, "rev-parse", "main")
+
+    def move_during_a_push(self, commit: str) -> None:
+        """Another writer moves the live branch to the commit while the next push is under way, once."""
+        hook = self.manifests / "hooks" / "pre-receive"
+        hook.parent.mkdir(exist_ok=True)
+        move = f"env -u GIT_QUARANTINE_PATH git update-ref refs/heads/main {commit}"
+        hook.write_text(f"#!/bin/sh\n{move}\nrm $0\n")
+        hook.chmod(0o755)
+
+
+def served(version: str) -> ServedVersion:
+    """A version to be rendered, with made-up facts and without a registry."""
+    digest = f"sha256:{version * 64}"
+    return ServedVersion(
+        version, f"s3://models/1/models/m-{version}/artifacts", digest, digest, digest, "6b3f469", digest
+    )

@@ -6,14 +6,16 @@ import os
 import re
 import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from typing import Any
 
+import pytest
+from harness.kubeflow.contract import Broken, Contract
+from harness.kubeflow.dex import Dex
+from harness.kubeflow.state import Refused, State
 from harness.loopback import LATE_S, LoopbackServer, Reply, Request
-from kubeflow.kfp_contract import Broken, Contract
-from kubeflow.kfp_dex import Dex
-from kubeflow.kfp_state import Refused, State
 
 TOKEN = "s3cret-kfp-t0ken"
 
@@ -110,3 +112,9 @@ class KfpServer(LoopbackServer):
 
 def _refusal(refused: Refused) -> Reply:
     return Reply(refused.status, {"code": 3, "message": str(refused), "details": []})
+
+
+@pytest.fixture
+def kfp() -> Iterator[KfpServer]:
+    with KfpServer() as server:
+        yield server

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from forges.contract import Broken, Contract
+from harness.forges.contract import Broken, Contract
 from harness.loopback import LoopbackServer, Reply, Request
 
 TOKEN = "s3cret-t0ken"
