@@ -8,8 +8,8 @@ The text is the one that is sent to a forge; the page around it is a plain one i
 import argparse
 from pathlib import Path
 
-from forges.evidence import story
 from harness import chromium
+from harness.evidence import story
 
 TITLE = "Release demand-forecaster v4"
 PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title><style>
