@@ -2,35 +2,17 @@
 
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from delivery.connections import Connections
 from delivery.forges.forge import Forge
-from delivery.forges.rest import Place
+from delivery.forges.rest import Kind, Place
 from delivery.git.run import local_path, redact
 from delivery.late import late
 from training.errors import InputError
 
 TOKEN, TOKEN_FILE = "OSTINATO_FORGE_TOKEN", "OSTINATO_FORGE_TOKEN_FILE"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of forge: what must be known before it is asked anything."""
-
-    title: str
-    client: Callable[[Place], Forge]
-    root: str
-    """Of the API on a host of one's own."""
-    scheme: str
-    """What is before the token."""
-    scopes: str
-    """What the token must be allowed to do."""
-    hosts: tuple[str, ...] = ()
-    """Hosts that are known without a setting; `….ghe.com` is GitHub too."""
 
 
 FORGES = {
@@ -80,8 +62,7 @@ def forge_of(remote: str, setting: str = "") -> Forge | None:
     if not kind:
         return None
     api = api or _api(kind, scheme, host)
-    place = _place(kind, api, _repository(kind, api, path, remote), remote)
-    return FORGES[kind].client(place)
+    return FORGES[kind].client(Place(FORGES[kind], api, _repository(kind, api, path, remote), *_token(kind, remote)))
 
 
 def connected_forge(connections: Connections) -> Forge | None:
@@ -156,12 +137,6 @@ def _repository(kind: str, api: str, path: str, remote: str) -> str:
             "With forge = none the release branch alone is pushed"
         )
     return "/".join(parts)
-
-
-def _place(kind: str, api: str, repository: str, remote: str) -> Place:
-    about = FORGES[kind]
-    token, source = _token(kind, remote)
-    return Place(about.title, api, repository, about.scheme, token, source, about.scopes)
 
 
 def _token(kind: str, remote: str) -> tuple[str, str]:

@@ -1,14 +1,14 @@
 """REST as the forges speak it: JSON, pages by Link header, bounded retries, and one message for each way to fail."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from delivery.forges.forge import AlreadyProposed, ForgeError, ForgeUnavailable
+from delivery.forges.forge import AlreadyProposed, Forge, ForgeError, ForgeUnavailable
 from delivery.retry import RetryPolicy, is_transient, retry_after, retrying
 
 if TYPE_CHECKING:
@@ -20,39 +20,32 @@ PAGES = 10
 
 
 @dataclass(frozen=True)
+class Kind:
+    """A kind of forge: what must be known before it is asked anything."""
+
+    title: str
+    client: "Callable[[Place], Forge]"
+    root: str
+    """Of the API on a host of one's own."""
+    scheme: str
+    """Before the token in the header Authorization, such as ``Bearer ``."""
+    scopes: str
+    """What the token must be allowed to do, in the forge's words."""
+    hosts: tuple[str, ...]
+    """Hosts that are known without a setting; `….ghe.com` is GitHub too."""
+
+
+@dataclass(frozen=True)
 class Place:
     """One repository behind a forge's API, and how to be let in."""
 
-    title: str
+    kind: Kind
     api: str
     """Root of the API, without a slash at its end."""
     repository: str
-    scheme: str
-    """Before the token in the header Authorization, such as ``Bearer ``."""
-    token: str
+    token: str = field(repr=False)
     token_source: str
     """Where the token was found or, without one, how to give one."""
-    scopes: str
-    """What the token must be allowed to do, in the forge's words."""
-
-    def __repr__(self) -> str:
-        return f"Place({self.title}, {self.api}, {self.repository})"
-
-
-class User(BaseModel):
-    """As GitHub and Gitea, whose API follows GitHub's, name a person."""
-
-    login: str
-
-
-class Note(BaseModel):
-    id: int
-    user: User | None
-    body: str | None = None
-
-
-class Review(BaseModel):
-    user: User | None
 
 
 class Rest:
@@ -60,7 +53,7 @@ class Rest:
 
     def __init__(self, place: Place, headers: Mapping[str, str]) -> None:
         self.place = place
-        self.name = f"{place.title} ({place.api})"
+        self.name = f"{place.kind.title} ({place.api})"
         self._headers = dict(headers)
         self._session: requests.Session | None = None
 
@@ -106,7 +99,7 @@ class Rest:
         import requests
 
         if not self.place.token:
-            raise ForgeError(f"{self.name} wants a token: {self.place.token_source}; it needs {self.place.scopes}")
+            raise ForgeError(f"{self.name} wants a token: {self.place.token_source}; it needs {self.place.kind.scopes}")
         if self._session is None:
             self._session = requests.Session()
         try:
@@ -141,7 +134,7 @@ class Rest:
             ) from error
 
     def _authorize(self, request: "requests.PreparedRequest") -> "requests.PreparedRequest":
-        request.headers["Authorization"] = self.place.scheme + self.place.token
+        request.headers["Authorization"] = self.place.kind.scheme + self.place.token
         return request
 
     def _safe(self, text: str) -> str:
@@ -164,9 +157,9 @@ class Rest:
             return ForgeError(f"{self.name} has moved {place.repository} to {address}; set the manifests remote to it")
         meaning = {
             401: f"refuses the token of {place.token_source}: it is expired, revoked or another place's",
-            403: f"does not allow this with the token of {place.token_source}; it needs {place.scopes}",
+            403: f"does not allow this with the token of {place.token_source}; it needs {place.kind.scopes}",
             404: f"does not know {place.repository}, or not for the token of {place.token_source}; it needs "
-            f"{place.scopes}",
+            f"{place.kind.scopes}",
         }
         return ForgeError(f"{self.name} {meaning.get(status, 'refuses what it was sent')} ({reply})")
 
