@@ -43,6 +43,7 @@ def test_a_version_leads_to_the_registry_and_a_release_to_the_commit(tmp_path: P
         spec,
         tracking_uri,
         "c0de",
+        "",
         "run-1",
         dsl.Dataset(uri=str(files.data)),
         dsl.Model(uri=str(files.model)),
@@ -56,7 +57,7 @@ def test_a_version_leads_to_the_registry_and_a_release_to_the_commit(tmp_path: P
     assert facts["commit"] == "c0de" and facts["run"] == "run-1" and facts["digest"].startswith("sha256:")
 
     commit = deploy.python_func(
-        spec, tracking_uri, str(manifests), version, "direct", "c0de", "run-1", verdict, released
+        spec, tracking_uri, str(manifests), version, "direct", "c0de", "run-1", "", verdict, released
     )[0]
     facts = metadata_of(released)
     assert facts["commit"] == commit == bare_git(manifests, "rev-parse", "main")
