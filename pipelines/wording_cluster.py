@@ -1,6 +1,7 @@
 """What the cluster runs, as text for a terminal."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -10,8 +11,10 @@ from pipelines.wording import render
 
 if TYPE_CHECKING:
     from delivery.kserve.cluster import FieldDifference
+    from delivery.kserve.installation_checks import ClusterFinding
     from delivery.releases.cluster_status import ClusterStatus, PlaceStatus
 
+SIGNS = {"ok": "[green]✓[/]", "missing": "[red]✗[/]", "unknown": "[yellow]?[/]"}
 COLOURS = {"Healthy": "green", "Progressing": "yellow", "Suspended": "dim"}
 LONGEST = 60
 """Characters of a field's value."""
@@ -59,3 +62,14 @@ def describe_difference(difference: "FieldDifference") -> str:
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def render_findings(findings: "Sequence[ClusterFinding]") -> str:
+    """One line for each thing that a release would meet, with what to do about what is missing."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for finding in findings:
+        fix = f" [dim]{escape(finding.fix)}[/]" if finding.fix else ""
+        table.add_row(SIGNS[finding.state], escape(finding.subject), escape(finding.message) + fix)
+    unknown = sum(finding.state == "unknown" for finding in findings)
+    note = f"{unknown} could not be looked at\n" if unknown else ""
+    return (render(table) + note).rstrip("\n")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from harness.api_servers import RECORDED, ApiServerStandIn, api_server, recorded
+from harness.api_servers import RECORDED, ApiServerStandIn, recorded
 from harness.registered import Place
 
 from delivery.kserve.api_server import ApiServer
@@ -82,7 +82,7 @@ def test_what_somebody_changed_added_or_took_away_is_named() -> None:
 
 @pytest.fixture
 def server() -> Iterator[ApiServerStandIn]:
-    with api_server() as stand_in:
+    with ApiServerStandIn() as stand_in:
         yield stand_in
 
 
@@ -232,7 +232,7 @@ def test_without_a_kubeconfig_or_an_answer_the_fix_is_named(
         (tmp_path / "nothing").write_text(broken)
         with pytest.raises(InputError, match=r"no kubeconfig that can be used .* Set KUBECONFIG"):
             ApiServer()
-    with api_server() as stand_in:
+    with ApiServerStandIn() as stand_in:
         monkeypatch.setenv("KUBECONFIG", str(stand_in.kubeconfig(tmp_path)))
     with pytest.raises(OstinatoError, match=r"the API server http://127.0.0.1:\d+ does not answer"):
         seen(place, namespaces=("models",))

@@ -1,24 +1,28 @@
-"""A Kubernetes API server that knows KServe's services as a real one was recorded to have them.
+"""A Kubernetes API server that gives what it has, such as objects that a real one was recorded to have.
 
-Every object is one of tests/recorded/kubernetes/kserve-*.yaml. What was not recorded is the list around the objects and
-the three refusals: they are in the shapes of Kubernetes' API conventions (List and Status).
+tests/gitops/test_stand_in.py holds it to every recorded object. What was not recorded is what is around the objects:
+the list, what a group's version has, and the refusals, in the shapes of Kubernetes' API conventions.
 """
 
-import json
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import yaml
+from harness.loopback import LoopbackServer, Reply, Request
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "kubernetes"
-_LIST = re.compile(r"/apis/(serving\.kserve\.io/\w+)/namespaces/([\w-]+)/(inferenceservices|llminferenceservices)")
+_OBJECT = re.compile(r"/apis?/((?:[a-z0-9.-]+/)?v\d\w*)/(?:namespaces/([\w-]+)/)?([a-z]+)(?:/([\w.-]+))?")
 _REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
+_KNOWN = {
+    "v1": {"configmaps", "namespaces", "resourcequotas", "secrets", "serviceaccounts"},
+    "apps/v1": {"deployments"},
+    "argoproj.io/v1alpha1": {"applications", "applicationsets", "appprojects"},
+    "gateway.networking.k8s.io/v1": {"gateways", "httproutes"},
+    "serving.kserve.io/v1alpha1": {"clusterservingruntimes", "servingruntimes"},
+    "serving.kserve.io/v1alpha2": {"llminferenceservices"},
+    "serving.kserve.io/v1beta1": {"inferenceservices"},
+}
 
 
 def recorded(state: str) -> dict[str, Any]:
@@ -26,35 +30,63 @@ def recorded(state: str) -> dict[str, Any]:
     return yaml.safe_load((RECORDED / f"kserve-{state}.yaml").read_text())
 
 
-@dataclass
-class ApiServerStandIn:
+def plural(entry: dict[str, Any]) -> str:
+    return f"{entry['kind'].lower()}s"
+
+
+def path_of(entry: dict[str, Any]) -> str:
+    """Where the API has an object."""
+    version, metadata = entry["apiVersion"], entry["metadata"]
+    namespace = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    return f"/api{'s' if '/' in version else ''}/{version}{namespace}/{plural(entry)}/{metadata['name']}"
+
+
+class ApiServerStandIn(LoopbackServer):
     """objects: what it has; missing: resources that it does not know, as without KServe's CRDs."""
 
-    url: str
-    objects: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    missing: set[str] = field(default_factory=set[str])
-    refuses: int = 0
-    """A status with which it answers everything, 0 for none."""
+    def __init__(self) -> None:
+        super().__init__()
+        self.objects: list[dict[str, Any]] = []
+        self.missing: set[str] = set()
+        self.forbidden: set[str] = set()
+        """Resources that the account may not read."""
+        self.refuses = 0
+        """A status with which it answers everything, 0 for none."""
+        self.version = "v1.35.4"
 
-    def answer(self, path: str) -> tuple[int, dict[str, Any]]:
-        match = _LIST.fullmatch(path)
-        if self.refuses or not match or match[3] in self.missing:
-            code = self.refuses or 404
-            return code, {
-                "kind": "Status",
-                "apiVersion": "v1",
-                "status": "Failure",
-                "reason": _REASONS[code],
-                "code": code,
-            }
-        version, namespace, resource = match.groups()
-        items = [
+    def answer(self, request: Request) -> Reply:
+        if self.refuses:
+            return _refusal(self.refuses, request.path)
+        if request.path == "/version":
+            return Reply(200, {"gitVersion": self.version})
+        group_version = request.path.removeprefix("/apis/").removeprefix("/api/")
+        if group_version in _KNOWN:
+            return self._resources(group_version)
+        match = _OBJECT.fullmatch(request.path)
+        if not match or match[3] not in _KNOWN.get(match[1], set()) - self.missing:
+            return Reply(404, "404 page not found\n", {"Content-Type": "text/plain"})
+        version, namespace, resource, name = match.groups()
+        if resource in self.forbidden:
+            return _refusal(403, request.path)
+        entries = [
             entry
             for entry in self.objects
-            if (entry["apiVersion"], entry["metadata"]["namespace"], f"{entry['kind'].lower()}s")
-            == (version, namespace, resource)
+            if (entry["apiVersion"], plural(entry)) == (version, resource)
+            and namespace in (None, entry["metadata"].get("namespace"))
         ]
-        return 200, {"apiVersion": version, "kind": "List", "metadata": {"resourceVersion": "1"}, "items": items}
+        if name:
+            named = [entry for entry in entries if entry["metadata"]["name"] == name]
+            return Reply(200, named[0]) if named else _refusal(404, request.path)
+        listed = {"apiVersion": version, "kind": "List", "metadata": {"resourceVersion": "1"}, "items": entries}
+        return Reply(200, listed)
+
+    def _resources(self, group_version: str) -> Reply:
+        names = sorted(_KNOWN[group_version] - self.missing)
+        if not names:
+            return Reply(404, "404 page not found\n", {"Content-Type": "text/plain"})
+        resources = [{"name": name, "singularName": name.removesuffix("s"), "verbs": ["get", "list"]} for name in names]
+        about = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version}
+        return Reply(200, {**about, "resources": resources})
 
     def kubeconfig(self, folder: Path) -> Path:
         """A file that names it."""
@@ -71,25 +103,6 @@ class ApiServerStandIn:
         return path
 
 
-@contextmanager
-def api_server() -> Iterator[ApiServerStandIn]:
-    """Run one until the end of the block."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, document = stand_in.answer(self.path)
-            body = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        stand_in = ApiServerStandIn(f"http://127.0.0.1:{server.server_port}")
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield stand_in
-        server.shutdown()
+def _refusal(code: int, path: str) -> Reply:
+    about = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+    return Reply(code, {**about, "message": f"{path} is refused", "reason": _REASONS[code], "code": code})
