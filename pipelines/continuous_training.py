@@ -22,6 +22,7 @@ from components.train.component import train
 from pipelines.plain_if import no_plain_if
 from pipelines.step_names import STEPS
 from training.spec import ModelSpec, Step, StepResources, parse_duration
+from training.spec.argument import pack, texts_digest
 
 PrepareTask = Callable[[PipelineTask, str], None]
 """Takes a task and the name of its step."""
@@ -36,8 +37,9 @@ def continuous_training(
     steps' containers run. until: the last step. export: what train writes for the serving runtime besides the
     MLflow folder. prepare_task: what the backend asks of each step.
     """
-    data_spec, task, base = spec.data.canonical_json(), spec.task, spec.training.base_model
-    steps = spec.steps
+    whole, data, training = (part.canonical_json() for part in (spec, spec.data, spec.training))
+    quality, proven, base = spec.quality.canonical_json(), spec.serving.proven_json(), _base_model(spec)
+    task, steps = spec.task, spec.steps
 
     def includes(step: str) -> bool:
         return STEPS.index(step) <= STEPS.index(until)
@@ -62,25 +64,27 @@ def continuous_training(
     ):
         rows = preprocess(
             model=spec.name,
-            data_spec=data_spec,
+            data_spec=pack(data),
             data_uri=data_uri,
             data_snapshot=data_snapshot,
             as_of=as_of,
             code=code["preprocess"],
+            texts=texts_digest([data]),
         ).set_container_image(image)
         run_as(rows, "preprocess", steps.preprocess.resources)
-        data = rows.outputs["data"]
+        dataset = rows.outputs["data"]
         if not includes("train"):
             return
 
         trained = train(
             model=spec.name,
             task=task,
-            data_spec=data_spec,
-            training_spec=spec.training.canonical_json(),
+            data_spec=pack(data),
+            training_spec=pack(training),
             export=export,
             code=code["train"],
-            data=data,
+            texts=texts_digest([data, training]),
+            data=dataset,
         ).set_container_image(image)
         run_as(trained, "train", spec.training.resources)
         candidate = trained.outputs["candidate"]
@@ -95,14 +99,15 @@ def continuous_training(
         judged = evaluate(
             model=spec.name,
             task=task,
-            data_spec=data_spec,
-            quality_spec=spec.quality.canonical_json(),
-            serving_spec=spec.serving.proven_json(),
-            base_model=base.canonical_json() if base else "",
+            data_spec=pack(data),
+            quality_spec=pack(quality),
+            serving_spec=pack(proven),
+            base_model=pack(base),
             champion_version=live.outputs["version"],
             spec_digest=spec.digest(),
             code=code["evaluate"],
-            data=data,
+            texts=texts_digest([data, quality, proven, base]),
+            data=dataset,
             candidate=candidate,
             champion=live.outputs["champion"],
         ).set_container_image(image)
@@ -113,12 +118,13 @@ def continuous_training(
 
         # Register refuses a verdict that is not a pass, which makes the run red; a condition here would leave it green.
         registered = register(
-            spec=spec.canonical_json(),
+            spec=pack(whole),
+            texts=texts_digest([whole]),
             tracking_uri=tracking_uri,
             code_version=code_version,
             run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
             run_resource=dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER,
-            data=data,
+            data=dataset,
             candidate=candidate,
             verdict=verdict,
             report=judged.outputs["report"],
@@ -130,7 +136,8 @@ def continuous_training(
             return
 
         deployed = deploy(
-            spec=spec.canonical_json(),
+            spec=pack(whole),
+            texts=texts_digest([whole]),
             tracking_uri=tracking_uri,
             manifests_remote=manifests_remote,
             version=registered.outputs["version"],
@@ -145,6 +152,11 @@ def continuous_training(
         run_as(deployed, "deploy", steps.deploy.resources)
 
     return pipeline
+
+
+def _base_model(spec: ModelSpec) -> str:
+    base = spec.training.base_model
+    return base.canonical_json() if base else ""
 
 
 def _size(task: PipelineTask, step: Step, resources: StepResources | None) -> None:

@@ -8,6 +8,7 @@ from components.drift.component import drift_watch as drift_watch_step
 from pipelines.continuous_training import compiled
 from training.errors import InputError
 from training.spec import ModelSpec
+from training.spec.argument import pack, texts_digest
 
 CPU, MEMORY = "1", "2Gi"
 
@@ -15,12 +16,15 @@ CPU, MEMORY = "1", "2Gi"
 def drift_watch(spec: ModelSpec, image: str):
     """The watch of one model as a KFP graph component. spec: baked into the package. image: of the container."""
 
+    text = spec.canonical_json()
+
     @dsl.pipeline(name=f"{spec.name}-drift", description=f"Drift watch of {spec.name}")
     def pipeline(
         tracking_uri: str = "", manifests_remote: str = "", source: str = "", as_of: str = "", events_url: str = ""
     ):
         step = drift_watch_step(
-            spec=spec.canonical_json(),
+            spec=pack(text),
+            texts=texts_digest([text]),
             tracking_uri=tracking_uri,
             manifests_remote=manifests_remote,
             source=source,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from delivery.addresses import redact
 from delivery.releases.release import check_mode
 from delivery.stores.sources import snapshot
 from pipelines.backends.remote import (
@@ -118,13 +119,29 @@ def remote_arguments(workspace: Workspace, spec: ModelSpec, data: str | None) ->
     if data is not None and "://" not in data:
         raise InputError(f"--data {data!r} is on this machine, and a backend's steps can't reach it: give a URI")
     source = data or spec.data.source
-    return {
+    arguments = {
         # A source in the model's folder is in the image, too.
         "data_uri": source if "://" in source else "",
         "data_snapshot": snapshot(source, model_folder(workspace.root, spec.name), spec.data),
         **asdict(workspace.connections),
         "code_version": code_version(workspace.root),
     }
+    check_arguments(arguments)
+    return arguments
+
+
+_SETTING = {"data_uri": "--data or data.source", "data_snapshot": "the data"}
+"""What a person sets, where it has another name than the pipeline's parameter."""
+
+
+def check_arguments(arguments: Mapping[str, str]) -> None:
+    """Raises InputError for text that Argo Workflows or Kubeflow Pipelines would change on the way to a step."""
+    for name, text in arguments.items():
+        if "{{" in text:
+            raise InputError(
+                f"{_SETTING.get(name, name)}: {redact(text)!r} has double braces, which Argo Workflows and Kubeflow "
+                "Pipelines expand in every argument: use an address without them"
+            )
 
 
 def labels_of(workspace: Workspace, name: str, trigger: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ def deploy(
     code_version: str,
     run: str,
     run_resource: str,
+    texts: str,
     verdict: dsl.Input[dsl.Artifact],
     released: dsl.Output[dsl.Artifact],
     artifacts_destination: str = "",
@@ -27,7 +28,9 @@ def deploy(
     from components.deploy.steps import deploy, released_facts
     from components.run_name import run_name
     from delivery.connections import Connections
+    from training.spec.argument import unpack
 
+    (spec,) = unpack([spec], texts)
     connections = Connections(tracking_uri, manifests_remote, artifacts_destination, forge)
     name = run_name(run, run_resource)
     result = deploy(spec, connections, version, release, code_version, name, Path(verdict.path))

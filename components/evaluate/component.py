@@ -16,6 +16,7 @@ def evaluate(
     champion_version: str,
     spec_digest: str,
     code: str,
+    texts: str,
     data: dsl.Input[dsl.Dataset],
     candidate: dsl.Input[dsl.Model],
     champion: dsl.Input[dsl.Model],
@@ -34,7 +35,11 @@ def evaluate(
     from components.evaluate.publish import publish
     from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
     from components.evaluate.steps import evaluate_task
+    from training.spec.argument import unpack
 
+    data_spec, quality_spec, serving_spec, base_model = unpack(
+        [data_spec, quality_spec, serving_spec, base_model], texts
+    )
     inputs = EvaluateInputs(
         model=model,
         task=task,

@@ -12,6 +12,7 @@ def register(
     code_version: str,
     run: str,
     run_resource: str,
+    texts: str,
     data: dsl.Input[dsl.Dataset],
     candidate: dsl.Input[dsl.Model],
     verdict: dsl.Input[dsl.Artifact],
@@ -26,7 +27,9 @@ def register(
     from components.artifacts import leave
     from components.register.steps import Candidate, register, registered_facts
     from components.run_name import run_name
+    from training.spec.argument import unpack
 
+    (spec,) = unpack([spec], texts)
     evidence = Candidate(
         data=Path(data.path),
         model=Path(candidate.path),

@@ -11,6 +11,7 @@ def train(
     training_spec: str,
     export: str,
     code: str,
+    texts: str,
     data: dsl.Input[dsl.Dataset],
     candidate: dsl.Output[dsl.Model],
 ):
@@ -20,7 +21,9 @@ def train(
 
     from components.artifacts import describe
     from components.train.steps import train
+    from training.spec.argument import unpack
 
+    data_spec, training_spec = unpack([data_spec, training_spec], texts)
     trained = train(model, task, data_spec, training_spec, Path(data.path), Path(candidate.path), export, code)
     candidate.framework = trained.framework
     hyperparameters = json.dumps(json.loads(training_spec)["hyperparameters"], sort_keys=True)

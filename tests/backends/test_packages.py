@@ -116,7 +116,7 @@ def test_spot_is_refused_where_the_settings_do_not_say_which_nodes_those_are() -
 def test_a_spot_step_differs_in_its_own_executor_only() -> None:
     on_spot = spec(steps={"train": {"spot": True, "retries": 2}})
     plain = spec(steps={"train": {"retries": 2}})
-    told = {"spec", "spec_digest"}  # parameters that tell a step the whole spec
+    told = {"spec", "spec_digest", "texts"}  # parameters that tell a step the whole spec
     for backend in BACKENDS:
         places = set()
         for before, after in zip(package(backend, plain), package(backend, on_spot), strict=True):

@@ -1,22 +1,13 @@
 """What a spec says about backends: schedules, and how each step is run."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from harness.bike_specs import CODE, spec_with
 
 from pipelines.continuous_training import compile_package
 from training.errors import InputError
-from training.spec import ModelSpec, parse_spec
-
-ROOT = Path(__file__).parents[2]
-CODE = dict.fromkeys(("preprocess", "train", "evaluate"), "sha256:0")
-
-
-def spec_with(**sections: Any) -> ModelSpec:
-    raw = yaml.safe_load((ROOT / "training" / "demand_forecaster" / "spec.yaml").read_text())
-    return parse_spec(yaml.safe_dump(raw | sections), "spec.yaml")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import yaml
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from training.errors import InputError
+from training.spec.argument import LONGEST, argument_size
 from training.spec.checks.check import SpecContext
 from training.spec.checks.judge_bound import JudgeCheck
 from training.spec.data import DataSpec
@@ -197,6 +198,16 @@ class ModelSpec(Section):
                     "leave adapter out"
                 )
             check_adapter_is_served(self.serving, self.training.lora_rank)
+        return self
+
+    @model_validator(mode="after")
+    def _fits_in_one_argument(self) -> Self:
+        size = argument_size(self.canonical_json())
+        if size > LONGEST:
+            raise ValueError(
+                f"the whole spec takes {size:,} bytes as one argument of a pipeline's step, compressed, and "
+                f"{LONGEST:,} are allowed; move long texts and lists of values into files of the model's folder"
+            )
         return self
 
     @model_validator(mode="after")

@@ -41,6 +41,16 @@ Quantity = Annotated[str, AfterValidator(_check_quantity)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+def canonical_text(content: object) -> str:
+    """JSON with sorted keys, without whitespace.
+
+    Double braces, which only texts can hold, are written with an escape: Argo Workflows and Kubeflow Pipelines expand
+    what stands between them in every argument (https://argo-workflows.readthedocs.io/en/latest/variables/).
+    """
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return text.replace("{{", "{\\u007b")
+
+
 class Frozen(BaseModel):
     """Frozen, unknown keys refused, attribute docstrings become the reference."""
 
@@ -51,8 +61,8 @@ class Section(Frozen):
     """Base of every part of a spec: it has one canonical text and a digest."""
 
     def canonical_json(self) -> str:
-        """Equal content gives equal text: sorted keys, no whitespace, every default written out."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Equal content gives equal text, as of :func:`canonical_text`, with every default written out."""
+        return canonical_text(self.model_dump(mode="json"))
 
     def digest(self) -> str:
         """``sha256:`` and the hex digest of the canonical JSON."""

@@ -4,14 +4,13 @@ What no cluster could do as written is refused here, with the field that mends i
 that wakes the service, a canary that KServe would ignore, a GPU rollout that waits for a second GPU for ever.
 """
 
-import json
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from training.spec.generation import EngineSpec
 from training.spec.resources import Resources
-from training.spec.section import Section
+from training.spec.section import Section, canonical_text
 from training.spec.serving_language import check_language_serving
 
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
@@ -172,7 +171,7 @@ class ServingSpec(Section):
     def proven_json(self) -> str:
         """The fields that decide how the model answers: what evaluate's proof depends on, as canonical JSON."""
         names = {"runtime", "model_format", "protocol", "engine"}
-        return json.dumps(self.model_dump(mode="json", include=names), sort_keys=True, separators=(",", ":"))
+        return canonical_text(self.model_dump(mode="json", include=names))
 
     @model_validator(mode="after")
     def _servers_own_variables_stay(self) -> Self:

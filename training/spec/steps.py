@@ -16,7 +16,8 @@ class Step(Section):
     machine_type: Annotated[str, Field(pattern=r"^([a-z][a-z0-9]*(-[a-z0-9]+)+)?$")] = ""
     """Of Vertex AI, such as `n1-highmem-8`; chosen by the resources unless given."""
     retries: Annotated[int, Field(ge=0, le=10)] = 0
-    """How often a step that failed is run again."""
+    """How often a step that failed is run again. Kubeflow Pipelines 2.17.0 does that only where the pod was lost, not
+    where the code failed, unless its workflow defaults have a `retryPolicy` of `Always`."""
     retry_delay: Duration = "1m"
     """Before the first of them; it doubles each time."""
 
