@@ -39,7 +39,12 @@ class StepState:
     link: str = ""
     """Where the backend's UI shows it."""
     message: str = ""
+    """Why it failed, or why nothing starts, as far as it is known."""
+    log: str = ""
+    """The command that prints the whole log of a step that failed."""
     seconds: float | None = None
+    waits_since: str = ""
+    """When its pod or machine was asked for, where the step runs and nothing has started yet; ISO 8601."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from harness.command_line import Finished
 from harness.kubeflow.server import KfpServer
-from harness.kubeflow.state import walk
 
 from pipelines.backends.vertex.prices import load_prices
 
@@ -46,7 +45,7 @@ def test_times_of_an_engine_are_its_own(kfp: KfpServer, on_kubeflow: Run) -> Non
     on_kubeflow("submit", MODEL, "--backend", "kubeflow", expect=0)
     with kfp.lock:
         kfp.state.only_run()["created_at"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        walk(kfp.state.only_run(), {**dict.fromkeys(STEPS, "SUCCEEDED"), "train": "CACHED"}, "SUCCEEDED")
+        kfp.state.walk({**dict.fromkeys(STEPS, "SUCCEEDED"), "train": "CACHED"}, "SUCCEEDED")
     found = estimate(on_kubeflow, "--backend", "kubeflow")
     assert found["measured"] == "kubeflow"
     assert found["steps"]["evaluate"]["seconds"] == 42 and found["steps"]["train"]["seconds"] is None

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from harness.command_line import IMAGE, OSTINATO, REACHABLE, Finished, environment
 from harness.kubeflow.server import KfpServer
-from harness.kubeflow.state import walk
 
 Run = Callable[..., Finished]
 MODEL = "demand-forecaster"
@@ -47,8 +46,14 @@ def test_equal_keys_give_one_run_and_other_keys_another(kfp: KfpServer, on_kubef
     ("state", "steps", "message", "code", "told"),
     [
         ("SUCCEEDED", DONE, "", 0, "succeeded, the decision is pass"),
-        ("FAILED", {**DONE, "train": "FAILED"}, "no memory left", 1, "train: no memory left"),
-        ("FAILED", {**DONE, "register": "FAILED"}, "GateRefused: mae", 3, "checks failed: demand-forecaster"),
+        ("FAILED", {**DONE, "train": "FAILED"}, "ValueError: no memory left", 1, "train: ValueError: no memory left"),
+        (
+            "FAILED",
+            {**DONE, "register": "FAILED"},
+            "training.errors.GateRefused: mae",
+            3,
+            "checks failed: demand-forecaster",
+        ),
         ("CANCELED", {"preprocess": "SUCCEEDED"}, "", 1, "was cancelled"),
     ],
 )
@@ -57,7 +62,7 @@ def test_waiting_ends_as_the_run_does(
 ) -> None:
     run = submitted(on_kubeflow)["run"]
     with kfp.lock:
-        walk(kfp.state.only_run(), steps, state, message)
+        kfp.state.walk(steps, state, message)
     ended = on_kubeflow("wait", run, "--backend", "kubeflow", "--poll", "0.05", expect=code)
     assert told in ended.out + ended.err
     assert "preprocess succeeded" in ended.err
@@ -66,7 +71,7 @@ def test_waiting_ends_as_the_run_does(
 def test_resume_goes_on_with_the_run_that_failed(kfp: KfpServer, on_kubeflow: Run) -> None:
     run = submitted(on_kubeflow)["run"]
     with kfp.lock:
-        walk(kfp.state.only_run(), {"preprocess": "SUCCEEDED", "train": "FAILED"}, "FAILED")
+        kfp.state.walk({"preprocess": "SUCCEEDED", "train": "FAILED"}, "FAILED")
     again = submitted(on_kubeflow, "--resume", run)
     assert (again["run"], again["state"]) == (run, "running")
     assert len(kfp.state.runs) == 1
@@ -106,7 +111,7 @@ def test_ctrl_c_does_to_the_run_what_was_chosen(
 ) -> None:
     run = submitted(on_kubeflow)["run"]
     with kfp.lock:
-        walk(kfp.state.only_run(), {"preprocess": "RUNNING"}, "RUNNING")
+        kfp.state.walk({"preprocess": "RUNNING"}, "RUNNING")
     command = [str(OSTINATO), "wait", run, "--backend", "kubeflow", "--poll", "0.05", "--on-interrupt", choice]
     env = environment(workspace, **REACHABLE, OSTINATO_KUBEFLOW__ENDPOINT=kfp.url)
     with subprocess.Popen(command, cwd=workspace, env=env, stderr=subprocess.PIPE, text=True) as waiting:

@@ -10,7 +10,6 @@ import yaml
 from harness.contracts import CONTRACTS
 from harness.kubeflow.contract import CONTRACT, PUBLISHED, Broken, Contract, trimmed
 from harness.kubeflow.server import KfpServer
-from harness.kubeflow.state import walk
 from kubeflow.conftest import connect
 
 from pipelines.backends.remote import ScheduleEntry, Submission
@@ -53,7 +52,7 @@ def test_the_requests_of_a_submission_are_the_golden_ones(
         engine = connect(server, **ALL)
         engine.submit(submission())
         engine.cancel("demand-forecaster-4f2a")
-        walk(server.state.only_run(), {"preprocess": "FAILED"}, "CANCELED")
+        server.state.walk({"preprocess": "FAILED"}, "CANCELED")
         engine.resume("demand-forecaster-4f2a")
         compare("submit", server, request)
 

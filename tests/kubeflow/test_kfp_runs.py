@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from harness.kubeflow.server import KfpServer
-from harness.kubeflow.state import walk
 from harness.loopback import Fault
 from kubeflow.conftest import connect
 
@@ -102,9 +101,8 @@ def test_steps_are_told_with_their_states_times_and_links(
     kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
-    run = kfp.state.only_run()
     assert set(states(engine).values()) == {"pending"}
-    walk(run, {"preprocess": "CACHED", "train": "RUNNING"}, "RUNNING")
+    kfp.state.walk({"preprocess": "CACHED", "train": "RUNNING"}, "RUNNING")
     told = engine.get(RUN)
     assert told.state == "running"
     assert {step.name: step.state for step in told.steps} == {
@@ -115,62 +113,52 @@ def test_steps_are_told_with_their_states_times_and_links(
         "register": "pending",
         "deploy": "pending",
     }
-    assert (told.steps[0].seconds, told.steps[1].seconds) == (42.0, None)
+    assert (told.steps[0].seconds, told.steps[1].seconds) == (0.0, None)
     assert all(step.link == told.link for step in told.steps)
-    run["run_details"]["task_details"][3]["execution_id"] = "77"
-    assert engine.get(RUN).steps[0].link == f"{kfp.url}/#/executions/77"
-    walk(run, {name: "SUCCEEDED" for name in STEPS}, "SUCCEEDED")
+    kfp.state.walk({name: "SUCCEEDED" for name in STEPS}, "SUCCEEDED")
     told = engine.get(RUN)
     assert (told.state, told.decision) == ("succeeded", "pass")
 
 
-def test_a_refusal_is_told_only_where_the_cluster_hands_on_why_register_failed(
+def test_a_refusal_is_told_by_the_last_word_of_the_steps_log(
     kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
     steps = {**{name: "SUCCEEDED" for name in STEPS[:4]}, "register": "FAILED"}
-    walk(kfp.state.only_run(), steps, "FAILED", message="main: Error (exit code 3)")
-    assert (engine.get(RUN).decision, engine.get(RUN).state) == ("reject", "failed")
-    walk(kfp.state.only_run(), steps, "FAILED", message="main: Error (exit code 1)")
+    kfp.state.walk(steps, "FAILED", "training.errors.GateRefused: mae is worse")
     told = engine.get(RUN)
-    assert told.decision == ""
-    assert "does not hand out the verdict" in told.message
-    assert {step.name: step.state for step in told.steps}["deploy"] == "skipped"
+    assert (told.decision, told.state, told.steps[4].message) == ("reject", "failed", "mae is worse")
+    kfp.state.walk(steps, "FAILED", "training.errors.OstinatoError: no registry")
+    told = engine.get(RUN)
+    assert (told.decision, told.steps[4].message, told.steps[5].state) == ("", "no registry", "skipped")
 
 
 def test_a_failed_step_has_its_message_and_what_comes_after_is_skipped(
     kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
-    walk(
-        kfp.state.only_run(),
-        {"preprocess": "SUCCEEDED", "train": "FAILED", "evaluate": "SKIPPED"},
-        "FAILED",
-        "OOMKilled",
-    )
+    steps = {"preprocess": "SUCCEEDED", "train": "FAILED", "evaluate": "SKIPPED"}
+    kfp.state.walk(steps, "FAILED", "ValueError: no such column")
     told = {step.name: step for step in engine.get(RUN).steps}
-    assert (told["train"].state, told["train"].message) == ("failed", "OOMKilled")
+    assert (told["train"].state, told["train"].message) == ("failed", "ValueError: no such column")
     assert told["evaluate"].state == told["deploy"].state == "skipped"
     assert engine.get(RUN).decision == ""
 
 
 def test_a_step_whose_driver_failed_has_failed(kfp: KfpServer, engine: KubeflowClient, submission: Make) -> None:
     engine.submit(submission())
-    run = kfp.state.only_run()
-    walk(run, {"preprocess": "FAILED"}, "FAILED")
-    run["run_details"]["task_details"] = [
-        {**one, "state": "FAILED"}
-        for one in run["run_details"]["task_details"]
-        if one["display_name"] == "preprocess-driver"
-    ]
-    assert states(engine)["preprocess"] == "failed"
+    kfp.state.walk({"preprocess": "DRIVER FAILED"}, "FAILED", "OSError: argument list too long")
+    assert (engine.get(RUN).steps[0].state, engine.get(RUN).steps[0].message) == (
+        "failed",
+        "OSError: argument list too long",
+    )
 
 
 def test_cancelling_twice_is_cancelling_once(kfp: KfpServer, engine: KubeflowClient, submission: Make) -> None:
     engine.submit(submission())
     kfp.faults.append(Fault("POST", ":terminate", done=True, cut=True))
     engine.cancel(RUN)
-    kfp.state.only_run()["state"] = "CANCELED"
+    kfp.state.walk({"preprocess": "FAILED"}, "CANCELED")
     engine.cancel(RUN)
     assert [one.rpartition(":")[2] for one in kfp.seen].count("terminate") == 1
     assert engine.get(RUN).state == "cancelled"
@@ -180,7 +168,7 @@ def test_a_step_that_was_running_when_its_run_was_cancelled_has_not_failed(
     kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
-    walk(kfp.state.only_run(), {"preprocess": "SUCCEEDED", "train": "FAILED"}, "CANCELED")
+    kfp.state.walk({"preprocess": "SUCCEEDED", "train": "FAILED"}, "CANCELED")
     assert list(states(engine).values()) == ["succeeded", "cancelled", *["skipped"] * 4]
 
 
@@ -188,7 +176,7 @@ def test_a_failed_run_goes_on_with_what_is_done_and_only_once(
     kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
-    walk(kfp.state.only_run(), {"preprocess": "SUCCEEDED", "train": "FAILED"}, "FAILED")
+    kfp.state.walk({"preprocess": "SUCCEEDED", "train": "FAILED"}, "FAILED")
     kfp.faults.append(Fault("POST", ":retry", done=True, status=504))
     resumed = engine.resume(RUN)
     assert resumed.state == "running"
@@ -202,7 +190,7 @@ def test_an_installation_without_retry_is_told_as_one(
     kfp: KfpServer, engine: KubeflowClient, submission: Make, status: int
 ) -> None:
     engine.submit(submission())
-    walk(kfp.state.only_run(), {"preprocess": "FAILED"}, "FAILED")
+    kfp.state.walk({"preprocess": "FAILED"}, "FAILED")
     kfp.faults.append(Fault("POST", ":retry", status=status, body=b'{"message": "Not Implemented"}'))
     with pytest.raises(OstinatoError, match=r"can't go on with the run .* has no :retry .*Submit the model again"):
         engine.resume(RUN)

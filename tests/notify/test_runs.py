@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from harness.command_line import REACHABLE, Finished
 from harness.kubeflow.server import KfpServer
-from harness.kubeflow.state import walk
 from notify.receivers import Webhook
 
 Run = Callable[..., Finished]
@@ -61,7 +60,7 @@ def test_an_engines_runs_that_nobody_waited_for_are_told_once(workspace: Path, o
         }  # fmt: skip
         ostinato("submit", MODEL, "--backend", "kubeflow", expect=0, **settings)
         with kfp.lock:
-            walk(kfp.state.only_run(), {"preprocess": "SUCCEEDED", "train": "FAILED"}, "FAILED", "no memory left")
+            kfp.state.walk({"preprocess": "SUCCEEDED", "train": "FAILED"}, "FAILED", "MemoryError: no memory left")
         # The registry that notes who was told is on this machine here: SQLite.
         settings |= {"OSTINATO_TRACKING_URI": ""}
         since = ("notify", "--backend", "kubeflow", "--since", "5000d")

@@ -10,6 +10,7 @@ from pipelines.backends.kubeflow.api_errors import Failure
 from pipelines.backends.kubeflow.connection import PAGE, KubeflowConnection, KubeflowRetryPolicy
 from pipelines.backends.kubeflow.installation import Installation
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
+from pipelines.backends.kubeflow.reasons import with_reasons
 from pipelines.backends.kubeflow.recurring_runs import (
     RecurringRuns,
     check_zone,
@@ -17,12 +18,16 @@ from pipelines.backends.kubeflow.recurring_runs import (
     recurring_name,
     six_fields,
 )
-from pipelines.backends.kubeflow.states import remote_run, state_of
+from pipelines.backends.kubeflow.states import remote_run, run_state
 from pipelines.backends.kubeflow.uploads import Entry, named, step_names, upload
 from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, ScheduleEntry, Submission
 from training.errors import InputError, OstinatoError
 
 USUAL = KubeflowRetryPolicy()
+GONE = (
+    "its recurring run was deleted, and Kubeflow deletes what that has started with it: nothing runs it any more, "
+    "whatever state Kubeflow shows"
+)
 
 
 class KubeflowClient:
@@ -64,10 +69,16 @@ class KubeflowClient:
 
     def get(self, run: str) -> RemoteRun:
         """Raises InputError if there is none of this id."""
-        return self._told(self._now(self._find(run)["run_id"]))
+        entry = self._now(self._find(run)["run_id"])
+        gone = self._is_gone(entry)
+        return with_reasons(self._connection, entry, self._told(entry, gone=gone, note=GONE if gone else ""))
 
     def cancel(self, run: str) -> None:
-        self._terminate(self._find(run)["run_id"])
+        """Raises OstinatoError where there is nothing left to cancel."""
+        entry = self._find(run)
+        if self._is_gone(entry):
+            raise OstinatoError(f"there is nothing to cancel of the run {run}: {GONE}")
+        self._terminate(entry["run_id"])
 
     def resume(self, run: str) -> RemoteRun:
         """Go on from the first step that did not finish, with the artifacts of the others; a run that has not failed
@@ -79,7 +90,9 @@ class KubeflowClient:
 
         def going_on() -> Entry | None:
             now = self._now(number)
-            return None if state_of(now.get("state")) in ("failed", "cancelled") else now
+            if now.get("state") == "CANCELING":
+                raise OstinatoError(f"the run {run} is being cancelled; go on with it when it is cancelled")
+            return None if run_state(now) in ("failed", "cancelled") else now
 
         def retry() -> Entry:
             try:
@@ -176,10 +189,34 @@ class KubeflowClient:
     def _terminate(self, number: str) -> None:
         def ended() -> Entry | None:
             now = self._now(number)
-            return now if now.get("state") == "CANCELING" or state_of(now.get("state")) in ENDED else None
+            return now if now.get("state") == "CANCELING" or run_state(now) in ENDED else None
 
-        terminate = self._api.run_service_terminate_run
-        self._connection.settle("cancelling the run", ended, lambda: self._connection.once(terminate, number))
+        def terminate() -> Entry:
+            try:
+                return self._connection.once(self._api.run_service_terminate_run, number)
+            except Failure as failure:
+                if failure.status == 500 and "not found" in failure.text:
+                    raise OstinatoError(
+                        f"there is nothing to cancel of the run {number}: its workflow is not there any more, and "
+                        f"nothing runs it ({failure.text})"
+                    ) from failure
+                raise
+
+        self._connection.settle("cancelling the run", ended, terminate)
+
+    def _is_gone(self, run: Entry) -> bool:
+        """Whether nothing runs it any more: Kubeflow deletes the workflows of a recurring run with it, and leaves their
+        runs in the state that they had."""
+        recurring = run.get("recurring_run_id")
+        if not recurring or run_state(run) in ENDED:
+            return False
+        listed = self._connection.every(
+            "listing the recurring runs",
+            "recurringRuns",
+            self._connection.recurring.recurring_run_service_list_recurring_runs,
+            experiment_id=run["experiment_id"],
+        )
+        return all(entry["recurring_run_id"] != recurring for entry in listed)
 
     def _listed(self, doing: str, **which: str) -> list[Entry]:
         experiment = self._installation.experiment()
@@ -205,12 +242,12 @@ class KubeflowClient:
             )
         return entry
 
-    def _told(self, run: Entry, new: bool = False) -> RemoteRun:
+    def _told(self, run: Entry, *, new: bool = False, gone: bool = False, note: str = "") -> RemoteRun:
         reference = run.get("pipeline_version_reference") or {}
         steps = step_names(self._installation.version(reference))
         model = self._installation.model(reference)
-        note = "; ".join(self.differences) if new else ""
-        return remote_run(run, steps, model, self.settings.endpoint, new=new, note=note)
+        note = "; ".join(self.differences) if new else note
+        return remote_run(run, steps, model, self.settings.endpoint, new=new, gone=gone, note=note)
 
 
 def _description(labels: Mapping[str, str]) -> str:

@@ -21,6 +21,10 @@ T = TypeVar("T")
 Answer = dict[str, Any]
 PAGE = 100
 """Entries that are asked for at once."""
+KEPT = 512 * 1024
+"""Bytes at the end of a long answer that are looked at."""
+LONGEST = 64 * 1024 * 1024
+"""Bytes of a long answer that are read."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +78,7 @@ class KubeflowConnection:
         return self._once(method, *arguments, **named)
 
     def _once(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Answer:
-        limits = (self.patience.connect_s, self.patience.read_s)
-        try:
-            response = method(*arguments, _preload_content=False, _request_timeout=limits, **named)
-            raw: bytes = response.data
-        except kfp_server_api.ApiException as error:
-            raise refused(error.status or 0, error.body or error.reason or "", error.headers) from error
-        except UnicodeDecodeError as error:  # of the body of an error
-            raise Failure(502, "no text") from error
-        except urllib3.exceptions.HTTPError as error:
-            unknown = isinstance(getattr(error, "reason", error), urllib3.exceptions.SSLError)
-            raise Failure(0, server_message(reason(error)), certificate=unknown) from error
+        raw = self._raw(method, *arguments, **named)
         try:
             answer = json.loads(raw or b"{}")
         except ValueError as error:
@@ -93,6 +87,32 @@ class KubeflowConnection:
         if not isinstance(answer, dict):
             raise Failure(0, f"an answer that is no JSON object: {server_message(str(answer))}")
         return answer
+
+    def _raw(
+        self, method: Callable[..., Any], *arguments: Any, read: Callable[[Any], bytes] | None = None, **named: Any
+    ) -> bytes:
+        """The body of an answer. read: of the response; else all of it."""
+        limits = (self.patience.connect_s, self.patience.read_s)
+        try:
+            response = method(*arguments, _preload_content=False, _request_timeout=limits, **named)
+            return read(response) if read else response.data
+        except kfp_server_api.ApiException as error:
+            raise refused(error.status or 0, error.body or error.reason or "", error.headers) from error
+        except UnicodeDecodeError as error:  # of the body of an error
+            raise Failure(502, "no text") from error
+        except urllib3.exceptions.HTTPError as error:
+            unknown = isinstance(getattr(error, "reason", error), urllib3.exceptions.SSLError)
+            raise Failure(0, server_message(reason(error)), certificate=unknown) from error
+
+    def tail(self, path: str, **query: str) -> bytes:
+        """The last part of what is at a path that the generated client does not know; asked once. Raises Failure."""
+
+        def get(**named: Any) -> Any:
+            return self._client.call_api(
+                path, "GET", {}, list(query.items()), {}, auth_settings=["Bearer"], _return_http_data_only=True, **named
+            )
+
+        return self._raw(get, read=_last_part)
 
     def ask(self, doing: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Answer:
         """The answer to a question that changes nothing. Raises InputError or OstinatoError."""
@@ -138,6 +158,18 @@ class KubeflowConnection:
             return retrying(self.patience, lambda outcome: is_passing(outcome, 409))(bring_about)
         except Failure as failure:
             raise explained(failure, doing, self.settings) from failure
+
+
+def _last_part(response: Any) -> bytes:
+    """Of a body that may be long, such as a log. Raises Failure for one that is longer than is read."""
+    kept, total = b"", 0
+    for chunk in response.stream(64 * 1024):
+        kept = (kept + chunk)[-KEPT:]
+        total += len(chunk)
+        if total > LONGEST:
+            response.close()
+            raise Failure(413, f"more than {LONGEST >> 20} MiB")
+    return kept
 
 
 def check_endpoint(settings: KubeflowSettings) -> None:

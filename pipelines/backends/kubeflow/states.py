@@ -1,14 +1,16 @@
 """What Kubeflow's API tells of a run, as we tell it.
 
-The details of a run are the nodes of its Argo workflow: for a step the node itself, its driver, and an executor, which
-is skipped where the driver found the outputs in the cache. The API hands out no output parameters.
+A step is a node of the run's workflow, with a driver before it and an executor in it, which is skipped where the driver
+found the outputs in the cache. The API hands out no output parameters, no exit codes and no reasons.
 """
 
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
+from pipelines.backends.kubeflow.workflow_nodes import Detail, WorkflowNodes, has_come
 from pipelines.backends.remote import ENDED, RemoteRun, State, StepState
 
 _STATES: dict[str, State] = {
@@ -21,28 +23,44 @@ _STATES: dict[str, State] = {
     "FAILED": "failed",
     "CANCELED": "cancelled",
 }
-_REFUSED = re.compile(r"the gate refused|GateRefused|exit (code|status) 3\b")
-"""What register's failure says where checks failed, if the cluster hands it on."""
-UNDECIDED = (
-    "register failed, and Kubeflow's API does not hand out the verdict: the gate's reasons, if it refused, are in the "
-    "log of the step and in the verdict of evaluate"
-)
+REPORTED_S = 30
+"""Kubeflow notes states some 10 s apart, so that a wait for a node is told from work only if it is longer than this."""
 
 
-def state_of(text: str | None) -> State:
-    """One of ours for a state of the API's; pending for one that is not known."""
-    return _STATES.get(text or "", "pending")
+def run_state(run: dict[str, Any]) -> State:
+    """Of a run; pending for a state that is not known.
+
+    A run that was cancelled is FAILED for ever: what tells it is the CANCELING before that.
+    """
+    state = _STATES.get(run.get("state") or "", "pending")
+    history = [entry.get("state") for entry in run.get("state_history") or []]
+    before = next((entry for entry in reversed(history) if entry not in (None, "FAILED")), None)
+    return "cancelled" if state == "failed" and before == "CANCELING" else state
+
+
+@dataclass(frozen=True)
+class FailedPod:
+    """A pod whose log says why a run failed. step: "" for what comes before all steps."""
+
+    step: str
+    node: str
+    """Id of the pod's node."""
 
 
 def remote_run(
-    run: dict[str, Any], steps: Sequence[str], model: str, endpoint: str, *, new: bool = False, note: str = ""
+    run: dict[str, Any],
+    steps: Sequence[str],
+    model: str,
+    endpoint: str,
+    *,
+    new: bool = False,
+    gone: bool = False,
+    note: str = "",
 ) -> RemoteRun:
-    """A run as the API has it. steps: names in the pipeline's order."""
+    """A run as the API has it. steps: names in the pipeline's order. gone: its workflow is not there any more."""
     link = f"{endpoint.rstrip('/')}/#/runs/details/{run['run_id']}"
-    state = state_of(run.get("state"))
-    details = (run.get("run_details") or {}).get("task_details") or []
-    step_list = step_states(details, steps, state, link, endpoint)
-    decision, undecided = decision_of(step_list)
+    state = "cancelled" if gone else run_state(run)
+    step_list = step_states(workflow_nodes(run), steps, state, link)
     message = (run.get("error") or {}).get("message", "")
     return RemoteRun(
         run=run.get("display_name") or run["run_id"],
@@ -51,88 +69,105 @@ def remote_run(
         state=state,
         link=link,
         steps=step_list,
-        decision=decision,
-        message="; ".join(part for part in (message, undecided, note) if part),
+        decision="pass" if _is_registered(step_list) else "",
+        message="; ".join(part for part in (message, note) if part),
         created=run.get("created_at") or "",
         new=new,
     )
 
 
-def step_states(
-    details: list[dict[str, Any]], steps: Sequence[str], run: State, link: str, endpoint: str
-) -> tuple[StepState, ...]:
-    """The steps in order, each from its node, its driver and its executor."""
-    nodes = {detail.get("display_name"): detail for detail in details}
-    by_pod = {detail["pod_name"]: detail for detail in details if detail.get("pod_name")}
-    states: list[StepState] = []
-    broken = False
-    for name in steps:
-        node, driver = nodes.get(name), nodes.get(f"{name}-driver")
-        state = _step_state(node, driver, by_pod, run, broken)
-        broken = broken or state in ("failed", "cancelled")
-        failed = next(
-            (detail for detail in (node, driver) if detail and (detail.get("error") or {}).get("message")), None
-        )
-        execution = str((node or {}).get("execution_id") or "0")
-        states.append(
-            StepState(
-                name=name,
-                state=state,
-                link=link if execution == "0" else f"{endpoint.rstrip('/')}/#/executions/{execution}",
-                message=failed["error"]["message"] if failed else "",
-                seconds=_seconds(node),
-            )
-        )
-    return tuple(states)
+def workflow_nodes(run: dict[str, Any]) -> WorkflowNodes:
+    return WorkflowNodes((run.get("run_details") or {}).get("task_details") or [])
 
 
-def _step_state(
-    node: dict[str, Any] | None,
-    driver: dict[str, Any] | None,
-    by_pod: dict[str, dict[str, Any]],
-    run: State,
-    broken: bool,
-) -> State:
-    if node is None or node.get("state") in (None, "RUNTIME_STATE_UNSPECIFIED"):
-        if driver is not None and driver.get("state") in ("FAILED", "RUNNING", "CANCELED"):
-            return state_of(driver["state"])
-        return "skipped" if run in ENDED else "pending"
-    state = state_of(node["state"])
-    if state == "skipped":
-        return "skipped" if broken else "cached"
-    if state == "succeeded":
-        inner = [by_pod.get(child.get("pod_name", "")) for child in node.get("child_tasks") or []]
-        if any(executor and executor.get("state") == "SKIPPED" for executor in inner):
-            return "cached"
-    if state == "failed" and run == "cancelled":
-        return "cancelled"
-    return state
+def step_states(nodes: WorkflowNodes, steps: Sequence[str], run: State, link: str) -> tuple[StepState, ...]:
+    """The steps in order."""
+    return tuple(_step_state(nodes, step, run, link) for step in steps)
 
 
-def decision_of(steps: Sequence[StepState]) -> tuple[str, str]:
-    """What the checks said, and what to tell where that can't be known.
-
-    Register refuses a verdict that is not a pass, so its success is a pass. Its failure is a refusal only where its
-    message says so: it may have failed for another reason.
-    """
-    by_name = {step.name: step for step in steps}
-    judged, registered = by_name.get("evaluate"), by_name.get("register")
-    if registered is None or judged is None or judged.state not in ("succeeded", "cached"):
-        return "", ""
-    if registered.state in ("succeeded", "cached"):
-        return "pass", ""
-    if registered.state != "failed":
-        return "", ""
-    return ("reject", "") if _REFUSED.search(registered.message) else ("", UNDECIDED)
+def failed_pods(nodes: WorkflowNodes, steps: Sequence[StepState]) -> list[FailedPod]:
+    """The pods that ended a run: executors, else drivers of steps that failed, else the driver of all."""
+    failed = [FailedPod(step.name, _failed_pod(nodes, step.name)) for step in steps if step.state == "failed"]
+    path = f"{nodes.newest_try(nodes.workflow)}.root-driver"
+    driver = nodes.find(path, nodes.root)
+    if not failed and driver and driver.get("state") == "FAILED":
+        return [FailedPod("", nodes.node_id(nodes.newest_try(path)))]
+    return failed
 
 
-def _seconds(node: dict[str, Any] | None) -> float | None:
-    start, end = _time(node, "start_time"), _time(node, "end_time")
-    return round((end - start).total_seconds(), 3) if start and end and end >= start else None
+def _failed_pod(nodes: WorkflowNodes, step: str) -> str:
+    """Id of the node of the pod that failed."""
+    path = f"{nodes.root}.{step}"
+    node = nodes.find(path, f"{path}.executor")
+    pod = f"{nodes.newest_try(path)}.executor" if _has_begun(node) else f"{path}-driver"
+    return nodes.node_id(nodes.newest_try(pod))
 
 
-def _time(node: dict[str, Any] | None, name: str) -> datetime | None:
-    """A moment; None for the epoch, with which the API says that it has not come."""
-    text = (node or {}).get(name)
-    moment = datetime.fromisoformat(text) if text else None
-    return moment if moment and moment.year > 1970 else None
+def waiting_pod(nodes: WorkflowNodes, step: str) -> str:
+    """Name of a step's pod, as Argo makes it: of the workflow, the template that KFP compiles, and the id."""
+    pod = nodes.node_id(nodes.newest_try(f"{nodes.newest_try(f'{nodes.root}.{step}')}.executor"))
+    return f"{nodes.workflow}-system-container-impl-{pod.rpartition('-')[2]}"
+
+
+def _step_state(nodes: WorkflowNodes, step: str, run: State, link: str) -> StepState:
+    path = f"{nodes.root}.{step}"
+    node = nodes.find(path, f"{path}.executor")
+    driver = nodes.find(f"{path}-driver", path)
+    if node is None or not _has_begun(node):
+        return StepState(step, _before_it_began(driver, run), link)
+    state = _STATES.get(node["state"], "pending")
+    pod = f"{nodes.newest_try(path)}.executor"
+    executor = nodes.find(pod, began=node.get("start_time")) or {}
+    if executor.get("state") == "SKIPPED":
+        return StepState(step, "cached", link, seconds=0.0)
+    if run == "cancelled" and state in ("failed", "running", "pending"):
+        state = "cancelled"
+    tries = nodes.tries_within(pod, executor or node)
+    return StepState(
+        step,
+        state,
+        link,
+        seconds=_seconds(tries[0] if len(tries) == 1 else executor or node),
+        waits_since=_waits_since(tries) if state == "running" else "",
+    )
+
+
+def _has_begun(node: Detail | None) -> bool:
+    """A node that is left out has no state."""
+    return bool(node) and node.get("state") not in (None, "RUNTIME_STATE_UNSPECIFIED")
+
+
+def _before_it_began(driver: Detail | None, run: State) -> State:
+    state = (driver or {}).get("state")
+    if state in ("FAILED", "RUNNING", "PENDING", "CANCELED"):
+        return "cancelled" if run == "cancelled" else _STATES[state]
+    return "skipped" if run in ENDED else "pending"
+
+
+def _waits_since(tries: list[Detail]) -> str:
+    """Since when a step has no pod that runs; "" where it has one. The pods may be of several steps."""
+    open_tries = [detail for detail in tries if not has_come(detail.get("end_time"))]
+    if not open_tries or any(detail.get("state") != "PENDING" for detail in open_tries):
+        return ""
+    return min(detail.get("start_time") or "" for detail in open_tries)
+
+
+def _seconds(node: Detail) -> float | None:
+    """What a pod took, without its wait for a machine as far as that is told."""
+    if not (has_come(node.get("start_time")) and has_come(node.get("end_time"))):
+        return None
+    begin, end = (datetime.fromisoformat(node[name]) for name in ("start_time", "end_time"))
+    for before, after in pairwise(node.get("state_history") or []):
+        seen = datetime.fromisoformat(after["update_time"])
+        if before.get("state") == "PENDING" and after.get("state") == "RUNNING" and _apart(begin, seen) > REPORTED_S:
+            begin = seen
+    return round(max(0.0, _apart(begin, end)), 3)
+
+
+def _apart(first: datetime, second: datetime) -> float:
+    return (second - first).total_seconds()
+
+
+def _is_registered(steps: Sequence[StepState]) -> bool:
+    """Register refuses a verdict that is not a pass, so its success is a pass."""
+    return any(step.name == "register" and step.state in ("succeeded", "cached") for step in steps)

@@ -1,16 +1,18 @@
 """What Kubeflow's server remembers, and what it refuses beyond the form of a message."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import yaml
+from harness.kubeflow.nodes import START, put_steps, step_log
 from kfp import components
 
 Entry = dict[str, Any]
-START = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 EPOCH = "1970-01-01T00:00:00Z"
 DEFAULT_PAGE = 20
+STEP_NODES = re.compile(r"(preprocess|train|champion|evaluate|register|deploy|executor)\b")
+"""Those that are made anew when a run goes on; what holds them goes on."""
 
 
 class Refused(Exception):
@@ -33,7 +35,14 @@ class State:
         self.runs: dict[str, Entry] = {}
         self.recurring: dict[str, Entry] = {}
         self.pace: list[tuple[dict[str, str], str, str]] = []
-        """Steps, state and message that a run comes to, one at each look at it."""
+        """Steps, state and message that the run comes to, one at each look at it."""
+        self.logs: dict[str, str] = {}
+        """That Argo keeps, by the ids of the pods' nodes."""
+        self.pod_logs: dict[str, str] = {}
+        """Of pods that are there, by the same."""
+        self.pods: dict[str, Entry] = {}
+        """What Kubernetes says of pods, by their names."""
+        self.events: dict[str, Entry] = {}
         self.made = 0
         self.page = DEFAULT_PAGE
         self.filters = True
@@ -46,6 +55,17 @@ class State:
     def only_run(self) -> Entry:
         (found,) = self.runs.values()
         return found
+
+    def walk(self, steps: dict[str, str], state: str, error: str = "") -> None:
+        """Put the only run into a state. steps: see put_steps. error: the exception that ended what failed."""
+        pods = put_steps(self.only_run(), steps, state)
+        if error:
+            self.logs |= {pod: step_log(error) for step, pod in pods.items() if "FAILED" in steps[step]}
+
+    def replay(self, recorded: Entry) -> None:
+        """Put the only run into the state of one that was recorded."""
+        run = self.only_run()
+        run |= {name: recorded[name] for name in ("state", "state_history", "run_details") if name in recorded}
 
     def _new(self, kind: str) -> Entry:
         self.made += 1
@@ -136,7 +156,7 @@ class State:
     def _GetRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
         run = self._known(self.runs, parts["run_id"])
         if self.pace:
-            walk(run, *self.pace.pop(0))
+            self.walk(*self.pace.pop(0))
         return run
 
     def _TerminateRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
@@ -152,7 +172,12 @@ class State:
             raise Refused(400, "Only failed or cancelled runs can be retried")
         run["state"] = "RUNNING"
         details = run["run_details"]["task_details"]
-        run["run_details"]["task_details"] = [one for one in details if one["state"] in ("SUCCEEDED", "SKIPPED")]
+        for one in details:
+            if not STEP_NODES.match(one["display_name"]) and one.get("state") == "FAILED":
+                one["state"] = "RUNNING"
+        kept = ("SUCCEEDED", "SKIPPED", "RUNNING")
+        run["run_details"]["task_details"] = [one for one in details if one.get("state") in kept]
+        run["state_history"].append({"update_time": self.now(), "state": "RUNNING"})
         return {}
 
     def _ListRecurringRuns(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
@@ -205,39 +230,3 @@ def check_cron(cron: str) -> None:
             first, last = int(match[1] or low), int(match[2] or match[1] or high)
             if not low <= first <= last <= high:
                 raise Refused(400, f"The Schedule cron is malformatted: {part} is beyond {low} to {high}")
-
-
-def walk(run: Entry, steps: dict[str, str], state: str, message: str = "") -> None:
-    """Put a run into a state, with the nodes that its Argo workflow has then.
-
-    steps: state of each step that has begun; "CACHED" for one that the cache answered. message: of what failed.
-    """
-    details = [_node(run, "root", "RUNNING" if state == "RUNNING" else state), _node(run, "root-driver", "SUCCEEDED")]
-    for i, (name, told) in enumerate(steps.items()):
-        details.append(_node(run, f"{name}-driver", "SUCCEEDED"))
-        shown = "SUCCEEDED" if told == "CACHED" else told
-        executor = _node(run, "executor", "SKIPPED" if told == "CACHED" else told, pod=f"{name}-executor")
-        node = _node(run, name, shown, begin=i * 60)
-        node["child_tasks"] = [{"pod_name": executor["pod_name"]}]
-        if told == "FAILED" and message:
-            node["error"] = {"code": 13, "message": message}
-        details += [node, executor]
-    run["state"] = state
-    run["run_details"] = {"pipeline_context_id": "0", "pipeline_run_context_id": "0", "task_details": details}
-
-
-def _node(run: Entry, name: str, state: str, pod: str = "", begin: int = 0) -> Entry:
-    begun = START + timedelta(seconds=begin)
-    ended = state not in ("PENDING", "RUNNING")
-    return {
-        "run_id": run["run_id"],
-        "task_id": f"task-{pod or name}",
-        "display_name": name,
-        "create_time": run["created_at"],
-        "start_time": begun.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "end_time": (begun + timedelta(seconds=42)).strftime("%Y-%m-%dT%H:%M:%SZ") if ended else EPOCH,
-        "executor_detail": {},
-        "state": state,
-        "execution_id": "0",
-        "pod_name": f"{run['display_name']}-{pod or name}",
-    }
