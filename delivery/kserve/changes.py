@@ -55,13 +55,16 @@ def with_canary(spec: ModelSpec, now: Manifest, served: ServedVersion, percent: 
         annotations = {**metadata["annotations"], STABLE_URI: now.served.storage_uri}
         metadata = {**metadata, "annotations": annotations}
         predictor = {"canaryTrafficPercent": percent, "annotations": _canary_facts(served)}
-        fields: Document = {"predictor": {**predictor, **scaling(serving), **pod(spec), "model": model}}
+        fields: Document = {
+            "predictor": {**predictor, **scaling(serving), **pod(spec, served.storage_uri), "model": model}
+        }
     else:
         check_label(f"{spec.name}-v{served.version}", "canary")
         stable = service["spec"]["predictor"]
         # KServe lays a canary's predictor over the stable one, names its Service by predictor.name, and refuses a
         # scaling of its own (github.com/kserve/kserve/pull/5672). The CRD demands the container's name.
-        own = {field: value for field, value in pod(spec).items() if stable.get(field) != value}
+        shared = pod(spec, served.storage_uri)
+        own = {field: value for field, value in shared.items() if stable.get(field) != value}
         predictor = {"name": f"v{served.version}", "annotations": _canary_facts(served), **own}
         predictor["model"] = {"name": "kserve-container", **model}
         fields = {"predictor": stable, "canary": [{"trafficPercent": percent, "predictor": predictor}]}

@@ -12,6 +12,7 @@ from delivery.kserve.manifest import DEPLOYMENT_MODE, Manifest, ServedVersion, c
 from delivery.kserve.parse import manifest_of
 from delivery.kserve.pods import environment_entries, placement
 from delivery.kserve.quantities import canonical_quantity, quantities
+from delivery.kserve.stock_runtimes import stock_container
 from training.spec import ModelSpec
 from training.spec.serving import Scaling, ServingSpec
 from training.spec.serving_language import VLLMSERVER
@@ -23,6 +24,8 @@ OUR_RUNTIMES = ("ostinato-mlflow",)
 """They write nothing outside /tmp. KServe's stock images are not made for a read-only root file system."""
 RUN_AS_ROOT = (VLLMSERVER,)
 """vLLM's own image has no other user, and the kubelet would not start it."""
+MODEL_USER = 10001
+"""User and group of our runtime's container (manifests/runtimes/ostinato-mlflow.yaml)."""
 TMP_SIZE = "64Mi"
 
 
@@ -82,7 +85,7 @@ def inference_service(spec: ModelSpec, name: str, served: ServedVersion, previou
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
         "metadata": {"name": name, "namespace": serving.namespace, "annotations": annotations},
-        "spec": {"predictor": {**scaling(serving), **pod(spec), "model": model}},
+        "spec": {"predictor": {**scaling(serving), **pod(spec, served.storage_uri), "model": model}},
     }
 
 
@@ -119,14 +122,14 @@ def _keda_metrics(limits: Scaling) -> list[Document]:
     return metrics
 
 
-def pod(spec: ModelSpec) -> Document:
+def pod(spec: ModelSpec, storage_uri: str) -> Document:
     """What the predictor's pods share: account, security, nodes, logging."""
     serving = spec.serving
     fields: Document = {"serviceAccountName": spec.name}
     if serving.deployment_mode == "Standard":
         # Knative refuses a pod's security context unless the feature kubernetes.podspec-securitycontext is on
         # (knative.dev/docs/serving/configuration/feature-flags); its container says so instead.
-        fields["securityContext"] = _confined(serving)
+        fields["securityContext"] = {**_confined(serving), **_shared_user(serving, storage_uri)}
     fields |= placement(serving) | pod_draining(serving)
     if serving.timeout_s:
         fields["timeout"] = serving.timeout_s
@@ -144,6 +147,19 @@ def pod(spec: ModelSpec) -> Document:
 def _confined(serving: ServingSpec) -> Document:
     user = {} if serving.runtime in RUN_AS_ROOT else {"runAsNonRoot": True}
     return {**user, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def _shared_user(serving: ServingSpec, storage_uri: str) -> Document:
+    """User and group of every container of a pod whose model is an image.
+
+    A modelcar is a container of its own. The server reads its files through /proc, which wants an equal user and an
+    equal group, and an image without a user does not start beside `runAsNonRoot` (seen with KServe aaac4e294dae). A
+    runtime that names a user keeps it: it goes before the pod's.
+    """
+    if not storage_uri.startswith("oci://") or serving.runtime in RUN_AS_ROOT:
+        return {}
+    user = stock_container(serving.runtime).get("securityContext", {}).get("runAsUser", MODEL_USER)
+    return {"runAsUser": user, "runAsGroup": MODEL_USER}
 
 
 def container(spec: ModelSpec, storage_uri: str, digest: str, service: str) -> Document:
