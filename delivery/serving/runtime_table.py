@@ -13,8 +13,8 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from training.errors import InputError, did_you_mean
+from training.spec.kubernetes_rules import FormatName, ObjectName
 from training.spec.section import Frozen
-from training.spec.serving import ObjectName
 
 TABLE = Path(__file__).with_name("runtimes.yaml")
 OWN_TABLE = "serving-runtimes.yaml"
@@ -61,7 +61,7 @@ class Runtime(Frozen):
 
     about: str
     tasks: tuple[str, ...] = ("regression", "classification")
-    formats: Annotated[dict[str, tuple[Weights, ...]], Field(min_length=1)]
+    formats: Annotated[dict[FormatName, tuple[Weights, ...]], Field(min_length=1)]
     """KServe's name of each model format, and how its weights may be stored."""
     protocols: Annotated[tuple[Literal["v1", "v2", "openai"], ...], Field(min_length=1)]
     openai_path: str = ""

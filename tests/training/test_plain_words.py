@@ -43,7 +43,7 @@ WORDS = {
 
 
 def refusal(**words: str) -> str:
-    """What is said of a spec in which these words stand."""
+    """What is expected of a spec in which these words stand."""
     with pytest.raises(InputError) as caught:
         parse_spec(SPEC.format(**WORDS | words), "spec.yaml")
     return str(caught.value)
@@ -53,7 +53,7 @@ def test_the_words_of_the_table_are_a_good_spec() -> None:
     assert parse_spec(SPEC.format(**WORDS), "spec.yaml").data.columns["country"].allowed == ("SE", "FI")
 
 
-@pytest.mark.parametrize(("place", "word", "said"), [
+@pytest.mark.parametrize(("place", "word", "expected"), [
     ("country", "NO", "data.columns.country.allowed.1: a text is wanted, and YAML reads NO as the truth value false"),
     ("country", "0127", "data.columns.country.allowed.1: a text is wanted"),
     ("country", "1.50", "reads 1.50 as the number 1.5"),
@@ -70,10 +70,10 @@ def test_the_words_of_the_table_are_a_good_spec() -> None:
     ("zone", "yes", "serving.node_selector.zone: a text is wanted, and YAML reads yes as the truth value true"),
 ])  # fmt: skip
 def test_a_word_that_is_no_text_is_named_with_its_field_and_the_quotes_that_mend_it(
-    place: str, word: str, said: str
+    place: str, word: str, expected: str
 ) -> None:
     message = refusal(**{place: word})
-    assert said in message
+    assert expected in message
     assert f'quote it: "{word}"' in message
     assert "1 wrong field(s)" in message or place == "column"
 

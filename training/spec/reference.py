@@ -11,7 +11,9 @@ HEAD = """\
 
 Made from the schema by `ostinato schema --markdown`; a test compares. `ostinato schema` prints the JSON Schema itself,
 which `spec.schema.json` beside this page holds for editors. Unknown keys are refused everywhere. A duration is a whole
-number and `m`, `h`, `d` or `w`; a quantity is Kubernetes' (`500m`, `2`, `4Gi`).
+number and `m`, `h`, `d` or `w`; a quantity is Kubernetes' (`500m`, `2`, `4Gi`). Where a text is wanted, what YAML reads
+as something else is quoted: `"NO"`, `"on"`, `"0.20"`, `"2026-01-01"`. What comes into a manifest is checked by
+Kubernetes' own rules.
 """
 
 

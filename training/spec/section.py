@@ -1,4 +1,4 @@
-"""What every part of a spec is made of: a frozen model with one canonical text, durations, quantities."""
+"""What every part of a spec is made of: a frozen model with one canonical text, durations."""
 
 import hashlib
 import json
@@ -6,11 +6,10 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 _DURATION = re.compile(r"^(\d+)(m|h|d|w)$")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -27,17 +26,10 @@ def _check_duration(value: object) -> str:
     return text
 
 
-def _check_quantity(text: str) -> str:
-    if not _QUANTITY.match(text):
-        raise ValueError(f"{text!r} is not a Kubernetes quantity; write one such as 500m, 2 or 4Gi")
-    return text
-
-
 NOT_A_TEXT = "not_a_text"
 """Kind of a problem of a value inside a part: `ctx` has its place there, `at`, and the `value`."""
 
 Duration = Annotated[str, BeforeValidator(_check_duration)]
-Quantity = Annotated[str, AfterValidator(_check_quantity)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

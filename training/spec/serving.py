@@ -9,16 +9,28 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from training.spec.generation import EngineSpec
+from training.spec.kubernetes_rules import (
+    Annotations,
+    FormatName,
+    HostName,
+    HttpAddress,
+    ImageByDigest,
+    LabelKey,
+    LabelValue,
+    NamespaceName,
+    ObjectName,
+    Query,
+    RepositoryName,
+    SecretKeyName,
+    TaintKey,
+    VariableName,
+)
 from training.spec.resources import Resources
 from training.spec.section import Section, canonical_text
 from training.spec.serving_language import check_language_serving
 
-ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
-"""Of a Kubernetes object (RFC 1123 subdomain)."""
-NamespaceName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s@]+$")]
-
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""KServe's numbers have 32 bits."""
 KSERVE_WITH_STANDARD_CANARY = (0, 20)
 """KServe 0.20 brought `spec.canary` to the Standard mode; before it, a canary there is a full rollout."""
 
@@ -26,25 +38,25 @@ KSERVE_WITH_STANDARD_CANARY = (0, 20)
 class PrometheusTrigger(Section):
     """What KEDA scales on, besides processor and memory."""
 
-    address: HttpUrl
+    address: HttpAddress
     """Of the Prometheus server in the cluster."""
-    query: str
+    query: Query
     """PromQL with one number as its answer."""
-    target: Annotated[int, Field(ge=1)]
+    target: Count
     """The number that one replica is for."""
 
 
 class Scaling(Section):
     """How many replicas serve, and what decides."""
 
-    min_replicas: Annotated[int, Field(ge=0)] = 1
+    min_replicas: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
     """0 is scale to zero: with Knative, or with KEDA and a `prometheus` trigger that wakes the service."""
-    max_replicas: Annotated[int, Field(ge=1)] = 1
+    max_replicas: Count = 1
     autoscaler: Literal["default", "keda"] = "default"
     """`default` is the deployment mode's own: the HorizontalPodAutoscaler in Standard, Knative's in Knative."""
     metric: Literal["cpu", "memory", "concurrency", "rps"] | None = None
     """KServe's default unless given. `concurrency` and `rps` (requests a second) are Knative's."""
-    target: Annotated[int, Field(ge=1)] | None = None
+    target: Count | None = None
     """Percent of the request for `cpu` and `memory`; requests of a replica for `concurrency` and `rps`."""
     prometheus: PrometheusTrigger | None = None
     """With `autoscaler: keda` only."""
@@ -74,7 +86,7 @@ class Canary(Section):
 class PayloadLog(Section):
     """Requests and answers are sent as CloudEvents, for watching drift. They hold the callers' data."""
 
-    url: HttpUrl
+    url: HttpAddress
     """Of the sink."""
     mode: Literal["all", "request", "response"] = "all"
 
@@ -82,8 +94,8 @@ class PayloadLog(Section):
 class Batching(Section):
     """KServe's batcher beside the server: small requests of protocol v1 are put together."""
 
-    max_batch_size: Annotated[int, Field(ge=1)]
-    max_latency_ms: Annotated[int, Field(ge=1)]
+    max_batch_size: Count
+    max_latency_ms: Count
     """How long a request may wait for others."""
 
 
@@ -91,16 +103,23 @@ class SecretKey(Section):
     """One entry of a Kubernetes Secret. The value is never here."""
 
     secret: ObjectName
-    key: str
+    key: SecretKeyName
 
 
 class Toleration(Section):
     """A taint of the nodes that the pods may run on all the same."""
 
-    key: str
-    value: str = ""
+    key: TaintKey
+    """Empty tolerates every key, and then takes no value."""
+    value: LabelValue = ""
     """Empty tolerates every value."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
+
+    @model_validator(mode="after")
+    def _value_has_its_key(self) -> Self:
+        if self.value and not self.key:
+            raise ValueError(f"value is {self.value!r}, and there is no key; name it, or leave value out")
+        return self
 
 
 class Gateway(Section):
@@ -108,7 +127,7 @@ class Gateway(Section):
 
     name: ObjectName
     namespace: NamespaceName
-    hostname: ObjectName
+    hostname: HostName
     """That applications call."""
 
 
@@ -120,7 +139,7 @@ class ServingSpec(Section):
     runtime: ObjectName = "ostinato-mlflow"
     """Name of the ServingRuntime; always written into the manifest. `delivery/serving/runtimes.yaml` says which
     formats and versions each one loads; one that can't load the model is refused before training."""
-    model_format: str = "mlflow"
+    model_format: FormatName = "mlflow"
     """Name of the format as the runtime supports it: `mlflow`; `onnx` for Triton; `huggingface` or `vLLM` for a
     language model."""
     protocol: Literal["v1", "v2", "openai"] = "v2"
@@ -139,7 +158,8 @@ class ServingSpec(Section):
     rollout: Literal["surge", "recreate"] | None = None
     """Standard mode: `surge` starts the new pod beside the old one (the default without a GPU), `recreate` ends the
     old one first, since a second GPU may never come free (the default with one). Knative always surges."""
-    node_selector: dict[str, str] = {}
+    node_selector: dict[LabelKey, LabelValue] = {}
+    """Labels of the nodes that may run the pods."""
     tolerations: tuple[Toleration, ...] = ()
     image_pull_secrets: tuple[ObjectName, ...] = ()
     """Secrets for private image registries."""
@@ -147,7 +167,7 @@ class ServingSpec(Section):
     """Environment variables from Secrets, such as `HF_TOKEN: {secret: hugging-face, key: token}`."""
     storage_secret: ObjectName | None = None
     """Secret with the credentials of the artifact store, attached to the model's service account."""
-    service_account_annotations: dict[str, str] = {}
+    service_account_annotations: Annotations = {}
     """Such as `iam.gke.io/gcp-service-account`, for a store that knows workloads by their identity."""
     payload_log: PayloadLog | None = None
     """Off unless given."""
@@ -155,10 +175,10 @@ class ServingSpec(Section):
     """Off unless given."""
     timeout_s: Annotated[int, Field(ge=1, le=3600)] | None = None
     """Longest time of a request; KServe's default unless given."""
-    oci_repository: Annotated[str, Field(pattern=r"^oci://[^\s@:/]+(:[0-9]+)?/[^\s@:]+$")] | None = None
+    oci_repository: RepositoryName | None = None
     """`oci://host/name`: deploy pushes the model there, and the manifest names the image by digest. Without one KServe
     reads the registry's own artifact store."""
-    oci_base: Annotated[str, Field(pattern=r"^oci://[^\s@:/]+(:[0-9]+)?/[^\s@:]+@sha256:[0-9a-f]{64}$")] | None = None
+    oci_base: ImageByDigest | None = None
     """`oci://host/name@sha256:…`: a small image with a shell, such as busybox, that the model is put on. KServe's
     modelcar mode runs the image; its native and fetch modes only read the files and need no base."""
     gateway: Gateway | None = None
@@ -238,11 +258,6 @@ class ServingSpec(Section):
             raise ValueError("rollout: recreate is not to be had in deployment_mode: Knative; use Standard")
         if accelerator is None:
             return self
-        if "/" not in accelerator.type:
-            raise ValueError(
-                f"resources.accelerator.type: {accelerator.type!r} is no Kubernetes resource, the pod would never be "
-                "scheduled; write one such as nvidia.com/gpu"
-            )
         if self.deployment_mode == "Knative" and self.rollout is None:
             raise ValueError(
                 "rollout: Knative starts the new pod before it ends the old one, and waits for a second GPU for ever "
