@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
+from harness.candidates import language_spec, model_spec
 from pydantic import AfterValidator, BaseModel
-from release.candidates import language_spec, model_spec
 
 from delivery.kserve.changes import with_canary, with_shadow
 from delivery.kserve.manifest import ServedVersion

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from release.candidates import model_spec
+from harness.candidates import model_spec
 
 from training.errors import InputError
 from training.spec import Accelerator, Resources, ServingSpec, parse_spec
