@@ -33,7 +33,8 @@ class ModelStatus:
     champion: str
     previous: str
     agree: bool
-    """Whether the registry's champion and previous are what git says; `ostinato reconcile` makes them so."""
+    """Whether the registry's champion and previous are what git says; `ostinato reconcile` makes them so. They follow a
+    version that takes over from its canary when the canary is gone."""
     proposals: tuple[Proposal, ...]
 
 
@@ -47,6 +48,7 @@ def model_status(workspace: Workspace, spec: ModelSpec, proposals: Sequence[Prop
     if not workspace.embedded_registry or Path(workspace.database).exists():
         aliases = registry(workspace.connections.tracking_uri).aliases(spec.registered_name)
     recorded = (aliases.get(CHAMPION, ""), aliases.get(PREVIOUS, ""))
+    follows = recorded == ((running.version, running.previous_version) if running else ("", ""))
     return ModelStatus(
         model=spec.name,
         live=running.version if running else "",
@@ -60,6 +62,6 @@ def model_status(workspace: Workspace, spec: ModelSpec, proposals: Sequence[Prop
         candidate=aliases.get(CANDIDATE, ""),
         champion=recorded[0],
         previous=recorded[1],
-        agree=recorded == ((running.version, running.previous_version) if running else ("", "")),
+        agree=follows or (running is not None and running.takes_over),
         proposals=tuple(proposals),
     )

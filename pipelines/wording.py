@@ -104,6 +104,8 @@ def render_status(rows: "Sequence[ModelStatus]") -> str:
             lines.append(f"{row.model}: version {row.production} is in production{behind}")
         if row.canary:
             gets = f"version {row.canary} is a canary and gets {row.canary_percent} % of the requests"
+            if row.canary == row.live:
+                gets = f"version {row.canary} takes over; its canary answers until it is rolled out"
             lines.append(f"{row.model}: {gets}; ostinato canary {row.model} --finish or --abort")
         if row.shadow:
             gets = f"version {row.shadow} is a shadow and gets a copy of the requests"

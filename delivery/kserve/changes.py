@@ -2,16 +2,14 @@
 
 Beside the live version there is a canary, which answers a share of the requests, or a shadow, which gets a copy of them
 and answers nobody; never both. Whatever runs beside it, the live version's own part of the file stays as it was
-committed, so that starting a canary or a shadow restarts nothing that is live. In Standard mode that is so byte for
-byte. The facts of a canary are annotations of its own predictor, not of the service: KServe copies those of the service
-into the pods of every predictor (predictor.go of its controller), and pods whose annotations change are replaced.
+committed, so that starting a canary or a shadow restarts nothing that is live.
 """
 
 from delivery.kserve.documents import Document, of_kind
-from delivery.kserve.manifest import DEPLOYMENT_MODE, STABLE_URI, Manifest, ServedVersion, fact_annotations, shadow_name
-from delivery.kserve.mirror import check_label, route_name, shadow_documents
+from delivery.kserve.manifest import DEPLOYMENT_MODE, Manifest, ServedVersion, shadow_name
+from delivery.kserve.mirror import route_name, shadow_documents
 from delivery.kserve.parse import manifest_of
-from delivery.kserve.render import container, pod, render, scaling, service_account
+from delivery.kserve.render import render
 from training.errors import InputError
 from training.spec import ModelSpec
 
@@ -36,41 +34,6 @@ def with_release(spec: ModelSpec, now: Manifest | None, served: ServedVersion) -
     return _keep_shadow(rendered, now)
 
 
-def with_canary(spec: ModelSpec, now: Manifest, served: ServedVersion, percent: int) -> Manifest:
-    """The manifest with a version as the canary that gets ``percent`` of the requests; a shadow ends.
-
-    Raises InputError where KServe would not do it: another deployment mode than the live one's, or a name that is too
-    long for the Service that it makes.
-    """
-    service, serving = _live_service(now, "canary"), spec.serving
-    metadata = service["metadata"]
-    mode = metadata["annotations"].get(DEPLOYMENT_MODE)
-    if mode != serving.deployment_mode:
-        raise InputError(
-            f"serving.deployment_mode is {serving.deployment_mode}, but {spec.name} is live in {mode}; KServe fixes it "
-            "for the life of a service"
-        )
-    model = container(spec, served.storage_uri, served.digest, spec.name)
-    if mode == "Knative":
-        annotations = {**metadata["annotations"], STABLE_URI: now.served.storage_uri}
-        metadata = {**metadata, "annotations": annotations}
-        predictor = {"canaryTrafficPercent": percent, "annotations": _canary_facts(served)}
-        fields: Document = {
-            "predictor": {**predictor, **scaling(serving), **pod(spec, served.storage_uri), "model": model}
-        }
-    else:
-        check_label(f"{spec.name}-v{served.version}", "canary")
-        stable = service["spec"]["predictor"]
-        # KServe lays a canary's predictor over the stable one, names its Service by predictor.name, and refuses a
-        # scaling of its own (github.com/kserve/kserve/pull/5672). The CRD demands the container's name.
-        shared = pod(spec, served.storage_uri)
-        own = {field: value for field, value in shared.items() if stable.get(field) != value}
-        predictor = {"name": f"v{served.version}", "annotations": _canary_facts(served), **own}
-        predictor["model"] = {"name": "kserve-container", **model}
-        fields = {"predictor": stable, "canary": [{"trafficPercent": percent, "predictor": predictor}]}
-    return _changed(now, [service_account(spec), {**service, "metadata": metadata, "spec": fields}])
-
-
 def without_canary(stable: Manifest) -> Manifest:
     """What is committed to end a canary, given the manifest from before it.
 
@@ -90,7 +53,7 @@ def with_shadow(spec: ModelSpec, now: Manifest, served: ServedVersion) -> Manife
     Raises InputError with the fix where the spec lacks a gateway, or mirroring can't work.
     """
     documents = shadow_documents(spec, served)
-    _live_service(now, "shadow")
+    live_service(now, "shadow")
     return _changed(now, [*without_shadow(now).documents, *documents])
 
 
@@ -113,18 +76,6 @@ def settle(now: Manifest) -> Manifest | None:
         field: value for field, value in service["spec"]["predictor"].items() if field != "canaryTrafficPercent"
     }
     return _with_predictor(plain, service, predictor)
-
-
-def _canary_facts(served: ServedVersion) -> dict[str, str]:
-    facts = {
-        "canary-version": served.version,
-        "canary-digest": served.digest,
-        "canary-data-fingerprint": served.data_fingerprint,
-        "canary-verdict-digest": served.verdict_digest,
-        "canary-code-version": served.code_version,
-        "canary-spec-digest": served.spec_digest,
-    }
-    return fact_annotations(facts)
 
 
 def _keep_shadow(manifest: Manifest, now: Manifest) -> Manifest:
@@ -150,7 +101,7 @@ def _shadow_of(manifest: Manifest) -> list[Document]:
     return [document for document in documents if document is not None]
 
 
-def _live_service(now: Manifest, beside: str) -> Document:
+def live_service(now: Manifest, beside: str) -> Document:
     """The live InferenceService. Raises InputError if the model is live as the other kind."""
     name = now.served.name
     service = of_kind(now.documents, "InferenceService", name)

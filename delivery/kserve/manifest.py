@@ -66,6 +66,11 @@ class LiveModel(ServedVersion):
         return (self, *(beside for beside in (self.canary, self.shadow) if beside is not None))
 
     @property
+    def takes_over(self) -> bool:
+        """Whether it is its own canary's version: that goes on answering until the live pods are ready."""
+        return self.canary is not None and self.canary.version == self.version
+
+    @property
     def answering(self) -> set[str]:
         """Numbers of the versions whose answers callers get."""
         return {self.version, self.canary.version} if self.canary else {self.version}

@@ -1,4 +1,6 @@
-"""A canary: the new version gets a share of the requests first; it then takes over, or goes away."""
+"""A canary: the new version gets a share of the requests first; it then takes over, in two commits, or goes away."""
+
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -40,12 +42,27 @@ def commit_canary(
     return release(spec, connections, chosen, chosen_mode, percent=percent)
 
 
-def commit_canary_as_live(spec: ModelSpec, connections: Connections, mode: ReleaseMode | None = None) -> Release:
-    """Make the canary the live version: it gets all requests. Nothing changes if none runs.
+def commit_takeover(spec: ModelSpec, connections: Connections, mode: ReleaseMode | None = None) -> Release:
+    """Make the canary's version live, with its canary beside it until the live pods are ready; in Knative mode, where
+    none is needed, without one. Nothing changes if no canary runs, or its version is live already.
 
     Raises InputError if the model is not live, OstinatoError if the registry knows the version with another digest or
     another commit ends the canary meanwhile.
     """
+    return _take_over(spec, connections, "start", mode)
+
+
+def commit_takeover_end(spec: ModelSpec, connections: Connections, mode: ReleaseMode | None = None) -> Release:
+    """Take the canary away whose version is live. Nothing changes if it is gone already.
+
+    Raises as :func:`commit_takeover` does, and OstinatoError if another version is live.
+    """
+    return _take_over(spec, connections, "end", mode)
+
+
+def _take_over(
+    spec: ModelSpec, connections: Connections, step: Literal["start", "end"], mode: ReleaseMode | None
+) -> Release:
     running = live(connections.manifests_remote, spec.name)
     if running is None:
         raise InputError(f"{spec.name} is not live, so no canary runs; see `ostinato status`")
@@ -59,7 +76,7 @@ def commit_canary_as_live(spec: ModelSpec, connections: Connections, mode: Relea
             f"the canary of {spec.name} is version {canary.version} with digest {canary.digest}, but the registry has "
             f"it with {registered.digest}; end it with: ostinato canary {spec.name} --abort"
         )
-    request = ReleaseRequest(registered, storage_uri, percent=0, finishes_canary=True)
+    request = ReleaseRequest(registered, storage_uri, percent=0, takeover=step)
     return propose_or_commit(spec, connections, request, mode or spec.release.mode, {})
 
 

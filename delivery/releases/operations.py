@@ -4,7 +4,7 @@ Each operation may stop anywhere; called again, it finishes what is left and cha
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from delivery.connections import Connections
@@ -12,8 +12,9 @@ from delivery.forges.choose import connected_forge
 from delivery.git.repository import LIVE_BRANCH, ReleaseMode
 from delivery.registry.lookup import registry
 from delivery.registry.versions import CANDIDATE
-from delivery.releases.canary import commit_canary, commit_canary_as_live
+from delivery.releases.canary import commit_canary, commit_takeover, commit_takeover_end
 from delivery.releases.environments import Promotion, commit_promotion
+from delivery.releases.live import live
 from delivery.releases.promotion_proposals import propose_promotion, propose_retirement, propose_rollback
 from delivery.releases.proposal import pushed
 from delivery.releases.propose import check_proposable, propose
@@ -113,9 +114,45 @@ def start_canary(
     return _proposed_and_followed(spec, connections, released)
 
 
-def finish_canary(spec: ModelSpec, connections: Connections, mode: ReleaseMode | None = None) -> Outcome[Release]:
-    """Make the canary the live version; raises as :func:`delivery.releases.canary.commit_canary_as_live` does."""
-    return _proposed_and_followed(spec, connections, commit_canary_as_live(spec, connections, mode))
+def finish_canary(
+    spec: ModelSpec,
+    connections: Connections,
+    mode: ReleaseMode | None = None,
+    wait: Callable[[], str] = lambda: "no cluster was asked",
+) -> Outcome[Release]:
+    """Make the canary the live version, in two steps, so that nobody gets the version before again.
+
+    First its version becomes live beside its canary; when the live pods are ready, the canary goes. wait: returns ""
+    when they are, or why that is not known, and raises OstinatoError if they are not. Where it is not known, the second
+    step is a second call: whoever calls again says that they are. Each step is proposed where releases are. Raises as
+    :func:`delivery.releases.canary.commit_takeover` does.
+    """
+    if _takes_over(spec, connections):
+        wait()
+    else:
+        started = commit_takeover(spec, connections, mode)
+        if started.branch != LIVE_BRANCH:
+            note = _second_step(started, "that is merged and ")
+            return _proposed_and_followed(spec, connections, replace(started, note=note))
+        if not _takes_over(spec, connections):
+            return _proposed_and_followed(spec, connections, started)
+        if unknown := wait():
+            note = f"{_second_step(started)} ({unknown})"
+            return _proposed_and_followed(spec, connections, replace(started, note=note))
+    return _proposed_and_followed(spec, connections, commit_takeover_end(spec, connections, mode))
+
+
+def _takes_over(spec: ModelSpec, connections: Connections) -> bool:
+    running = live(connections.manifests_remote, spec.name)
+    return running is not None and running.takes_over
+
+
+def _second_step(started: Release, when: str = "") -> str:
+    return (
+        f"the canary goes on answering until it is taken away. Once {when}version {started.version} has rolled out "
+        f"(`ostinato status {started.model} --cluster` says Healthy), type the same command again: "
+        f"ostinato canary {started.model} --finish"
+    )
 
 
 def abort_canary(spec: ModelSpec, connections: Connections) -> Outcome[Release]:

@@ -68,6 +68,11 @@ def places_of(snapshot: Snapshot, model: str) -> list[ModelPlace]:
     return places
 
 
+def runs_in_staging(snapshot: Snapshot, model: str) -> bool:
+    """Whether what is released comes to staging, on one replica, and nowhere else."""
+    return _has_environments(snapshot.read(ARGOCD_FILE, production_path(model)), production_path(model))
+
+
 def _has_environments(files: Mapping[str, bytes], promoted: str) -> bool:
     """By Argo CD's own kustomization; in a repository without one, by whether something was promoted."""
     if ARGOCD_FILE not in files:

@@ -18,7 +18,7 @@ from delivery.forges.forge import (
 from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
 from delivery.kserve.manifest import LiveModel, manifest_path
 from delivery.kserve.parse import parse
-from delivery.releases.release import Release
+from delivery.releases.release import Release, subject
 from delivery.retry import RetryPolicy, raised, retrying
 from training.errors import GateRefused, InputError
 from training.spec import ModelSpec
@@ -57,7 +57,7 @@ def ensure_proposed(
         change = read_change(manifests_remote, spec.name, released.branch, manifest_path(spec.name))
         desired = DesiredProposal(
             branch=released.branch,
-            title=title(released, change),
+            title=subject(change.before, change.after, released.version),
             body=body(change),
             labels=spec.release.labels,
             reviewers=spec.release.reviewers,
@@ -94,14 +94,6 @@ def read_change(manifests_remote: str, name: str, branch: str, path: str) -> Man
     return ManifestChange(
         parse(now, name, tips[LIVE_BRANCH]).served if now is not None else None, parse(then, name, tips[branch]).served
     )
-
-
-def title(released: Release, change: ManifestChange) -> str:
-    """One line: what merging does."""
-    called = f"{released.model} v{released.version}"
-    if released.canary_percent:
-        return f"Canary of {called} with {released.canary_percent} %"
-    return f"Release {called}" if change.before else f"First release of {called}"
 
 
 def ensure_open(forge: Forge, desired: DesiredProposal) -> PullRequest:

@@ -75,16 +75,26 @@ def _decision(story: Story) -> list[str]:
     """What was decided, from what, and what merging does."""
     share = f" as a canary with {story.canary_percent} % of the requests" if story.canary_percent else ""
     before = story.change.before
+    if _ends_takeover(story):
+        return [f"When this is merged, the canary of {code(story.name)} goes away; version {story.version} is live."]
     instead = "" if before is None else f", in the place of version {before.version}"
     if story.canary_percent and before:
         instead = f", beside version {before.version}"
     first = " Nothing is live yet." if before is None else ""
-    does = f"When this is merged, version {story.version} of {code(story.name)} goes live{share}{instead}.{first}"
+    second = " Its canary stays until a second proposal takes it away." if story.change.after.takes_over else ""
+    does = (
+        f"When this is merged, version {story.version} of {code(story.name)} goes live{share}{instead}.{first}{second}"
+    )
     verdict = story.verdict
     if not verdict:
         return [does]
     mark = "**✓ Pass**" if verdict.decision == "pass" else "**✗ Reject**"
     return [f"{mark}: {headline(verdict)}. {counted(verdict)}.", "", does]
+
+
+def _ends_takeover(story: Story) -> bool:
+    before = story.change.before
+    return before is not None and before.takes_over and before.version == story.change.after.version
 
 
 def _data(story: Story) -> list[str]:
@@ -130,7 +140,10 @@ def change_lines(change: ManifestChange, version: str) -> list[str]:
     """What the manifest names before and after, as a diff; version: the one that the proposal is about."""
     before, after = change.before, change.after
     old = [f"- {line}" for line in _named(before)] if before else []
-    tried = after.canary if after.canary and after.canary.version == version else None
+    if before and before.takes_over and before.version == after.version:
+        kept = [f"  {line}" for line in _named(after)]
+        return ["```diff", *kept, f"- canary: version {version}", "```"]
+    tried = after.canary if after.canary and after.canary.version == version and not after.takes_over else None
     new = [f"+ {line}" for line in _facts(tried.version, tried.storage_uri, tried.digest)] if tried else []
     if tried and before:
         old = [f"  {line}" for line in _named(before)]
@@ -159,9 +172,12 @@ def _way_back(story: Story) -> list[str]:
     if not line:
         before = story.change.before
         assert before
-        line = f"After the merge, `ostinato rollback {story.name}` brings back version {before.version} in one commit."
+        old = story.change.after.previous_version if _ends_takeover(story) else before.version
+        line = f"After the merge, `ostinato rollback {story.name}` brings back version {old} in one commit."
     reject = (
         f"Close this without merging to reject the version; the last comment is kept as the reason, and no run "
         f"proposes it again until somebody types `ostinato promote {story.name} --version {story.version}`."
     )
+    if _ends_takeover(story):
+        return ["### Rolling back", "", line]
     return ["### Rolling back, or rejecting", "", line, "", reject]

@@ -123,11 +123,20 @@ def _problem(reader: Registry, live: LiveModel) -> str:
 
 
 def _follow(tracking_uri: str, reader: Registry, live: LiveModel, promoted: LiveModel | None) -> list[AliasChange]:
-    """Move the model's aliases where they differ; promoted: what production runs."""
-    versions = {CHAMPION: live.version, PREVIOUS: live.previous_version}
-    versions[f"{CHAMPION}-{STAGING}"] = live.version if promoted else ""
+    """Move the model's aliases where they differ; promoted: what production runs.
+
+    Those of a version that takes over from its canary follow when the canary is gone.
+    """
+    versions: dict[str, str] = {}
+    if not live.takes_over:
+        versions = {CHAMPION: live.version, PREVIOUS: live.previous_version}
+        versions[f"{CHAMPION}-{STAGING}"] = live.version if promoted else ""
     versions[f"{CHAMPION}-{PRODUCTION}"] = promoted.version if promoted else ""
-    if live.previous_version and reader.version(live.registered_model, live.previous_version) is None:
+    if (
+        PREVIOUS in versions
+        and live.previous_version
+        and reader.version(live.registered_model, live.previous_version) is None
+    ):
         versions[PREVIOUS] = ""
     changes = _move(tracking_uri, reader, live.name, live.registered_model, versions)
     champion = reader.version(live.registered_model, live.version)

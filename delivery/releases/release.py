@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
+from typing import Literal
 
 from delivery.connections import Connections
 from delivery.git.history import MODEL, VERSION, is_proposed, release_commits
 from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Repository, Snapshot, open_repository, transact
-from delivery.kserve.changes import with_canary, with_release
+from delivery.kserve.canary import end_takeover, start_takeover, with_canary
+from delivery.kserve.changes import with_release
 from delivery.kserve.manifest import LiveModel, Manifest, ServedVersion, manifest_path
 from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
@@ -23,6 +25,7 @@ from delivery.registry.versions import (
 )
 from delivery.releases.environments import first_release_files
 from delivery.releases.live import live
+from delivery.releases.places import runs_in_staging
 from delivery.stores.storage_uri import manifest_uri
 from delivery.trust.keys import configured_verifier
 from delivery.trust.policy import POLICY_FILE
@@ -59,8 +62,9 @@ class ReleaseRequest:
     """Of the requests for a canary, 0 for all of them, None for what the spec says."""
     judged_against: str | None = None
     """The champion's version in the verdict, "" for none; unless given it is not compared with what is live."""
-    finishes_canary: bool = False
-    """Only if the version is the running canary, or live already."""
+    takeover: Literal["start", "end"] | None = None
+    """Of the live version's place by the running canary: it becomes live beside its canary, which then goes. Nothing
+    changes where that is so already."""
 
 
 def release(
@@ -144,7 +148,8 @@ def propose_or_commit(
             running = now.served if now else None
             _check_live_version(running, request, spec.name)
             _check_order(repository, snapshot.commit, running, request, spec.name)
-            manifest = _changed(spec, request, now)
+            keeps_capacity = request.takeover == "start" and not runs_in_staging(snapshot, spec.name)
+            manifest = _changed(spec, request, now, keeps_capacity)
             content = manifest.content
             rendered[:] = [manifest.served]
             if now is not None and content == now.content:
@@ -160,7 +165,7 @@ def propose_or_commit(
 
                 uri = connections.tracking_uri
                 enforce(repository, snapshot.commit, rules, spec.name, request.version, uri, trailers, waits)
-            message = _message(spec.name, request.version, now is None, _percent_of(rendered[0], version), trailers)
+            message = _message(subject(running, manifest.served, version), spec.name, request.version, trailers)
             first = first_release_files(snapshot, spec.name, spec.serving.namespace)
             commit = repository.commit({path: content, **first}, message, snapshot.commit)
             return commit, target, proposed
@@ -175,7 +180,7 @@ def propose_or_commit(
 
 def _percent_of(live_model: LiveModel, version: str) -> int:
     canary = live_model.canary
-    return canary.percent if canary and canary.version == version else 0
+    return canary.percent if canary and canary.version == version and not live_model.takes_over else 0
 
 
 def _check_live_version(running: LiveModel | None, request: ReleaseRequest, name: str) -> None:
@@ -191,10 +196,12 @@ def _check_live_version(running: LiveModel | None, request: ReleaseRequest, name
             f"Run `ostinato run {name}` again"
         )
     canary = running.canary.version if running and running.canary else ""
-    if request.finishes_canary and version not in (canary, live_version):
+    taken_over = version == live_version and canary in ("", version)
+    if request.takeover and not (taken_over or (request.takeover == "start" and version == canary)):
+        was = "the canary" if request.takeover == "start" else "live"
         raise OstinatoError(
-            f"version {version} of {name} is the canary no more: another commit came between, so nothing was "
-            f"committed; see `ostinato status {name}`"
+            f"version {version} of {name} is {was} no more: another commit came between, so nothing was committed; "
+            f"see `ostinato status {name}`"
         )
 
 
@@ -222,9 +229,16 @@ def _named(version: str) -> str:
     return f"version {version}" if version else "no champion"
 
 
-def _changed(spec: ModelSpec, request: ReleaseRequest, now: Manifest | None) -> Manifest:
-    """The manifest with the version on what is live now: as the live one, or as a canary beside it."""
+def _changed(spec: ModelSpec, request: ReleaseRequest, now: Manifest | None, keeps_capacity: bool) -> Manifest:
+    """The manifest with the version on what is live now: as the live one, or as a canary beside it.
+
+    keeps_capacity: whether a version that takes over has its canary's pods besides.
+    """
     served = served_version(request.version, request.storage_uri)
+    if request.takeover and now is not None:
+        if now.served.takes_over:
+            return end_takeover(now) if request.takeover == "end" else now
+        return start_takeover(spec, now, served, keeps_capacity) if now.served.canary else now
     if now is None or now.served.version == served.version:
         return with_release(spec, now, served)
     canary, percent = now.served.canary, request.percent
@@ -272,10 +286,19 @@ def check_not_rejected(version: ModelVersion, model: str) -> None:
         )
 
 
-def _message(name: str, version: ModelVersion, first: bool, percent: int, trailers: Mapping[str, str]) -> str:
-    subject = f"{'Release' if not first else 'First release of'} {name} v{version.version}"
-    if percent:
-        subject = f"Canary of {name} v{version.version} with {percent} %"
+def subject(before: LiveModel | None, after: LiveModel, version: str) -> str:
+    """One line: what a change of the manifest does for the version that it is about."""
+    name = f"{after.name} v{version}"
+    if percent := _percent_of(after, version):
+        return f"Canary of {name} with {percent} %"
+    if after.takes_over:
+        return f"Release {name} beside its canary"
+    if before and before.takes_over and before.version == version:
+        return f"End the canary of {name}, which is live"
+    return f"Release {name}" if before else f"First release of {name}"
+
+
+def _message(subject: str, name: str, version: ModelVersion, trailers: Mapping[str, str]) -> str:
     lines = {MODEL: name, VERSION: version.version, **trailers, "Ostinato-Verdict": version.tags[VERDICT_DIGEST_TAG]}
     return f"{subject}\n\n" + "".join(f"{key}: {value}\n" for key, value in lines.items() if value)
 

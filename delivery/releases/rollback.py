@@ -213,18 +213,20 @@ def _states(repository: Repository, snapshot: Snapshot, place: _Place, now: _Fil
 
 
 def _without_canary(states: list[_State], now: _File) -> _Restored:
-    """What is committed to end the canary: from what was live just before it."""
+    """What is committed to end the canary: from what was live just before it, also when it takes over already."""
     running, before = now.served(), states[-1][1]
     plain = settle(before.manifest) if before.manifest else None
     content = without_canary(plain).content if plain else before.content
-    return _Restored(content, running.version, _abort_message(running))
+    version = before.manifest.served.version if before.manifest else running.version
+    return _Restored(content, version, _abort_message(running, version))
 
 
-def _abort_message(running: LiveModel) -> str:
+def _abort_message(running: LiveModel, version: str) -> str:
+    """version: that is live again, or still."""
     assert running.canary is not None
     subject = f"Abort the canary of {running.name} v{running.canary.version}"
-    trailers = f"Ostinato-Model: {running.name}\nOstinato-Version: {running.version}\n"
-    return f"{subject}\n\nVersion {running.version} gets all requests again.\n\n{trailers}"
+    trailers = f"Ostinato-Model: {running.name}\nOstinato-Version: {version}\n"
+    return f"{subject}\n\nVersion {version} gets all requests again.\n\n{trailers}"
 
 
 def _revert_message(repository: Repository, culprit: str, old: LiveModel, place: _Place) -> str:

@@ -188,7 +188,7 @@ def _manifest(
         problems += served_problems(served, now.registered_model, policy.of(name), connections)
         if served.version not in known and not problems:
             problems += _policy_problems(change, name, served, now.registered_model, policy, connections)
-    versions = ", ".join(served.version for served in now.versions)
+    versions = ", ".join(dict.fromkeys(served.version for served in now.versions))
     return FileFinding(path, tuple(problems), "" if problems else f"version {versions}, as judged and registered")
 
 

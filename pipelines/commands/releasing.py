@@ -13,6 +13,8 @@ from training.errors import InputError
 from training.folder import model_names, model_spec
 
 if TYPE_CHECKING:
+    from delivery.connections import Connections
+    from delivery.git.repository import ReleaseMode
     from delivery.releases.environments import Promotion
     from delivery.releases.operations import Outcome
     from delivery.releases.release import Release
@@ -174,8 +176,12 @@ def canary(
     release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a new version a share of the requests first: a commit, then reconcile. The champion stays until --finish."""
-    from delivery.releases.operations import abort_canary, finish_canary, start_canary
+    """Give a new version a share of the requests first: a commit, then reconcile. The champion stays until --finish.
+
+    --finish makes it live beside its canary, waits for the cluster of the kubeconfig, and takes the canary away.
+    Without a cluster it is typed twice.
+    """
+    from delivery.releases.operations import abort_canary, start_canary
     from delivery.releases.release import check_mode
 
     check_exactly_one(("--percent", percent is not None), ("--finish", finish), ("--abort", abort))
@@ -188,10 +194,25 @@ def canary(
     if percent is not None:
         outcome = start_canary(spec, connections, percent, version, mode)
     elif finish:
-        outcome = finish_canary(spec, connections, mode)
+        outcome = finished_canary(spec, connections, mode)
     else:
         outcome = abort_canary(spec, connections)
     print_release(outcome, as_json)
+
+
+def finished_canary(spec: "ModelSpec", connections: "Connections", mode: "ReleaseMode | None") -> "Outcome[Release]":
+    """What the cluster says meanwhile goes to stderr."""
+    from delivery.kserve.api_server import ApiServer
+    from delivery.releases.operations import finish_canary
+    from delivery.releases.roll_out import wait_for_roll_out
+
+    def report(sentence: str) -> None:
+        print(sentence, file=sys.stderr)
+
+    def wait() -> str:
+        return wait_for_roll_out(connections.manifests_remote, spec.name, ApiServer, report=report)
+
+    return finish_canary(spec, connections, mode, wait)
 
 
 @app.command(

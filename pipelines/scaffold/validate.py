@@ -6,7 +6,8 @@ from components.evaluate.language.judge import read_labels
 from components.preprocess.language.steps import glance
 from components.preprocess.table.scan import scan
 from components.train.steps import check_hyperparameters
-from delivery.kserve.changes import with_canary, with_release
+from delivery.kserve.canary import with_canary
+from delivery.kserve.changes import with_release
 from delivery.kserve.manifest import ServedVersion
 from delivery.serving.runtimes import check_runtime_here
 from delivery.stores.sources import resolve

@@ -70,6 +70,20 @@ def test_a_first_release_and_a_canary_say_what_merging_does() -> None:
     assert "  version: 3\n" in canary and "+ version: 4\n" in canary and "canary demand-forecaster --abort" in canary
 
 
+def test_the_two_steps_of_a_canarys_end_say_what_each_does() -> None:
+    trial = ServedVersion("4", "gs://acme-models/m-4", "sha256:" + "a" * 64, "", "", "", "", percent=10)
+    beside = live_model("3", "b", canary=trial)
+    over = replace(live_model("4", "a"), canary=trial, previous_version="3")
+    first = body(story(change=ManifestChange(beside, over)))
+    assert "goes live, in the place of version 3. Its canary stays until a second proposal takes it away." in first
+    assert "- version: 3\n" in first and "+ version: 4\n" in first
+    second = body(story(change=ManifestChange(over, replace(over, canary=None))))
+    assert "the canary of `demand-forecaster` goes away; version 4 is live." in second
+    assert "  version: 4\n" in second and "- canary: version 4\n" in second and "Close this" not in second
+    for text in (first, second):
+        assert "`ostinato rollback demand-forecaster` brings back version 3 in one commit" in text
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_what_data_says_does_nothing(hostile: str) -> None:
     card = data_card(source=hostile, split=hostile, refused_by_reason={hostile: 41}, warnings=(hostile,))

@@ -9,7 +9,8 @@ import yaml
 from harness.command_line import ROOT
 from harness.registered import served
 
-from delivery.kserve.changes import with_canary, with_shadow
+from delivery.kserve.canary import with_canary
+from delivery.kserve.changes import with_shadow
 from delivery.kserve.documents import Document, from_bytes, of_kind
 from delivery.kserve.manifest import Manifest
 from delivery.kserve.render import render

@@ -15,7 +15,7 @@ from delivery.connections import Connections
 from delivery.kserve.manifest import LiveModel
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
-from delivery.releases.canary import commit_canary, commit_canary_as_live
+from delivery.releases.canary import commit_canary, commit_takeover, commit_takeover_end
 from delivery.releases.live import live, open_proposals
 from delivery.releases.operations import promote
 from delivery.releases.reconcile import reconcile
@@ -47,6 +47,12 @@ def content(place: Place, what: str = f"main:{FILE}") -> str:
 
 def start(place: Place, percent: int = 10, version: str | None = "2", spec: ModelSpec | None = None) -> Any:
     return commit_canary(spec or model_spec(), place.connections, percent, version)
+
+
+def finish(place: Place, spec: ModelSpec | None = None) -> Any:
+    """Both steps, as two calls of the command without a cluster."""
+    commit_takeover(spec or model_spec(), place.connections)
+    return commit_takeover_end(spec or model_spec(), place.connections)
 
 
 @pytest.fixture(params=MODES)
@@ -92,14 +98,69 @@ def test_finish_makes_it_live_as_a_release_would_and_a_second_finish_changes_not
     as_released = content(place)
     commit_rollback(place.remote, NAME)
     start(place, 10, "2", spec)
-    done = commit_canary_as_live(spec, place.connections)
+    done = commit_takeover(spec, place.connections)
     assert (done.version, done.canary_percent, done.changed) == ("2", 0, True)
+    commit_takeover_end(spec, place.connections)
     assert content(place) == as_released
     reconcile(place.connections)
     aliases = registry(place.tracking_uri).aliases(NAME)
     assert (aliases["champion"], aliases["previous"]) == ("2", "1")
-    again = commit_canary_as_live(spec, place.connections)
-    assert (again.changed, again.version, again.note) == (False, "2", "no canary runs; version 2 is live")
+    for step in (commit_takeover, commit_takeover_end):
+        again = step(spec, place.connections)
+        assert (again.changed, again.version, again.note) == (False, "2", "no canary runs; version 2 is live")
+
+
+def test_the_version_takes_over_beside_its_canary_and_aliases_follow_when_that_is_gone(place: Place) -> None:
+    spec = spec_of(scaling={"min_replicas": 4, "max_replicas": 4})
+    release(spec, place.connections, "1", "direct")
+    reconcile(place.connections)
+    start(place, 60, "2", spec)
+    assert commit_takeover(spec, place.connections).changed is True
+    over = now(place)
+    assert (over.version, over.previous_version, over.takes_over) == ("2", "1", True)
+    assert "minReplicas: 7" in content(place), "KServe takes the canary's 3 pods off"
+    assert commit_takeover(spec, place.connections).changed is False
+    assert reconcile(place.connections) == []
+    assert registry(place.tracking_uri).aliases(NAME)["champion"] == "1"
+    with pytest.raises(InputError, match="version 2 of bike-demand is live already"):
+        start(place, 80, None, spec)
+    assert release(spec, place.connections, "2", "direct").changed is False, "a run again changes nothing"
+    commit_takeover_end(spec, place.connections)
+    assert "minReplicas: 4" in content(place) and now(place).canary is None
+    reconcile(place.connections)
+    assert registry(place.tracking_uri).aliases(NAME)["champion"] == "2"
+    subjects = bare_git(place.manifests, "log", "--format=%s", "-3", "main").splitlines()
+    assert subjects == [
+        f"End the canary of {NAME} v2, which is live",
+        f"Release {NAME} v2 beside its canary",
+        f"Canary of {NAME} v2 with 60 %",
+    ]
+
+
+@pytest.mark.parametrize("how", ["abort", "rollback"])
+def test_a_takeover_that_goes_wrong_is_taken_back_whole(place: Place, how: str) -> None:
+    place.release("1")
+    before = content(place)
+    start(place, 10, "2")
+    commit_takeover(model_spec(), place.connections)
+    done = commit_canary_end(place.remote, NAME) if how == "abort" else commit_rollback(place.remote, NAME)
+    assert (done.version, content(place)) == ("1", before)
+    assert "Version 1 gets all requests again." in bare_git(place.manifests, "log", "-1", "--format=%b", "main")
+
+
+def test_a_canary_that_comes_during_a_takeover_is_beside_the_version_that_took_over(place: Place) -> None:
+    spec = spec_of(scaling={"min_replicas": 2, "max_replicas": 2})
+    for version in ("1", "2"):
+        release(spec, place.connections, version, "direct")
+    released = content(place).partition("---\n")[2]
+    commit_rollback(place.remote, NAME)
+    start(place, 10, "2", spec)
+    commit_takeover(spec, place.connections)
+    start(place, 10, "3", spec)
+    assert content(place).partition("---\n")[2].startswith(released)
+    assert (now(place).version, now(place).takes_over) == ("2", False)
+    with pytest.raises(OstinatoError, match="version 3 of bike-demand is live no more"):
+        commit_takeover_end(spec, place.connections)
 
 
 @pytest.mark.parametrize("how", ["abort", "rollback"])
@@ -145,7 +206,7 @@ def test_rollback_after_finish_brings_back_the_version_before_and_not_the_canary
     before = content(place)
     start(place, 10, "2", spec)
     start(place, 60, "2", spec)
-    commit_canary_as_live(spec, place.connections)
+    finish(place, spec)
     done = commit_rollback(place.remote, NAME)
     assert (done.version, now(place).canary, content(place)) == ("1", None, before)
 
@@ -172,7 +233,7 @@ def test_a_spec_with_a_canary_starts_every_release_as_one_but_the_first(place: P
     assert (again.canary_percent, again.changed) == (50, False), "a canary that was widened is not narrowed"
     assert promote(spec, place.connections, "1").result.changed is False, "1 is live, and the canary stays"
     assert now(place).canary is not None
-    commit_canary_as_live(spec, place.connections)
+    finish(place, spec)
     assert (now(place).version, now(place).canary) == ("2", None)
 
 
@@ -199,11 +260,16 @@ def test_a_canary_waits_for_a_reviewer_where_releases_do(place: Place) -> None:
     assert now(place).canary is None
     place.merge(proposed.branch)
     assert now(place).canary is not None and open_proposals(place.remote) == []
-    finish = commit_canary_as_live(spec, place.connections)
-    assert (finish.branch, finish.changed, now(place).version) == (proposed.branch, True, "1")
-    assert commit_canary_as_live(spec, place.connections).changed is False
-    place.merge(finish.branch)
-    assert (now(place).version, now(place).previous_version) == ("2", "1")
+    step = commit_takeover(spec, place.connections)
+    assert (step.branch, step.changed, now(place).version) == (proposed.branch, True, "1")
+    assert commit_takeover(spec, place.connections).changed is False
+    place.merge(step.branch)
+    assert (now(place).version, now(place).previous_version, now(place).takes_over) == ("2", "1", True)
+    last = commit_takeover_end(spec, place.connections)
+    assert (last.branch, last.changed, now(place).takes_over) == (proposed.branch, True, True)
+    assert commit_takeover_end(spec, place.connections).changed is False
+    place.merge(last.branch)
+    assert (now(place).version, now(place).canary, open_proposals(place.remote)) == ("2", None, [])
 
 
 def test_the_verdict_counts_for_a_canary_as_for_a_release(place: Place) -> None:
@@ -219,7 +285,7 @@ def test_the_verdict_counts_for_a_canary_as_for_a_release(place: Place) -> None:
     start(place, 10, "3")
     client.set_model_version_tag(NAME, "3", "ostinato.model_digest", "sha256:other")
     with pytest.raises(OstinatoError, match="but the registry has it with sha256:other"):
-        commit_canary_as_live(model_spec(), place.connections)
+        commit_takeover(model_spec(), place.connections)
     assert now(place).version == "1"
 
 
@@ -255,7 +321,7 @@ def test_what_is_not_live_has_no_canary(place: Place) -> None:
     with pytest.raises(InputError, match="ostinato promote bike-demand"):
         start(place)
     with pytest.raises(InputError, match="is not live, so no canary runs"):
-        commit_canary_as_live(model_spec(), place.connections)
+        commit_takeover(model_spec(), place.connections)
     with pytest.raises(InputError, match="is not live"):
         commit_canary_end(place.remote, NAME)
 
@@ -275,7 +341,7 @@ def test_a_canary_that_someone_aborted_meanwhile_does_not_go_live(place: Place) 
     found, uri = releasable(model_spec(), place.connections, "2")
     commit_canary_end(place.remote, NAME)
     with pytest.raises(OstinatoError, match="is the canary no more: another commit came between"):
-        request = ReleaseRequest(found, uri, percent=0, finishes_canary=True)
+        request = ReleaseRequest(found, uri, percent=0, takeover="start")
         propose_or_commit(model_spec(), place.connections, request, "direct", {})
     assert now(place).version == "1"
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from harness.candidates import model_spec
 
-from delivery.kserve.changes import settle, with_canary, with_release, with_shadow, without_canary, without_shadow
+from delivery.kserve.canary import with_canary
+from delivery.kserve.changes import settle, with_release, with_shadow, without_canary, without_shadow
 from delivery.kserve.manifest import Manifest, ServedVersion
 from delivery.kserve.parse import parse
 from training.spec import ModelSpec

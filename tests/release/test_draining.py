@@ -6,7 +6,8 @@ import pytest
 from harness.candidates import bare_git, language_spec, model_spec
 from harness.registered import Place, served
 
-from delivery.kserve.changes import with_canary, with_shadow
+from delivery.kserve.canary import with_canary
+from delivery.kserve.changes import with_shadow
 from delivery.kserve.documents import from_bytes, of_kind, to_bytes
 from delivery.kserve.manifest import Manifest, manifest_path, service_of
 from delivery.kserve.parse import parse

@@ -11,8 +11,9 @@ from release.test_kill import BOUND_S, FORK
 
 from delivery.effects import CRASH_AT
 from delivery.registry.lookup import registry
-from delivery.releases.canary import commit_canary, commit_canary_as_live
+from delivery.releases.canary import commit_canary
 from delivery.releases.live import live
+from delivery.releases.operations import finish_canary
 from delivery.releases.reconcile import reconcile
 from delivery.releases.rollback import commit_canary_end
 from delivery.releases.shadow import commit_shadow, commit_shadow_end
@@ -29,8 +30,8 @@ def start(place: Place) -> None:
 
 
 def finish(place: Place) -> None:
-    commit_canary_as_live(SPEC, place.connections)
-    reconcile(place.connections, NAME)
+    """As with a cluster that rolls the version out at once: both steps in one call."""
+    finish_canary(SPEC, place.connections, wait=lambda: "")
 
 
 def abort(place: Place) -> None:
@@ -60,15 +61,19 @@ def state(place: Place) -> tuple[str, str, str, str, str]:
     return (found.version, *beside, aliases.get("champion", ""), aliases.get("previous", ""))
 
 
+def _kill(crash_at: str, command: Command, place: Place) -> None:
+    """Run the command in a process that dies at the named effect."""
+    victim = FORK.Process(target=_killed, args=(crash_at, command, place))
+    victim.start()
+    victim.join(BOUND_S)
+    assert victim.exitcode == -signal.SIGKILL, f"{crash_at} was not reached"
+
+
 @pytest.mark.parametrize(
     ("before", "command", "crash_at", "after"),
     [
         *(([], start, at, ("1", "2", "", "1", "")) for at in ("commit written", "commit pushed")),
         *(([start], abort, at, ("1", "", "", "1", "")) for at in ("commit written", "commit pushed")),
-        *(
-            ([start], finish, at, ("2", "", "", "2", "1"))
-            for at in ("commit written", "commit pushed", "champion set", "previous set")
-        ),
         *(([], shadow, at, ("1", "", "3", "1", "")) for at in ("commit written", "commit pushed")),
         *(([shadow], unshadow, at, ("1", "", "", "1", "")) for at in ("commit written", "commit pushed")),
     ],
@@ -81,11 +86,39 @@ def test_a_kill_leaves_a_state_from_which_the_same_command_finishes_with_one_com
     for one in before:
         one(place)
     commits = place.commits()
-    victim = FORK.Process(target=_killed, args=(crash_at, command, place))
-    victim.start()
-    victim.join(BOUND_S)
-    assert victim.exitcode == -signal.SIGKILL, f"{crash_at} was not reached"
+    _kill(crash_at, command, place)
     for _ in range(2):
         command(place)
         assert (state(place), place.commits()) == (after, commits + 1)
     assert bare_git(place.manifests, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+
+
+BETWEEN = ("2", "2", "", "1", "")
+"""The version is live beside its canary, and the aliases wait."""
+
+
+@pytest.mark.parametrize(
+    ("calls", "crash_at", "left"),
+    [
+        (0, "commit written", ("1", "2", "", "1", "")),
+        (0, "commit pushed", BETWEEN),
+        (1, "commit written", BETWEEN),
+        (1, "commit pushed", ("2", "", "", "1", "")),
+        (1, "champion set", ("2", "", "", "2", "")),
+        (1, "previous set", ("2", "", "", "2", "1")),
+    ],
+)
+def test_a_kill_while_a_canary_finishes_leaves_a_step_that_the_next_call_goes_on_from(
+    place: Place, calls: int, crash_at: str, left: tuple[str, ...]
+) -> None:
+    place.release("1")
+    reconcile(place.connections)
+    start(place)
+    commits = place.commits()
+    for _ in range(calls):
+        finish_canary(SPEC, place.connections, wait=lambda: "no cluster")
+    _kill(crash_at, finish, place)
+    assert state(place) == left
+    for _ in range(2):
+        finish(place)
+        assert (state(place), place.commits()) == (("2", "", "", "2", "1"), commits + 2)

@@ -16,7 +16,8 @@ from release.kserve_merge import merge_container
 
 from components.register.steps import register
 from delivery.connections import Connections
-from delivery.kserve.changes import with_canary, with_shadow
+from delivery.kserve.canary import with_canary
+from delivery.kserve.changes import with_shadow
 from delivery.kserve.documents import from_bytes
 from delivery.kserve.manifest import ServedVersion, service_of
 from delivery.kserve.parse import parse

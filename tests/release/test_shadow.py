@@ -10,7 +10,7 @@ from harness.registered import Place
 from delivery.kserve.documents import from_bytes
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
-from delivery.releases.canary import commit_canary, commit_canary_as_live
+from delivery.releases.canary import commit_canary, commit_takeover, commit_takeover_end
 from delivery.releases.live import live
 from delivery.releases.reconcile import reconcile
 from delivery.releases.release import release
@@ -128,7 +128,10 @@ def test_there_is_one_trial_at_a_time(place: Place) -> None:
         commit_shadow(SPEC, place.connections, "2")
     commit_canary_end(place.remote, NAME)
     commit_canary(SPEC, place.connections, 10, "3")
-    commit_canary_as_live(SPEC, place.connections)
+    commit_takeover(SPEC, place.connections)
+    with pytest.raises(InputError, match=r"has a canary, version 3.*--finish or --abort"):
+        commit_shadow(SPEC, place.connections, "2")
+    commit_takeover_end(SPEC, place.connections)
     assert commit_shadow(SPEC, place.connections, "2").changed is True
 
 

@@ -55,6 +55,15 @@ def test_a_canary_from_start_to_finish_as_it_is_typed(ostinato: Ostinato) -> Non
     told = {key: as_json[key] for key in ("live", "canary", "canary_percent", "champion", "agree")}
     assert told == {"live": "1", "canary": "3", "canary_percent": 10, "champion": "1", "agree": True}
     assert "is on main already" in ostinato("canary", NAME, "--percent", "10").out
+    started = ostinato("canary", NAME, "--finish").out
+    assert "version 3 is on main (commit" in started
+    assert f"same command again: ostinato canary {NAME} --finish" in started
+    assert "there is no kubeconfig that can be used" in started
+    status = ostinato("status", NAME).out
+    assert "version 3 takes over; its canary answers until it is rolled out" in status and "reconcile" not in status
+    as_json = json.loads(ostinato("status", NAME, "--json").out)[0]
+    described = {key: as_json[key] for key in ("live", "canary", "champion", "agree")}
+    assert described == {"live": "3", "canary": "3", "champion": "1", "agree": True}
     finished = json.loads(ostinato("canary", NAME, "--finish", "--json").out)
     assert (finished["version"], finished["canary_percent"], finished["changed"]) == ("3", 0, True)
     assert [(one["alias"], one["after"]) for one in finished["aliases"]] == [("champion", "3"), ("previous", "1")]
