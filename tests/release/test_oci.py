@@ -21,7 +21,7 @@ from harness.registered import Place
 from release.served import first_served_line
 
 from components.champion.steps import fetch_champion
-from delivery.kserve.changes import with_canary
+from delivery.kserve.canary import with_canary
 from delivery.kserve.documents import Document, from_bytes, of_kind
 from delivery.kserve.manifest import ServedVersion
 from delivery.kserve.render import render

@@ -11,7 +11,8 @@ import pytest
 from harness.candidates import language_spec, model_spec
 from pydantic import AfterValidator, BaseModel
 
-from delivery.kserve.changes import with_canary, with_shadow
+from delivery.kserve.canary import with_canary
+from delivery.kserve.changes import with_shadow
 from delivery.kserve.manifest import ServedVersion
 from delivery.kserve.render import render
 from training.errors import InputError
