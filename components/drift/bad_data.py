@@ -5,14 +5,13 @@ that does not move, one that is missing, one in another unit.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from components.drift.scores import NUMBERS, Baseline, Score
 from components.drift.unit_mistakes import conversions
 from components.drift.windows import Window
-
-if TYPE_CHECKING:
-    import numpy as np
 
 STUCK = 0.9
 """Share of a window's numbers that are equal, from which they do not move, unless the training data knows it so."""
@@ -27,7 +26,7 @@ ALIKE = 2.5
 def problem_of(
     baseline: Baseline,
     window: Window,
-    values: "Mapping[str, np.ndarray]",
+    values: Mapping[str, np.ndarray],
     scores: Mapping[str, Score],
     units: Mapping[str, str],
 ) -> str:
@@ -44,7 +43,7 @@ def problem_of(
     return "; ".join(problems)
 
 
-def _missing(baseline: Baseline, name: str, values: "np.ndarray") -> str:
+def _missing(baseline: Baseline, name: str, values: np.ndarray) -> str:
     usual = max(
         (_gaps(baseline.values[name][inside]) for inside, _ in baseline.own), default=_gaps(baseline.values[name])
     )
@@ -54,7 +53,7 @@ def _missing(baseline: Baseline, name: str, values: "np.ndarray") -> str:
     return ""
 
 
-def _stuck(baseline: Baseline, name: str, values: "np.ndarray") -> str:
+def _stuck(baseline: Baseline, name: str, values: np.ndarray) -> str:
     equal, value = _equal(values)
     if equal < STUCK:
         return ""
@@ -63,7 +62,7 @@ def _stuck(baseline: Baseline, name: str, values: "np.ndarray") -> str:
     return f"is stuck: {equal:.0%} of the values are {value:g}" if equal > usual else ""
 
 
-def _unit(baseline: Baseline, window: Window, score: Score, values: "np.ndarray", unit: str) -> str:
+def _unit(baseline: Baseline, window: Window, score: Score, values: np.ndarray, unit: str) -> str:
     """In which other unit the values would be as in the training data."""
     if score.score < FAR * score.threshold:
         return ""
@@ -79,23 +78,17 @@ def _unit(baseline: Baseline, window: Window, score: Score, values: "np.ndarray"
     return ""
 
 
-def _spread(values: "np.ndarray") -> float:
-    import numpy as np
-
+def _spread(values: np.ndarray) -> float:
     return float(np.nanstd(values))
 
 
-def _gaps(values: "np.ndarray") -> float:
+def _gaps(values: np.ndarray) -> float:
     """Share of missing values."""
-    import pandas as pd
-
     return float(pd.isna(values).mean()) if len(values) else 0.0
 
 
-def _equal(values: "np.ndarray") -> tuple[float, float]:
+def _equal(values: np.ndarray) -> tuple[float, float]:
     """Share of the most frequent number among those that are there, and the number; (0, 0) without any."""
-    import numpy as np
-
     known, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     if not len(known):
         return 0.0, 0.0

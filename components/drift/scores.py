@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
 from components.drift.windows import Window
 from delivery.registry.reference import AROUND, day, days, years_away
 from training.spec import DriftWatchSpec
 from training.spec.section import parse_duration
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
 
 NUMBERS, CATEGORIES = "wasserstein", "jensenshannon"
@@ -53,14 +55,14 @@ class Baseline:
         self.own = self._own_windows()
         self.thresholds = {name: self._threshold(name) for name in self.methods}
 
-    def values_of(self, rows: "pl.DataFrame") -> "dict[str, np.ndarray]":
+    def values_of(self, rows: "pl.DataFrame") -> dict[str, np.ndarray]:
         """The compared columns of live rows, (n,) each."""
         return {name: _values(rows[name], method) for name, method in self.methods.items()}
 
-    def score(self, name: str, window: Window, values: "np.ndarray") -> float | None:
+    def score(self, name: str, window: Window, values: np.ndarray) -> float | None:
         return distance(self.methods[name], self.values[name][self.rows_compared(window)], values)
 
-    def scores(self, window: Window, values: "dict[str, np.ndarray]") -> tuple[Score, ...]:
+    def scores(self, window: Window, values: dict[str, np.ndarray]) -> tuple[Score, ...]:
         """Every compared column of the window that has values on both sides."""
         scores = []
         for name, method in self.methods.items():
@@ -70,10 +72,8 @@ class Baseline:
                 scores.append(Score(name, method, score, least, score >= least))
         return tuple(scores)
 
-    def rows_compared(self, window: Window) -> "np.ndarray":
+    def rows_compared(self, window: Window) -> np.ndarray:
         """Which reference rows the window is compared with, (n,) of bool."""
-        import numpy as np
-
         if self.season and self.at is not None:
             return years_away(self.at, day(window.start), self.length, AROUND / _DAY)[0]
         return np.ones(self.rows, bool)
@@ -81,10 +81,8 @@ class Baseline:
     def _spans_years(self) -> bool:
         return self.at is not None and len(self.at) > 0 and self.at.max() - self.at.min() >= 2 * 365
 
-    def _own_windows(self) -> "list[tuple[np.ndarray, np.ndarray]]":
+    def _own_windows(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Of the training data's windows, newest first: their rows, and those that each is compared with."""
-        import numpy as np
-
         if self.at is None or not len(self.at):
             return []
         windows = []
@@ -103,8 +101,6 @@ class Baseline:
 
     def _threshold(self, name: str) -> float:
         """max(threshold, quantile of the own windows' scores at 1 - false_alarm)."""
-        import numpy as np
-
         values, method = self.values[name], self.methods[name]
         scores = [distance(method, values[rest], values[inside]) for inside, rest in self.own]
         known = [score for score in scores if score is not None]
@@ -122,9 +118,8 @@ def method_of(column: "pl.Series") -> str:
     return CATEGORIES if column.dtype in (pl.String, pl.Boolean, pl.Categorical, pl.Enum) else ""
 
 
-def distance(method: str, reference: "np.ndarray", current: "np.ndarray") -> float | None:
+def distance(method: str, reference: np.ndarray, current: np.ndarray) -> float | None:
     """Evidently's score of two samples, (n,) and (m,); None where one has no value."""
-    import pandas as pd
     from evidently.legacy.calculations.stattests import jensenshannon_stat_test, wasserstein_stat_test
     from evidently.legacy.core import ColumnType
 
@@ -139,17 +134,14 @@ def distance(method: str, reference: "np.ndarray", current: "np.ndarray") -> flo
     return float(test(sides[0], sides[1], kind, 0.1).drift_score)
 
 
-def _sampled(values: "np.ndarray") -> "np.ndarray":
-    import numpy as np
-
+def _sampled(values: np.ndarray) -> np.ndarray:
     if len(values) <= SAMPLE:
         return values
     return values[np.random.default_rng(0).choice(len(values), SAMPLE, replace=False)]
 
 
-def _values(column: "pl.Series", method: str) -> "np.ndarray":
+def _values(column: "pl.Series", method: str) -> np.ndarray:
     """float64 with NaN for missing and infinite values, or text with None."""
-    import numpy as np
     import polars as pl
 
     if method == NUMBERS:

@@ -2,17 +2,16 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from delivery.serving.clients.predict import ServedModel
 from training.errors import InputError
 from training.spec import ModelSpec
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def predict_rows(url: str, spec: ModelSpec, file: Path) -> "pd.DataFrame":
+def predict_rows(url: str, spec: ModelSpec, file: Path) -> pd.DataFrame:
     """The file's rows with a column ``prediction``. Raises InputError for a file that can't be read or lacks a column
     and for a language model; OstinatoError if the server does not answer or refuses."""
     if spec.task == "generation":
@@ -23,10 +22,8 @@ def predict_rows(url: str, spec: ModelSpec, file: Path) -> "pd.DataFrame":
     return rows.assign(prediction=ServedModel(url, spec.name).infer(rows))
 
 
-def read_rows(file: Path) -> "pd.DataFrame":
+def read_rows(file: Path) -> pd.DataFrame:
     """Rows of a CSV file with a header, a JSON list of objects, or a Parquet file."""
-    import pandas as pd
-
     # What is text in JSON stays text, and numbers keep their last digit.
     as_written: dict[str, Any] = {"dtype": False, "convert_dates": False, "precise_float": True}
     readers = {".csv": pd.read_csv, ".json": partial(pd.read_json, **as_written), ".parquet": pd.read_parquet}
@@ -43,7 +40,7 @@ def read_rows(file: Path) -> "pd.DataFrame":
     return rows
 
 
-def format_rows(rows: "pd.DataFrame", as_json: bool) -> str:
+def format_rows(rows: pd.DataFrame, as_json: bool) -> str:
     """As JSON records, or as columns of text."""
     if as_json:
         return str(rows.to_json(orient="records", date_format="iso", double_precision=15))

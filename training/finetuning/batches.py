@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from training.finetuning.examples import IGNORED
 
 if TYPE_CHECKING:
@@ -18,8 +20,6 @@ WIDE = 1024
 
 def hold_out(examples: Sequence["Example"], share: float, seed: int) -> tuple[list["Example"], list["Example"]]:
     """The examples to learn from, and those held out (at least one where the share is above 0), drawn by the seed."""
-    import numpy as np
-
     count = max(round(share * len(examples)), 1) if share else 0
     drawn = set(np.random.default_rng([seed, 1]).permutation(len(examples))[:count].tolist())
     learned = [example for index, example in enumerate(examples) if index not in drawn]
@@ -28,8 +28,6 @@ def hold_out(examples: Sequence["Example"], share: float, seed: int) -> tuple[li
 
 def order(count: int, length: int, seed: int) -> list[int]:
     """``length`` indices below ``count``: one shuffled pass after the other, each shuffled anew."""
-    import numpy as np
-
     rng = np.random.default_rng([seed, 2])
     passes = [rng.permutation(count) for _ in range(-(-length // count))]
     return np.concatenate(passes)[:length].tolist()

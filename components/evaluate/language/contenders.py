@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from components.evaluate.language.answer_prompts import GeneratedAnswer, answer_prompts, encode_prompt
 from components.evaluate.language.likelihood import Likelihood, encode_reference, likelihoods
 from components.evaluate.language.questions import Questions
@@ -150,8 +152,6 @@ def window_of(model: "LanguageModel", engine: EngineSpec) -> int | None:
 
 def check_finite(called: str, questions: Questions, likely: Sequence[Likelihood]) -> None:
     """Raises OstinatoError that names the first row whose perplexity is no number."""
-    import numpy as np
-
     rows = np.array([likelihood.nll / likelihood.tokens for likelihood in likely])
     with np.errstate(over="ignore"):
         bad = np.flatnonzero(~np.isfinite(np.exp(rows)))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from components.evaluate.language.questions import Questions
 from components.evaluate.language.scoring import Columns
 from training.spec import METRICS
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 def write_text_report(
     path: Path,
     questions: Questions,
-    rows: "Sequence[int]",
+    rows: Sequence[int],
     candidate: tuple[Sequence[str], Columns],
     champion: tuple[Sequence[str], Columns] | None,
     json_wanted: bool,
@@ -42,9 +44,8 @@ def write_text_report(
 
 
 def _dataset(
-    questions: Questions, rows: "Sequence[int]", answers: Sequence[str], scores: Columns, json_wanted: bool
+    questions: Questions, rows: Sequence[int], answers: Sequence[str], scores: Columns, json_wanted: bool
 ) -> "Dataset":
-    import pandas as pd
     from evidently import DataDefinition, Dataset
     from evidently.core.datasets import Descriptor
     from evidently.descriptors import IsValidJSON, NonLetterCharacterPercentage, SentenceCount, TextLength, WordCount

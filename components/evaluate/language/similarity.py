@@ -3,13 +3,12 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from components.evaluate.language.answer_prompts import batches
 from training.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 BATCH_TOKENS = 16_384
 DEFAULT_WINDOW = 512
@@ -34,11 +33,9 @@ class Encoder:
         self.model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self.window = _window(folder, self.model)
 
-    def similarities(self, answers: Sequence[str], references: Sequence[str]) -> "np.ndarray":
+    def similarities(self, answers: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """Cosine of each pair in [-1, 1], (n,) float64; 0 for an empty answer. A text longer than the encoder's window
         counts by its beginning."""
-        import numpy as np
-
         known = sorted({*answers, *references})
         place = {text: i for i, text in enumerate(known)}
         vectors = self.embed(known)
@@ -47,9 +44,8 @@ class Encoder:
         filled = np.array([bool(answer.strip()) for answer in answers])
         return np.where(filled, np.clip(cosines, -1.0, 1.0), 0.0)
 
-    def embed(self, texts: Sequence[str]) -> "np.ndarray":
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of length 1, (n, width) float64."""
-        import numpy as np
         import torch
 
         encoded = [self.tokenizer(text, truncation=True, max_length=self.window)["input_ids"] for text in texts]

@@ -7,12 +7,10 @@ that their differences are paired. The draws are seeded: equal rows give equal i
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from components.evaluate.shared.groups import Groups, Sums
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SEED = 0
 RESAMPLES = 1000
@@ -25,20 +23,18 @@ class Scores:
     """The metrics of one contender: exact ``values`` on all rows, and ``resamples`` (resamples,) of each."""
 
     values: dict[str, float]
-    resamples: "dict[str, np.ndarray]"
+    resamples: dict[str, np.ndarray]
 
 
-def score_sums(sums: Sums, formula: "Callable[[Sums], dict[str, np.ndarray]]", weights: "np.ndarray") -> Scores:
+def score_sums(sums: Sums, formula: Callable[[Sums], dict[str, np.ndarray]], weights: np.ndarray) -> Scores:
     """The metrics that a formula makes of sums (groups, …): of all groups, and of each resample of them."""
     whole = formula({name: group.sum(axis=0, keepdims=True) for name, group in sums.items()})
     values = {name: float(value[0]) for name, value in whole.items()}
     return Scores(values, formula({name: weights @ group for name, group in sums.items()}))
 
 
-def draw(groups: int) -> "np.ndarray":
+def draw(groups: int) -> np.ndarray:
     """How often each group is drawn in each resample: (1000, groups) float64, each row sums to ``groups``."""
-    import numpy as np
-
     drawn = np.random.default_rng(SEED).integers(0, groups, size=(RESAMPLES, groups))
     drawn += np.arange(RESAMPLES)[:, None] * groups
     counts = np.bincount(drawn.ravel(), minlength=RESAMPLES * groups)
@@ -55,8 +51,6 @@ def time_blocks(rows: int, days: int) -> Groups:
 
     days: calendar days that the rows span.
     """
-    import numpy as np
-
     length = max(math.ceil(round(rows ** (1 / 3), 9)), math.ceil(rows / MAX_GROUPS))
     day = math.ceil(rows / days)
     if day > length and rows // day >= MIN_BLOCKS:
@@ -66,20 +60,16 @@ def time_blocks(rows: int, days: int) -> Groups:
 
 def random_groups(rows: int) -> Groups:
     """Groups for rows without an order: each row its own up to 1,000 rows, else 1,000 groups at random."""
-    import numpy as np
-
     if rows <= MAX_GROUPS:
         return Groups(np.arange(rows, dtype=np.intp), rows)
     return Groups(np.random.default_rng(SEED).integers(0, MAX_GROUPS, size=rows, dtype=np.intp), MAX_GROUPS)
 
 
-def interval(resamples: "np.ndarray", confidence: float) -> tuple[float, float] | None:
+def interval(resamples: np.ndarray, confidence: float) -> tuple[float, float] | None:
     """Percentile interval (Efron 1979) of the resamples that are defined; None if fewer than half are.
 
     Its ends are values that occurred, so that asking whether an end keeps a bound is the same as counting resamples.
     """
-    import numpy as np
-
     known = resamples[~np.isnan(resamples)]
     if len(known) * 2 < len(resamples):
         return None

@@ -3,14 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+import numpy as np
 from markupsafe import Markup
 
 from delivery.documents.numbers import short
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 @dataclass
@@ -41,7 +38,7 @@ class Plot:
         """Append markup; values are escaped."""
         self.marks.append(Markup(text).format(*values))
 
-    def line(self, xs: "Sequence[float] | np.ndarray", ys: "Sequence[float] | np.ndarray", style: str) -> None:
+    def line(self, xs: Sequence[float] | np.ndarray, ys: Sequence[float] | np.ndarray, style: str) -> None:
         points = " ".join(f"{self.at_x(float(x))},{self.at_y(float(y))}" for x, y in zip(xs, ys, strict=True))
         self.add('<polyline class="line {}" points="{}"/>', style, points)
 
@@ -118,9 +115,9 @@ def interval_plot(rows: Sequence[Whisker], label: str, *, zero: bool = False, su
 class TimeMeans:
     """Means of buckets of equal duration: start of each (buckets,) datetime64[us], and a series a name (buckets,)."""
 
-    starts: "np.ndarray"
+    starts: np.ndarray
     step_hours: float
-    series: dict[str, "np.ndarray"]
+    series: dict[str, np.ndarray]
 
 
 def time_chart(means: TimeMeans, names: Sequence[str], label: str, height: int = 240) -> Markup:
@@ -142,7 +139,7 @@ def time_chart(means: TimeMeans, names: Sequence[str], label: str, height: int =
 
 
 def square_chart(
-    lines: "Sequence[tuple[str, np.ndarray, np.ndarray]]", label: str, x_title: str, y_title: str, *, dots: bool = False
+    lines: Sequence[tuple[str, np.ndarray, np.ndarray]], label: str, x_title: str, y_title: str, *, dots: bool = False
 ) -> Markup:
     """Lines in the unit square with its diagonal: ROC curves and calibration. A line is (style, x, y)."""
     plot = Plot((0, 1), (0, 1), width=350, height=330, left=50, right=10, bottom=44)
@@ -157,7 +154,7 @@ def square_chart(
     return plot.svg(label)
 
 
-def scatter_chart(actual: "np.ndarray", predicted: "np.ndarray", label: str, unit: str) -> Markup:
+def scatter_chart(actual: np.ndarray, predicted: np.ndarray, label: str, unit: str) -> Markup:
     """Predicted against actual with the line of perfect predictions."""
     low, high = span([float(v) for v in (*actual, *predicted)], pad=0.03)
     plot = Plot((low, high), (low, high), width=460, height=400, left=64, right=10, bottom=44)

@@ -1,25 +1,22 @@
 """One contender against another: what better and worse mean."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from components.evaluate.shared.bootstrap import Scores
 from components.evaluate.shared.groups import PROBABILITY_METRICS
 from training.errors import InputError
 from training.spec import METRICS, Task
 
-if TYPE_CHECKING:
-    import numpy as np
 
-
-def worse_by(metric: str, task: Task, candidate: Any, other: Any) -> "np.ndarray":
+def worse_by(metric: str, task: Task, candidate: Any, other: Any) -> np.ndarray:
     """How much worse the candidate is, relative to the other's absolute value; negative is better.
 
     (candidate - other) / |other| where lower is better, (other - candidate) / |other| where higher is; `bias` is
     compared by absolute values. Against an other of 0: 0 if they are equal, else +inf (worse) or -inf (better), so
     that no margin excuses what is worse than perfect. candidate, other: floats or (resamples,).
     """
-    import numpy as np
-
     mine, theirs = np.asarray(candidate, dtype=np.float64), np.asarray(other, dtype=np.float64)
     if metric == "bias":
         mine, theirs = np.abs(mine), np.abs(theirs)
@@ -28,10 +25,8 @@ def worse_by(metric: str, task: Task, candidate: Any, other: Any) -> "np.ndarray
         return np.where(gap == 0, 0.0, gap / np.abs(theirs))
 
 
-def difference(metric: str, candidate: Any, other: Any) -> "np.ndarray":
+def difference(metric: str, candidate: Any, other: Any) -> np.ndarray:
     """Candidate minus other; of the absolute values for `bias`. Floats or (resamples,)."""
-    import numpy as np
-
     mine, theirs = np.asarray(candidate, dtype=np.float64), np.asarray(other, dtype=np.float64)
     return np.abs(mine) - np.abs(theirs) if metric == "bias" else mine - theirs
 

@@ -1,16 +1,12 @@
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 PROBABILITY_METRICS = ("roc_auc", "log_loss", "brier")
 """Metrics that need class probabilities."""
 
 
-Sums = dict[str, "np.ndarray"]
+Sums = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,10 @@
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from delivery.documents.data_card import DataCard
 from training.errors import InputError, OstinatoError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def check_rows(path: Path, card: DataCard) -> None:
@@ -29,8 +25,6 @@ def check_rows(path: Path, card: DataCard) -> None:
 
 def sample_positions(rows: int, most: int) -> np.ndarray:
     """Positions (k,) of a seeded sample without repeats, ascending; all rows if they are no more than ``most``."""
-    import numpy as np
-
     if rows <= most:
         return np.arange(rows)
     return np.sort(np.random.default_rng(0).choice(rows, size=most, replace=False, shuffle=False))

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from components.evaluate.shared.compare import worse_by
 from components.evaluate.shared.groups import Groups
 from delivery.documents.verdict import SliceResult
@@ -11,7 +13,6 @@ from training.errors import InputError
 from training.spec import QualitySpec, SliceCheck, Task
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
 
 MAX_VALUES = 200
@@ -24,14 +25,13 @@ class Slices:
 
     column: str
     values: tuple[str, ...]
-    rows: "np.ndarray"
+    rows: np.ndarray
     """Rows a value, (values,)."""
     groups: Groups
 
 
 def slice_rows(column: "pl.Series") -> Slices:
     """Raises InputError if the column has more than 200 distinct values."""
-    import numpy as np
     import polars as pl
 
     if column.dtype == pl.Boolean:
@@ -51,14 +51,12 @@ def slice_rows(column: "pl.Series") -> Slices:
 
 
 def measure_slices(
-    quality: QualitySpec, task: Task, labels: "pl.DataFrame", measure: "Callable[[str, Slices], list[np.ndarray]]"
+    quality: QualitySpec, task: Task, labels: "pl.DataFrame", measure: Callable[[str, Slices], list[np.ndarray]]
 ) -> dict[tuple[str, str], tuple[SliceResult, ...]]:
     """By column and metric, every value of the column where the metric is defined.
 
     labels: (rows, columns). measure: a metric of the candidate, and of the champion where there is one, in each slice.
     """
-    import numpy as np
-
     results: dict[tuple[str, str], tuple[SliceResult, ...]] = {}
     for check in quality.checks:
         if not isinstance(check, SliceCheck) or (check.column, check.metric) in results:

@@ -1,16 +1,15 @@
 """The verdict's rows: metrics with intervals, paired differences, and warnings."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from components.evaluate.shared.bootstrap import Scores, interval
 from components.evaluate.shared.compare import difference, worse_by
 from components.evaluate.shared.contender import Entrant
 from components.evaluate.shared.scored import ScoredContenders
 from delivery.documents.verdict import Contender, Measure
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def contender_rows(
@@ -46,7 +45,7 @@ def paired_changes(scored: ScoredContenders) -> dict[str, Measure]:
     return _paired(scored, lambda name, mine, theirs: worse_by(name, scored.task, mine, theirs))
 
 
-def _paired(scored: ScoredContenders, compare: "Callable[[str, Any, Any], np.ndarray]") -> dict[str, Measure]:
+def _paired(scored: ScoredContenders, compare: Callable[[str, Any, Any], np.ndarray]) -> dict[str, Measure]:
     mine, theirs = scored.candidate, scored.champion
     if theirs is None:
         return {}
@@ -61,6 +60,6 @@ def _paired(scored: ScoredContenders, compare: "Callable[[str, Any, Any], np.nda
     }
 
 
-def _measure(value: float, resamples: "np.ndarray", confidence: float) -> Measure:
+def _measure(value: float, resamples: np.ndarray, confidence: float) -> Measure:
     ends = interval(resamples, confidence)
     return Measure(value=value) if ends is None else Measure(value=value, low=ends[0], high=ends[1])

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+import pandas as pd
+
 from components.evaluate.shared.contender import Entrant
 from components.evaluate.table.metrics import Actual, Prediction
 from components.evaluate.table.test_side import batches, class_positions
@@ -12,8 +15,6 @@ from training.errors import InputError, OstinatoError
 from training.spec import Baseline, Task
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
     import polars as pl
 
     from delivery.models.folder import Predictor
@@ -72,10 +73,8 @@ def predict_all(models: Sequence[Model], path: Path, actual: Actual) -> list[Pre
     return [_joined(part) for part in parts]
 
 
-def predict(model: Model, rows: "pd.DataFrame", classes: "np.ndarray | None", start: int = 0) -> Prediction:
+def predict(model: Model, rows: pd.DataFrame, classes: np.ndarray | None, start: int = 0) -> Prediction:
     """Predict some rows and check every value. start: position of the first row, for messages."""
-    import numpy as np
-
     try:
         values = np.asarray(model.predictor.predict(rows))
         chances = None if classes is None else model.predictor.predict_proba(rows)
@@ -95,9 +94,7 @@ def predict(model: Model, rows: "pd.DataFrame", classes: "np.ndarray | None", st
     )
 
 
-def _checked_numbers(model: Model, values: "np.ndarray", start: int) -> "np.ndarray":
-    import numpy as np
-
+def _checked_numbers(model: Model, values: np.ndarray, start: int) -> np.ndarray:
     if not (np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer)):
         raise OstinatoError(f"{model.called} predicts values of type {values.dtype}; a regression needs numbers")
     values = values.astype(np.float64, copy=False)
@@ -110,9 +107,7 @@ def _checked_numbers(model: Model, values: "np.ndarray", start: int) -> "np.ndar
     return values
 
 
-def _checked_labels(model: Model, values: "np.ndarray", classes: "np.ndarray", start: int) -> "np.ndarray":
-    import numpy as np
-
+def _checked_labels(model: Model, values: np.ndarray, classes: np.ndarray, start: int) -> np.ndarray:
     positions = class_positions(values, classes)
     bad = np.flatnonzero(positions < 0)
     if len(bad):
@@ -124,11 +119,9 @@ def _checked_labels(model: Model, values: "np.ndarray", classes: "np.ndarray", s
 
 
 def _checked_chances(
-    model: Model, chances: "np.ndarray | None", classes: "np.ndarray", rows: int, start: int
-) -> "np.ndarray | None":
+    model: Model, chances: np.ndarray | None, classes: np.ndarray, rows: int, start: int
+) -> np.ndarray | None:
     """Probabilities (n, classes) in the order of ``classes``; a class that the model does not know has 0."""
-    import numpy as np
-
     if chances is None:
         return None
     known = model.predictor.classes
@@ -154,8 +147,6 @@ def _checked_chances(
 
 def check_same_labels(model: Model, actual: Actual) -> None:
     """Raises OstinatoError if the model knows none of the labels that occur: text against numbers, most often."""
-    import numpy as np
-
     assert actual.classes is not None and model.predictor.classes is not None
     occurs = actual.classes[np.unique(actual.values)].tolist()
     known = model.predictor.classes.tolist()
@@ -171,7 +162,6 @@ def baseline_prediction(
     ``majority`` says the most frequent class (the first in order of two equal ones), with the classes' frequencies
     as probabilities. Raises InputError for a column with values that can't be predictions.
     """
-    import numpy as np
     import polars as pl
 
     if baseline.kind == "column":
@@ -189,8 +179,6 @@ def baseline_prediction(
 
 
 def _column_prediction(column: "pl.Series", actual: Actual) -> Prediction:
-    import numpy as np
-
     if actual.classes is not None:
         positions = class_positions(column.to_numpy(), actual.classes)
         if (positions < 0).any():
@@ -205,8 +193,6 @@ def _column_prediction(column: "pl.Series", actual: Actual) -> Prediction:
 
 
 def _joined(parts: list[Prediction]) -> Prediction:
-    import numpy as np
-
     chances = [part.probabilities for part in parts if part.probabilities is not None]
     return Prediction(
         np.concatenate([part.values for part in parts]), np.concatenate(chances) if len(chances) == len(parts) else None

@@ -3,11 +3,12 @@
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from components.evaluate.shared.charts import TimeMeans
 from components.evaluate.table.metrics import Actual, Prediction
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
 
 
@@ -17,19 +18,15 @@ STEPS_HOURS = (1 / 60, 1 / 12, 0.25, 1, 3, 6, 12, 24, 168, 672)
 MAX_BUCKETS = 100
 
 
-def confusion(actual: Actual, prediction: Prediction) -> "np.ndarray":
+def confusion(actual: Actual, prediction: Prediction) -> np.ndarray:
     """Counts (classes, classes), int: rows are the actual classes, columns the predicted ones."""
-    import numpy as np
-
     assert actual.classes is not None
     k = len(actual.classes)
     return np.bincount(actual.values * k + prediction.values, minlength=k * k).reshape(k, k)
 
 
-def calibration(actual: Actual, prediction: Prediction, bins: int = 10) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+def calibration(actual: Actual, prediction: Prediction, bins: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean predicted probability, observed share and rows of each non-empty bin of equal width (two classes)."""
-    import numpy as np
-
     assert prediction.probabilities is not None
     chance = prediction.probabilities[:, 1]
     index = np.minimum((chance * bins).astype(np.intp), bins - 1)
@@ -40,12 +37,11 @@ def calibration(actual: Actual, prediction: Prediction, bins: int = 10) -> "tupl
     return mean, share, rows[some]
 
 
-def means_over_time(times: "pl.Series", values: "dict[str, np.ndarray]") -> TimeMeans | None:
+def means_over_time(times: "pl.Series", values: dict[str, np.ndarray]) -> TimeMeans | None:
     """Average each series over at most 100 buckets; None if all rows have one time. Empty buckets are left out.
 
     A bucket is as long as a clock or a calendar has it, so that a daily rhythm does not alias.
     """
-    import numpy as np
     import polars as pl
 
     stamps = times.cast(pl.Datetime("us")).cast(pl.Int64).to_numpy()

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from components.evaluate.table.metrics import Actual, Prediction
 from delivery.documents.verdict import DriftResult
 
 if TYPE_CHECKING:
-    import pandas as pd
     import polars as pl
     from evidently import DataDefinition, Dataset
     from evidently.core.report import Snapshot
@@ -110,7 +111,7 @@ def _kind(reference: "pl.Series", current: "pl.Series") -> str:
     return "category" if reference.dtype in (pl.String, pl.Boolean, pl.Categorical, pl.Enum) else ""
 
 
-def _plain(rows: "pl.DataFrame", numerical: list[str]) -> "pd.DataFrame":
+def _plain(rows: "pl.DataFrame", numerical: list[str]) -> pd.DataFrame:
     """float64 and text only: Evidently takes unsigned and nullable types for unknown ones."""
     import polars as pl
 
@@ -118,7 +119,7 @@ def _plain(rows: "pl.DataFrame", numerical: list[str]) -> "pd.DataFrame":
     return rows.with_columns(pl.col(numerical).cast(pl.Float64), pl.col(text).cast(pl.String)).to_pandas()
 
 
-def _quality_definition(actual: Actual, predictions: "list[Prediction]") -> "DataDefinition":
+def _quality_definition(actual: Actual, predictions: list[Prediction]) -> "DataDefinition":
     """Labels as text: Evidently compares them as such in places. Probabilities only where every class occurs."""
     from evidently import BinaryClassification, DataDefinition, MulticlassClassification, Regression
 
@@ -144,9 +145,7 @@ def _quality_definition(actual: Actual, predictions: "list[Prediction]") -> "Dat
     return DataDefinition(categorical_columns=["target", "prediction"], classification=[task])
 
 
-def _answers(actual: Actual, prediction: Prediction) -> "pd.DataFrame":
-    import pandas as pd
-
+def _answers(actual: Actual, prediction: Prediction) -> pd.DataFrame:
     if actual.classes is None:
         return pd.DataFrame({"target": actual.values, "prediction": prediction.values})
     names = actual.classes.astype(str).astype(object)
@@ -159,7 +158,7 @@ def _answers(actual: Actual, prediction: Prediction) -> "pd.DataFrame":
     return rows
 
 
-def _dataset(rows: "pd.DataFrame", definition: "DataDefinition") -> "Dataset":
+def _dataset(rows: pd.DataFrame, definition: "DataDefinition") -> "Dataset":
     from evidently import Dataset
 
     return Dataset.from_pandas(rows, data_definition=definition)

@@ -7,13 +7,12 @@ arrays whose first axis is the group. A metric that is not defined, such as R² 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from components.evaluate.shared.groups import PROBABILITY_METRICS, Groups, Sums
 from training.spec import METRICS, Task
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,8 @@ class Actual:
     classes: sorted labels of the test rows and of every model, (classes,); None for regression.
     """
 
-    values: "np.ndarray"
-    classes: "np.ndarray | None" = None
+    values: np.ndarray
+    classes: np.ndarray | None = None
 
     @property
     def task(self) -> Task:
@@ -43,8 +42,8 @@ class Prediction:
     values: like ``Actual.values``. probabilities: (n, classes) float64 in the order of ``Actual.classes``, or None.
     """
 
-    values: "np.ndarray"
-    probabilities: "np.ndarray | None" = None
+    values: np.ndarray
+    probabilities: np.ndarray | None = None
 
 
 def metric_sums(actual: Actual, prediction: Prediction, groups: Groups) -> Sums:
@@ -54,7 +53,7 @@ def metric_sums(actual: Actual, prediction: Prediction, groups: Groups) -> Sums:
     return _classification_sums(actual, prediction, groups, len(actual.classes))
 
 
-def metrics_of(sums: Sums) -> "dict[str, np.ndarray]":
+def metrics_of(sums: Sums) -> dict[str, np.ndarray]:
     """Each metric for each group of the sums, (groups,). ROC AUC is in :mod:`components.evaluate.table.roc`.
 
     Names and meaning follow scikit-learn's ``sklearn.metrics``
@@ -71,8 +70,6 @@ def metrics_of(sums: Sums) -> "dict[str, np.ndarray]":
     - ``log_loss`` = mean of -log p(actual class), p clipped to [2.2e-16, 1 - 2.2e-16];
     - ``brier`` = mean of Σ(p - [actual])² over the classes, halved for two classes (Brier 1950).
     """
-    import numpy as np
-
     with np.errstate(invalid="ignore", divide="ignore"):
         return _regression_metrics(sums) if "absolute" in sums else _classification_metrics(sums)
 
@@ -82,23 +79,17 @@ def metric_names(task: Task, with_probabilities: bool) -> list[str]:
     return [name for name in METRICS[task] if with_probabilities or name not in PROBABILITY_METRICS]
 
 
-def _summer(groups: Groups) -> "Callable[[Any], np.ndarray]":
-    import numpy as np
-
+def _summer(groups: Groups) -> Callable[[Any], np.ndarray]:
     if groups.count == 1:
         return lambda values: np.array([values.sum()], dtype=np.float64)
     return lambda values: np.bincount(groups.index, weights=values, minlength=groups.count)
 
 
-def _counts(groups: Groups) -> "np.ndarray":
-    import numpy as np
-
+def _counts(groups: Groups) -> np.ndarray:
     return np.bincount(groups.index, minlength=groups.count).astype(np.float64)
 
 
 def _regression_sums(actual: Actual, prediction: Prediction, groups: Groups) -> Sums:
-    import numpy as np
-
     total = _summer(groups)
     centred = actual.values - actual.values.mean()
     error = prediction.values - actual.values
@@ -119,9 +110,7 @@ def _regression_sums(actual: Actual, prediction: Prediction, groups: Groups) -> 
     return sums
 
 
-def _regression_metrics(sums: Sums) -> "dict[str, np.ndarray]":
-    import numpy as np
-
+def _regression_metrics(sums: Sums) -> dict[str, np.ndarray]:
     rows = sums["rows"]
     spread = sums["centred_squared"] - sums["centred"] ** 2 / rows
     # Below rounding error of its own two terms the target is constant, and R² is not defined.
@@ -136,9 +125,7 @@ def _regression_metrics(sums: Sums) -> "dict[str, np.ndarray]":
 
 
 def _classification_sums(actual: Actual, prediction: Prediction, groups: Groups, classes: int) -> Sums:
-    import numpy as np
-
-    def by_class(labels: "np.ndarray", rows: "np.ndarray | slice" = slice(None)) -> "np.ndarray":
+    def by_class(labels: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         cells = groups.index[rows] * classes + labels[rows]
         return np.bincount(cells, minlength=groups.count * classes).reshape(groups.count, classes).astype(np.float64)
 
@@ -162,16 +149,14 @@ def _classification_sums(actual: Actual, prediction: Prediction, groups: Groups,
     return sums
 
 
-def _classification_metrics(sums: Sums) -> "dict[str, np.ndarray]":
-    import numpy as np
-
+def _classification_metrics(sums: Sums) -> dict[str, np.ndarray]:
     rows, support, predicted, hits = (sums[name] for name in ("rows", "support", "predicted", "hits"))
     recall = np.divide(hits, support, out=np.zeros_like(hits), where=support > 0)
     precision = np.divide(hits, predicted, out=np.zeros_like(hits), where=predicted > 0)
     f1 = np.divide(2 * hits, support + predicted, out=np.zeros_like(hits), where=support + predicted > 0)
     seen = (support + predicted) > 0
 
-    def average(values: "np.ndarray") -> "np.ndarray":
+    def average(values: np.ndarray) -> np.ndarray:
         return values[:, 1] if values.shape[1] == 2 else values.sum(axis=1) / seen.sum(axis=1)
 
     metrics = {

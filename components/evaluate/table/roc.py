@@ -1,12 +1,9 @@
 """ROC AUC: exact from ranks, its bootstrap from histograms of ranks, and the curve for the report."""
 
-from typing import TYPE_CHECKING
+import numpy as np
 
 from components.evaluate.shared.groups import Groups
 from components.evaluate.table.metrics import Actual, Prediction
-
-if TYPE_CHECKING:
-    import numpy as np
 
 BINS = 128
 """Bins of the ranks for the interval; the headline value is exact."""
@@ -19,22 +16,18 @@ def roc_auc(actual: Actual, prediction: Prediction) -> float:
     the rest, over the classes that occur (Hand and Till 2001 discuss the choices; this is scikit-learn's
     ``multi_class="ovr", average="macro"``).
     """
-    import numpy as np
-
     areas = [_area(actual.values == k, scores)[0] for k, scores in _one_against_rest(actual, prediction)]
     return float(np.mean(areas)) if areas else float("nan")
 
 
 def resampled_roc_auc(
-    actual: Actual, prediction: Prediction, groups: Groups, weights: "np.ndarray"
-) -> "tuple[float, np.ndarray]":
+    actual: Actual, prediction: Prediction, groups: Groups, weights: np.ndarray
+) -> tuple[float, np.ndarray]:
     """The exact value, and the value of each resample (resamples,) from weights (resamples, groups).
 
     Within a resample, rows whose ranks share a bin count as tied. What that shifts on all rows is taken off again,
     so that the resamples are centred on the exact value.
     """
-    import numpy as np
-
     exact, resampled = [], []
     for k, scores in _one_against_rest(actual, prediction):
         positive = actual.values == k
@@ -49,13 +42,11 @@ def resampled_roc_auc(
     return float(np.mean(exact)), np.mean(resampled, axis=0)
 
 
-def roc_points(actual: Actual, prediction: Prediction, most: int = 100) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+def roc_points(actual: Actual, prediction: Prediction, most: int = 100) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """False positive rate, true positive rate and threshold of a two-class curve, at most ``most`` points each.
 
     Thresholds are finite: the first is the largest score, where the curve has already left (0, 0).
     """
-    import numpy as np
-
     assert prediction.probabilities is not None and prediction.probabilities.shape[1] == 2
     scores = prediction.probabilities[:, 1]
     order = np.argsort(-scores, kind="stable")
@@ -66,10 +57,8 @@ def roc_points(actual: Actual, prediction: Prediction, most: int = 100) -> "tupl
     return (misses / misses[-1])[keep], (hits / hits[-1])[keep], ordered[last][keep]
 
 
-def _one_against_rest(actual: Actual, prediction: Prediction) -> "list[tuple[int, np.ndarray]]":
+def _one_against_rest(actual: Actual, prediction: Prediction) -> list[tuple[int, np.ndarray]]:
     """Class position and scores (n,) of every curve to average."""
-    import numpy as np
-
     assert actual.classes is not None
     occurs = np.unique(actual.values)
     if prediction.probabilities is None or len(occurs) < 2:
@@ -78,14 +67,12 @@ def _one_against_rest(actual: Actual, prediction: Prediction) -> "list[tuple[int
     return [(k, prediction.probabilities[:, k]) for k in positive]
 
 
-def _area(positive: "np.ndarray", scores: "np.ndarray") -> "tuple[float, np.ndarray]":
+def _area(positive: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
     """Exact area and the rank bin of every row (n,).
 
     The area is the Mann-Whitney statistic: (sum of the positives' ranks - P(P+1)/2) / (P N), ties at their mean
     rank (Hanley and McNeil 1982, https://doi.org/10.1148/radiology.143.1.7063747).
     """
-    import numpy as np
-
     rows = len(scores)
     order = np.argsort(scores)
     ordered = scores[order]
@@ -99,10 +86,8 @@ def _area(positive: "np.ndarray", scores: "np.ndarray") -> "tuple[float, np.ndar
     return float(area), bins
 
 
-def _binned_area(negatives: "np.ndarray", positives: "np.ndarray") -> "np.ndarray":
+def _binned_area(negatives: np.ndarray, positives: np.ndarray) -> np.ndarray:
     """Area (resamples,) from counts (resamples, bins) each; NaN where a side is empty."""
-    import numpy as np
-
     below = np.cumsum(negatives, axis=1) - negatives / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return (positives * below).sum(axis=1) / (positives.sum(axis=1) * negatives.sum(axis=1))

@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from components.evaluate.shared.bootstrap import Scores, score_sums
 from components.evaluate.shared.groups import Groups
 from components.evaluate.shared.slices import Slices
 from components.evaluate.table.metrics import Actual, Prediction, metric_names, metric_sums, metrics_of
 from components.evaluate.table.roc import resampled_roc_auc, roc_auc
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def score(actual: Actual, prediction: Prediction, groups: Groups, weights: np.ndarray) -> Scores:
@@ -27,8 +25,6 @@ def score(actual: Actual, prediction: Prediction, groups: Groups, weights: np.nd
 
 def slice_metric(metric: str, actual: Actual, predictions: Sequence[Prediction], slices: Slices) -> list[np.ndarray]:
     """The metric of each prediction in each slice, (values,); NaN where it is not defined."""
-    import numpy as np
-
     if metric != "roc_auc":
         return [metrics_of(metric_sums(actual, prediction, slices.groups))[metric] for prediction in predictions]
     areas = [np.full(slices.groups.count, np.nan) for _ in predictions]

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from components.evaluate.shared.page import PageInputs, write_page
 from components.evaluate.shared.rows import sample_positions
 from components.evaluate.table.curves import calibration, confusion, means_over_time
@@ -47,7 +49,6 @@ def _charts(charted: ChartedRows) -> list[dict[str, Any]]:
 
 def _time_charts(charted: ChartedRows, times: "pl.Series") -> list[dict[str, Any]]:
     """The whole period in means, its last rows as they are, and the absolute error in means."""
-    import numpy as np
 
     from components.evaluate.shared.charts import time_chart
 
@@ -88,7 +89,6 @@ def _scatter(actual: Actual, candidate: Prediction, unit: str) -> dict[str, Any]
 
 def _probability_charts(actual: Actual, candidate: Prediction, champion: Prediction | None) -> list[dict[str, Any]]:
     """ROC and calibration of two-class models."""
-    import numpy as np
 
     from components.evaluate.shared.charts import square_chart
 

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
 from components.evaluate.shared.rows import sample_positions
 from components.evaluate.table.metrics import Actual
 from training.errors import InputError, did_you_mean
 from training.spec import DataSpec, QualitySpec, SliceCheck
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
 
 BATCH_ROWS = 65_536
@@ -44,13 +46,11 @@ def read_labels(path: Path, data: DataSpec, quality: QualitySpec) -> "pl.DataFra
     return labels
 
 
-def read_actual(target: "pl.Series", task: str, model_classes: "Sequence[np.ndarray]") -> Actual:
+def read_actual(target: "pl.Series", task: str, model_classes: Sequence[np.ndarray]) -> Actual:
     """What happened. model_classes: labels (classes,) that each model knows; they join the class list.
 
     Raises InputError if the target is no number (regression), has NaN, or has one class only (classification).
     """
-    import numpy as np
-
     if task == "regression":
         if not target.dtype.is_numeric():
             raise InputError(f"the target {target.name!r} is {target.dtype}, no number; set task: classification")
@@ -71,10 +71,8 @@ def read_actual(target: "pl.Series", task: str, model_classes: "Sequence[np.ndar
     return Actual(class_positions(target.to_numpy(), classes), classes)
 
 
-def class_positions(labels: "np.ndarray", classes: "np.ndarray") -> "np.ndarray":
+def class_positions(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Position of every label (n,) in the classes, intp; -1 where it is none of them."""
-    import pandas as pd
-
     return pd.Index(classes).get_indexer(pd.Index(labels))
 
 
