@@ -153,7 +153,7 @@ def ours(folder: Path) -> dict[str, float]:
     import skops.io  # noqa: F401
 
     from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
-    from components.evaluate.table.steps import evaluate_predictions
+    from components.evaluate.steps import evaluate_task
     from training.spec import Column, DataSpec, QualitySpec, ServingSpec
 
     columns = {name: Column(type="float") for name in ("previous", "target", *(f"x{i}" for i in range(18)))}
@@ -179,7 +179,7 @@ def ours(folder: Path) -> dict[str, float]:
     names = ("verdict.json", "report.html", "evidently.html", "sample.json")
 
     def work() -> None:
-        verdict, _ = evaluate_predictions(inputs, EvaluateOutputs(*(folder / name for name in names)))
+        verdict, _ = evaluate_task(inputs, EvaluateOutputs(*(folder / name for name in names)))
         assert verdict.decision == "pass"
 
     return timed(work)

@@ -54,7 +54,7 @@ def champion(candidate: str) -> str:
 def evaluate(data: str, candidate: str, champion_version: str) -> str:
     """Returns the folder with verdict.json, report.html, evidently.html and sample.json."""
     from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
-    from components.evaluate.table.steps import evaluate_predictions
+    from components.evaluate.steps import evaluate_task
 
     judged = OUT / "judged"
     judged.mkdir(exist_ok=True)
@@ -73,7 +73,7 @@ def evaluate(data: str, candidate: str, champion_version: str) -> str:
         champion=OUT / "champion",
     )
     names = ("verdict.json", "report.html", "evidently.html", "sample.json")
-    evaluate_predictions(inputs, EvaluateOutputs(*(judged / name for name in names)))
+    evaluate_task(inputs, EvaluateOutputs(*(judged / name for name in names)))
     return str(judged)
 
 

@@ -9,8 +9,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
-from components.evaluate.shared.bootstrap import draw, interval, random_groups, time_blocks
-from components.evaluate.shared.groups import Groups
+from components.evaluate.shared.bootstrap import Groups, draw, interval, random_groups, time_blocks
 from components.evaluate.table.metrics import Actual, Prediction, metric_sums, metrics_of
 from components.evaluate.table.roc import roc_auc, roc_points
 from components.evaluate.table.scoring import score

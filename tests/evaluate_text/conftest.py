@@ -84,7 +84,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 @dataclass(frozen=True)
 class Case:
-    """Everything that ``evaluate_answers`` takes; ``run`` calls it."""
+    """Everything that ``evaluate_task`` takes; ``run`` calls it."""
 
     root: Path
     models: Models
@@ -142,11 +142,11 @@ class Case:
         }
 
     def run(self, candidate: Path, champion: Path | None = None, **quality: Any) -> Verdict:
-        from components.evaluate.language.steps import evaluate_answers
+        from components.evaluate.steps import evaluate_task
 
         names = ("verdict.json", "report.html", "evidently.html", "sample.json")
         outputs = EvaluateOutputs(*(self.root / name for name in names))
-        return evaluate_answers(EvaluateInputs(**self.given(candidate, champion, **quality)), outputs)
+        return evaluate_task(EvaluateInputs(**self.given(candidate, champion, **quality)), outputs)[0]
 
 
 def make_case(root: Path, models: Models) -> Case:

@@ -7,7 +7,7 @@ import pytest
 
 from components.evaluate.language.scores import lcs_length, normalized, rouge_l, token_f1, word_scores
 from components.evaluate.language.scoring import text_metrics, text_sums
-from components.evaluate.shared.groups import Groups
+from components.evaluate.shared.bootstrap import Groups
 
 
 def test_normalization_is_squads():

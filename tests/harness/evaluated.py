@@ -32,7 +32,7 @@ class Judged(NamedTuple):
 
 @dataclass
 class Case:
-    """Everything that ``evaluate_predictions`` takes; ``run`` calls it."""
+    """Everything that ``evaluate_task`` takes; ``run`` calls it."""
 
     root: Path
     task: str
@@ -67,7 +67,7 @@ class Case:
 
     def run(self, candidate: Path, champion: Path | None = None, **quality: Any) -> Judged:
         """The verdict, and what everyone predicted."""
-        from components.evaluate.table.steps import evaluate_predictions
+        from components.evaluate.steps import evaluate_task
 
         inputs = EvaluateInputs(
             model="a-model",
@@ -83,7 +83,7 @@ class Case:
             candidate=candidate,
             champion=champion or self.root / "no-champion",
         )
-        return Judged(*evaluate_predictions(inputs, outputs_in(self.root)))
+        return Judged(*evaluate_task(inputs, outputs_in(self.root)))
 
 
 def make_case(root: Path, task: str, rows: pd.DataFrame, target: str, split: str = "key", unit: str = "") -> Case:

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from harness.judge_servers import MODEL, Asked, JudgeServer, always, says, sensible
 
-from components.evaluate.language.judge import Compared, judge_answers
+from components.evaluate.language.judge import judge_answers
+from components.evaluate.language.judge.prompt import Pair
 from delivery.documents.verdict import JudgeReport
 from training.spec import JudgeSpec
 
 REFERENCE = "preprocess train evaluate register deploy"
 
 
-def ask(server: JudgeServer | str, questions: Sequence[Compared], cache: Path, **given: Any) -> JudgeReport:
+def ask(server: JudgeServer | str, questions: Sequence[Pair], cache: Path, **given: Any) -> JudgeReport:
     """The report on questions; ``given`` are fields of the spec, or parameters of the call."""
     url = server if isinstance(server, str) else server.url
     own = {name: given.pop(name) for name in ("folder", "min_agreement", "spent") if name in given}
@@ -23,17 +24,17 @@ def ask(server: JudgeServer | str, questions: Sequence[Compared], cache: Path, *
     return judge_answers(spec, "champion", questions, cache / "answers", **call)
 
 
-def better(number: int = 0) -> Compared:
-    return Compared(f"Which are the steps, {number}?", REFERENCE, "preprocess train evaluate", "train and hope")
+def better(number: int = 0) -> Pair:
+    return Pair(f"Which are the steps, {number}?", "preprocess train evaluate", "train and hope", REFERENCE)
 
 
-def worse(number: int = 0) -> Compared:
+def worse(number: int = 0) -> Pair:
     one = better(number)
-    return Compared("Once more: " + one.question, one.reference, one.other, one.candidate)
+    return Pair("Once more: " + one.question, one.second, one.first, one.reference)
 
 
-def equal(number: int = 0) -> Compared:
-    return Compared(f"And what comes first, {number}?", REFERENCE, "It is preprocess", "preprocess it is")
+def equal(number: int = 0) -> Pair:
+    return Pair(f"And what comes first, {number}?", "It is preprocess", "preprocess it is", REFERENCE)
 
 
 def test_a_judge_counts_wins_losses_and_ties_whatever_the_place(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_a_tie_in_one_order_alone_is_a_tie_that_was_swayed(tmp_path: Path) -> No
 
 
 def test_equal_answers_are_a_tie_that_costs_nothing(tmp_path: Path) -> None:
-    same = Compared("Which are the steps?", REFERENCE, "All five.", "All five.")
+    same = Pair("Which are the steps?", "All five.", "All five.", REFERENCE)
     report = ask("http://127.0.0.1:9/v1", [same], tmp_path)
     assert (report.ties, report.swayed, report.calls, report.failure) == (1, 0, 0, "")
 
@@ -106,13 +107,13 @@ def test_an_answer_that_was_given_is_not_asked_for_again_even_when_the_judge_is_
 
 
 @pytest.mark.parametrize(
-    "changed", [{"rubric": "Is short."}, {"model": "another-judge"}, {"candidate": "train"}, {"reference": "none"}]
+    "changed", [{"rubric": "Is short."}, {"model": "another-judge"}, {"first": "train"}, {"reference": "none"}]
 )
 def test_another_rubric_judge_or_text_is_asked_about_anew(tmp_path: Path, changed: dict[str, str]) -> None:
     with JudgeServer(sensible) as server:
         ask(server, [better()], tmp_path)
-        texts = {name: changed.pop(name) for name in ("candidate", "reference") if name in changed}
-        question = Compared(**{**vars(better()), **texts})
+        texts = {name: changed.pop(name) for name in ("first", "reference") if name in changed}
+        question = Pair(**{**vars(better()), **texts})
         assert (ask(server, [question], tmp_path, **changed).cached, len(server.asked)) == (0, 4)
 
 

@@ -5,13 +5,12 @@ is missing (a metric that is not defined, probabilities that a model does not gi
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from components.evaluate.checks.kinds import EVALUATIONS
 from components.evaluate.shared.arguments import EvaluateInputs
-from components.evaluate.shared.scored import Measured
-from components.evaluate.shared.summary import paired_differences
-from delivery.documents.verdict import CheckResult, Contender, Verdict
+from components.evaluate.shared.scored import Assessed, Measured, contender_rows, paired_differences
+from delivery.documents.verdict import CheckResult, ServingProof, Verdict
 from training.spec import METRICS, Check, QualitySpec
 
 
@@ -37,13 +36,10 @@ def evaluate_checks(quality: QualitySpec, measured: Measured) -> tuple[CheckResu
     return tuple(results)
 
 
-def decide_verdict(
-    inputs: EvaluateInputs, measured: Measured, contenders: tuple[Contender, ...], rows: int, **others: Any
-) -> Verdict:
-    """The whole verdict. rows: of the test side. others: fields that one task alone has, and ``warnings``. Raises what
-    :func:`evaluate_check` raises."""
-    quality, scored = inputs.quality, measured.scored
-    checks = evaluate_checks(quality, measured)
+def decide_verdict(inputs: EvaluateInputs, assessed: Assessed, served: ServingProof) -> Verdict:
+    """The whole verdict. Raises what :func:`evaluate_check` raises."""
+    quality, scored = inputs.quality, assessed.scored
+    checks = evaluate_checks(quality, Measured(scored, served))
     return Verdict(
         model=inputs.model,
         task=scored.task,
@@ -51,17 +47,17 @@ def decide_verdict(
         metric=quality.metric,
         direction=METRICS[scored.task][quality.metric],
         confidence=quality.confidence,
-        rows=rows,
-        sample_rows=min(rows, quality.sample_rows),
-        contenders=contenders,
+        rows=assessed.rows,
+        sample_rows=min(assessed.rows, quality.sample_rows),
+        contenders=contender_rows(inputs.model, assessed),
         differences=paired_differences(scored),
         checks=checks,
         slices=tuple(result for results in scored.slices.values() for result in results),
         drift=scored.drift,
-        served=measured.served,
+        served=served,
         judges=tuple(scored.judges.values()),
         data_fingerprint=inputs.card.fingerprint,
         spec_digest=inputs.spec_digest,
         code=inputs.code,
-        **others,
+        **assessed.facts,
     )

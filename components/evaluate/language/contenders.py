@@ -42,14 +42,14 @@ class ContenderAnswers:
         return sum(not answer.whole for answer in self.answers)
 
 
-def open_entrant(folder: Path, entrant: Entrant) -> Entrant:
+def open_entrant(entrant: Entrant) -> Entrant:
     """The entrant with its digest. Raises OstinatoError if its folder is no language model."""
     from delivery.models.folder import model_digest
     from delivery.models.language.language_model import is_language_model
 
-    if not is_language_model(folder):
+    if not is_language_model(entrant.folder):
         raise OstinatoError(f"{entrant.called} is no language model, but the task is generation. {entrant.fix}")
-    return replace(entrant, digest=model_digest(folder))
+    return replace(entrant, digest=model_digest(entrant.folder))
 
 
 def ask(

@@ -8,8 +8,7 @@ import numpy as np
 from components.evaluate.language.contenders import ContenderAnswers
 from components.evaluate.language.questions import Questions
 from components.evaluate.language.scores import word_scores
-from components.evaluate.shared.bootstrap import Scores, score_sums
-from components.evaluate.shared.groups import Groups, Sums
+from components.evaluate.shared.bootstrap import Groups, Scores, Sums, score_sums
 from training.spec import METRICS
 
 if TYPE_CHECKING:

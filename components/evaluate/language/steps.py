@@ -1,27 +1,24 @@
-"""The evaluate step of a language model, from top to bottom: read, answer, score, serve, check, decide, show."""
+"""Assessing a language model: read, answer, score; and its pages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.evaluate.checks.decide import decide_verdict
 from components.evaluate.language.answers_page import write_text_page
 from components.evaluate.language.contenders import ContenderAnswers, ask, ask_base, open_entrant
 from components.evaluate.language.evidently_report import write_text_report
-from components.evaluate.language.opinions import ask_judge
+from components.evaluate.language.judge import ask_judge
 from components.evaluate.language.questions import Questions, read_questions
 from components.evaluate.language.scoring import Columns, score_rows, score_text, slice_values
 from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
 from components.evaluate.shared.bootstrap import draw, random_groups
-from components.evaluate.shared.contender import Entrant, has_champion
+from components.evaluate.shared.contender import Entrant, entrants
 from components.evaluate.shared.page import PageInputs
 from components.evaluate.shared.rows import sample_positions
-from components.evaluate.shared.scored import Measured, ScoredContenders
+from components.evaluate.shared.scored import Assessed, ScoredContenders
 from components.evaluate.shared.slices import measure_slices
-from components.evaluate.shared.summary import contender_rows, paired_changes
 from delivery.documents.sample import Sample
-from delivery.documents.verdict import AnswerRow, JudgeReport, Verdict
-from delivery.serving.proof.prove import prove
+from delivery.documents.verdict import AnswerRow, JudgeReport
 from training.folder import model_folder, workspace_root
 from training.spec import METRICS, BaseModelSpec, ConversationSpec, FormatCheck, QualitySpec
 
@@ -47,42 +44,36 @@ class AnsweredQuestions:
         return {role: answers.texts for role, answers in self.answers.items()}
 
 
-def evaluate_answers(inputs: EvaluateInputs, outputs: EvaluateOutputs) -> Verdict:
-    """Judge what the candidate answers against the champion and the base model on the same questions, and prove that it
-    can be served; write verdict, reports and the sample of the proof.
+def assess_answers(inputs: EvaluateInputs) -> Assessed:
+    """Score what candidate, champion and base model answer to the same questions.
 
     Raises InputError for questions that can't be asked, OstinatoError for a model that can't be judged.
     """
-    quality, card = inputs.quality, inputs.card
+    quality = inputs.quality
     contract = ConversationSpec.model_validate_json(inputs.data_spec)
     questions = read_questions(inputs.test_file, contract, quality)
     answered = answer_questions(inputs, questions)
-    scored = score_contenders(inputs.model, quality, answered)
-    sample = draw_sample(inputs, answered)
-    sample.write(outputs.sample)
-    served = prove(inputs.candidate, sample, inputs.serving, [1])
-    verdict = decide_verdict(
-        inputs,
-        Measured(scored, served),
-        contender_rows(inputs.model, answered.models, answered.baseline_name, scored),
+
+    def write_pages(outputs: EvaluateOutputs, shared: PageInputs) -> None:
+        write_evidently(outputs.evidently, answered, quality)
+        write_text_page(outputs.report, shared, scores_by_id(answered), labels_by_id(questions))
+
+    warnings = (*inputs.card.warnings, *collect_warnings(answered, quality))
+    return Assessed(
+        answered.models,
+        answered.baseline_name,
+        score_contenders(inputs.model, quality, answered),
+        draw_sample(inputs, answered),
         questions.count,
-        answers=answer_rows(answered),
-        warnings=(*card.warnings, *collect_warnings(answered, quality)),
+        {"answers": answer_rows(answered), "warnings": warnings},
+        write_pages,
     )
-    verdict.write(outputs.verdict)
-    write_evidently(outputs.evidently, answered, quality)
-    shared = PageInputs(verdict, card, paired_changes(scored), evidently_link=outputs.evidently_link)
-    write_text_page(outputs.report, shared, scores_by_id(answered), labels_by_id(questions))
-    return verdict
 
 
 def answer_questions(inputs: EvaluateInputs, questions: Questions) -> AnsweredQuestions:
     """Let everyone answer the same questions, one model in memory at a time, and score every answer."""
     quality, engine = inputs.quality, inputs.serving.engine
-    models = [open_entrant(inputs.candidate, Entrant("candidate", "", "", inputs.candidate))]
-    if has_champion(inputs.champion, inputs.champion_version):
-        entrant = Entrant("champion", inputs.champion_version, "", inputs.champion)
-        models.append(open_entrant(inputs.champion, entrant))
+    models = [open_entrant(entrant) for entrant in entrants(inputs)]
     answers: dict[str, ContenderAnswers] = {}
     for entrant in models:
         sampled = sampled_rows(questions, quality) if entrant.role == "candidate" else ()

@@ -10,12 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.evaluate.shared.groups import Groups, Sums
-
 SEED = 0
 RESAMPLES = 1000
 MAX_GROUPS = 1000
 MIN_BLOCKS = 20
+PROBABILITY_METRICS = ("roc_auc", "log_loss", "brier")
+"""Metrics that need class probabilities."""
+Sums = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A group number for each row: ``index`` (n,) intp in [0, count)."""
+
+    index: np.ndarray
+    count: int
 
 
 @dataclass(frozen=True)

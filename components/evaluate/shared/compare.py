@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluate.shared.bootstrap import Scores
-from components.evaluate.shared.groups import PROBABILITY_METRICS
+from components.evaluate.shared.bootstrap import PROBABILITY_METRICS, Scores
 from training.errors import InputError
 from training.spec import METRICS, Task
 

@@ -1,7 +1,10 @@
+"""Who is judged: the candidate, and the champion where there is one."""
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from components.evaluate.shared.arguments import EvaluateInputs
 from training.errors import OstinatoError
 
 
@@ -12,8 +15,9 @@ class Entrant:
     role: Literal["candidate", "champion"]
     version: str
     """In the registry; empty for a candidate."""
-    digest: str
     folder: Path
+    digest: str = ""
+    """Once the folder was opened."""
 
     @property
     def called(self) -> str:
@@ -29,10 +33,13 @@ class Entrant:
         return "Train it again with this environment and data"
 
 
-def has_champion(folder: Path, version: str) -> bool:
-    """Whether the champion step found one. Raises OstinatoError if folder and version disagree on that."""
+def entrants(inputs: EvaluateInputs) -> list[Entrant]:
+    """Candidate and champion. Raises OstinatoError if the champion's folder and its version disagree on there being
+    one."""
+    folder, version = inputs.champion, inputs.champion_version
     has_files = folder.is_dir() and any(folder.iterdir())
     if has_files != bool(version):
         content = f"{folder} holds {'a model' if has_files else 'none'}"
         raise OstinatoError(f"champion_version is {version!r}, but {content}: run the champion step again")
-    return has_files
+    candidate = Entrant("candidate", "", inputs.candidate)
+    return [candidate, Entrant("champion", version, folder)] if has_files else [candidate]

@@ -3,15 +3,16 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from components.evaluate.shared.charts import Whisker, interval_plot
 from components.evaluate.shared.compare import metric_unit, worse_by
 from delivery.documents.data_card import DataCard
 from delivery.documents.numbers import percent, short
 from delivery.documents.verdict import CheckResult, Contender, Measure, SliceResult, Verdict
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 NONE = "\N{EN DASH}"
 
@@ -32,8 +33,6 @@ class PageInputs:
 
 def write_page(path: Path, template: str, shared: PageInputs, **own: Any) -> None:
     """Render and write a page. template: extends ``shared/page.html.j2``. own: what its blocks need besides."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     page = Environment(
         loader=PackageLoader("components.evaluate", "."),
         autoescape=True,
@@ -115,9 +114,7 @@ def _change(
     return {"glyph": "▼", "text": f"{size} worse".strip(), "style": "worse"}
 
 
-def _contender_plot(verdict: Verdict, unit: str) -> "Markup":
-    from components.evaluate.shared.charts import Whisker, interval_plot
-
+def _contender_plot(verdict: Verdict, unit: str) -> Markup:
     def row(contender: Contender) -> Whisker:
         measure = contender.metrics[verdict.metric]
         ends = "" if measure.low is None or measure.high is None else f"  [{short(measure.low)}, {short(measure.high)}]"
@@ -129,13 +126,11 @@ def _contender_plot(verdict: Verdict, unit: str) -> "Markup":
     return interval_plot(rows, f"{verdict.metric}{', ' + of if of else ''} of every contender")
 
 
-def _change_plot(verdict: Verdict, changes: dict[str, Measure]) -> "Markup | str":
+def _change_plot(verdict: Verdict, changes: dict[str, Measure]) -> Markup | str:
     """Improvement over the champion in percent: right of the line is better. Drawn up to 100 % on either side.
 
     `bias` is left out: one near 0 changes by any number of percent.
     """
-    from components.evaluate.shared.charts import Whisker, interval_plot
-
     rows = []
     for name, change in sorted(changes.items(), key=lambda item: item[0] != verdict.metric):
         if name == "bias" or change.low is None or change.high is None or not math.isfinite(change.low + change.high):

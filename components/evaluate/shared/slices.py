@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from components.evaluate.shared.bootstrap import Groups
 from components.evaluate.shared.compare import worse_by
-from components.evaluate.shared.groups import Groups
 from delivery.documents.verdict import SliceResult
 from training.errors import InputError
 from training.spec import QualitySpec, SliceCheck, Task

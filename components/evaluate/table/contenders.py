@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,16 +23,14 @@ PREDICT_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, A
 """What scikit-learn and its pipelines raise on rows that they can't take."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Model(Entrant):
     """One that is loaded."""
 
     predictor: "Predictor"
 
 
-def open_model(
-    folder: Path, role: Literal["candidate", "champion"], version: str, task: Task, columns: Sequence[str]
-) -> Model:
+def open_model(entrant: Entrant, task: Task, columns: Sequence[str]) -> Model:
     """Load a model folder. columns: what the test rows have.
 
     Raises OstinatoError if it does not load, is of another task, or needs a column that is no longer there.
@@ -40,11 +38,11 @@ def open_model(
     from delivery.models.folder import load_model, model_digest
 
     try:
-        predictor = load_model(folder)
+        predictor = load_model(entrant.folder)
     except OstinatoError as error:
-        entrant = Entrant(role, version, "", folder)
         raise OstinatoError(f"{entrant.called} can't be loaded: {error}. {entrant.fix}") from error
-    model = Model(role, version, model_digest(folder), folder, predictor)
+    folder = entrant.folder
+    model = Model(entrant.role, entrant.version, folder, model_digest(folder), predictor=predictor)
     missing = [name for name in predictor.inputs if name not in columns]
     if missing:
         raise OstinatoError(

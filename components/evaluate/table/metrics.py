@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluate.shared.groups import PROBABILITY_METRICS, Groups, Sums
+from components.evaluate.shared.bootstrap import PROBABILITY_METRICS, Groups, Sums
 from training.spec import METRICS, Task
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.evaluate.shared.groups import Groups
+from components.evaluate.shared.bootstrap import Groups
 from components.evaluate.table.metrics import Actual, Prediction
 
 BINS = 128

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.evaluate.shared.bootstrap import Scores, score_sums
-from components.evaluate.shared.groups import Groups
+from components.evaluate.shared.bootstrap import Groups, Scores, score_sums
 from components.evaluate.shared.slices import Slices
 from components.evaluate.table.metrics import Actual, Prediction, metric_names, metric_sums, metrics_of
 from components.evaluate.table.roc import resampled_roc_auc, roc_auc

@@ -1,20 +1,17 @@
-"""The evaluate step, from top to bottom: read, predict, score, serve, check, decide, show."""
+"""Assessing a model of a table: read, predict, score; and its pages."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from components.evaluate.checks.decide import decide_verdict
 from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
-from components.evaluate.shared.bootstrap import draw, random_groups, time_blocks
-from components.evaluate.shared.contender import has_champion
-from components.evaluate.shared.groups import Groups
+from components.evaluate.shared.bootstrap import Groups, draw, random_groups, time_blocks
+from components.evaluate.shared.contender import entrants
 from components.evaluate.shared.page import PageInputs
 from components.evaluate.shared.rows import sample_positions
-from components.evaluate.shared.scored import Measured, ScoredContenders
+from components.evaluate.shared.scored import Assessed, ScoredContenders
 from components.evaluate.shared.slices import measure_slices
-from components.evaluate.shared.summary import contender_rows, paired_changes
 from components.evaluate.table.contenders import (
     Model,
     Predictions,
@@ -26,55 +23,41 @@ from components.evaluate.table.contenders import (
 from components.evaluate.table.evidently_report import InputDrift, measure_drift, write_evidently_report
 from components.evaluate.table.metrics import Actual, Prediction
 from components.evaluate.table.scoring import score, slice_metric
-from components.evaluate.table.table_page import ChartedRows, write_table_page
+from components.evaluate.table.table_page import write_table_page
 from components.evaluate.table.test_side import read_actual, read_labels, sample_rows
-from components.evaluate.table.warnings import collect_warnings
 from delivery.documents.data_card import TEST_FILE, TRAIN_FILE, DataCard
 from delivery.documents.sample import Sample, make_sample
-from delivery.documents.verdict import Verdict
-from delivery.serving.proof.prove import prove
-from training.spec import DataSpec, LatencyCheck, QualitySpec, Task
+from training.spec import DataSpec, QualitySpec, Task
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def evaluate_predictions(inputs: EvaluateInputs, outputs: EvaluateOutputs) -> tuple[Verdict, Predictions]:
-    """Judge the candidate against the champion and the baseline on the test rows, and prove that it can be served;
-    write verdict, reports and the sample of the proof. Returns the verdict, and what KFP's curves are drawn from.
-
-    Raises InputError for a spec or rows that can't be judged, OstinatoError for a model that can't be.
-    """
-    contract, quality = DataSpec.model_validate_json(inputs.data_spec), inputs.quality
-    models = open_models(inputs)
+def assess_predictions(inputs: EvaluateInputs) -> Assessed:
+    """Score what candidate, champion and baseline predict. Raises InputError for a spec or rows that can't be judged,
+    OstinatoError for a model that can't be."""
+    contract, card = DataSpec.model_validate_json(inputs.data_spec), inputs.card
+    columns = [column.name for column in card.columns]
+    models = [open_model(entrant, cast(Task, inputs.task), columns) for entrant in entrants(inputs)]
     predictions = predict_rows(inputs, contract, models)
     drift = input_drift(inputs)
-    scored = score_contenders(contract, quality, predictions, drift)
-    sample = draw_sample(inputs, predictions)
-    sample.write(outputs.sample)
-    served = prove(inputs.candidate, sample, inputs.serving, concurrencies(quality))
-    verdict = decide_verdict(
-        inputs,
-        Measured(scored, served),
-        contender_rows(inputs.model, models, predictions.baseline_name, scored),
+
+    def write_pages(outputs: EvaluateOutputs, shared: PageInputs) -> None:
+        write_evidently(outputs.evidently, predictions, drift, inputs.quality.sample_rows)
+        times = predictions.labels[contract.time] if contract.time else None
+        write_table_page(outputs.report, shared, predictions, times)
+
+    warnings = (*card.warnings, *collect_warnings(contract, card, models, drift))
+    return Assessed(
+        models,
+        predictions.baseline_name,
+        score_contenders(contract, inputs.quality, predictions, drift),
+        draw_sample(inputs, predictions),
         predictions.actual.rows,
-        test_from=inputs.card.test.time_from,
-        test_to=inputs.card.test.time_to,
-        warnings=(*inputs.card.warnings, *collect_warnings(contract, inputs.card, models, drift)),
+        {"test_from": card.test.time_from, "test_to": card.test.time_to, "warnings": warnings},
+        write_pages,
+        predictions,
     )
-    verdict.write(outputs.verdict)
-    write_evidently(outputs.evidently, predictions, drift, quality.sample_rows)
-    write_report(outputs, inputs.card, verdict, scored, predictions, contract)
-    return verdict, predictions
-
-
-def open_models(inputs: EvaluateInputs) -> list[Model]:
-    """The candidate, and the champion where there is one. Raises OstinatoError if either can't be judged."""
-    columns, task = [column.name for column in inputs.card.columns], cast(Task, inputs.task)
-    models = [open_model(inputs.candidate, "candidate", "", task, columns)]
-    if has_champion(inputs.champion, inputs.champion_version):
-        models.append(open_model(inputs.champion, "champion", inputs.champion_version, task, columns))
-    return models
 
 
 def predict_rows(inputs: EvaluateInputs, contract: DataSpec, models: Sequence[Model]) -> Predictions:
@@ -135,11 +118,6 @@ def draw_sample(inputs: EvaluateInputs, predictions: Predictions) -> Sample:
     return make_sample(inputs.model, actual.task, candidate.digest, rows, expected, inputs.tolerance)
 
 
-def concurrencies(quality: QualitySpec) -> list[int]:
-    """At which latency is measured: where a check asks, else one request at a time."""
-    return sorted({check.concurrency for check in quality.checks if isinstance(check, LatencyCheck)} or {1})
-
-
 def row_groups(contract: DataSpec, labels: "pl.DataFrame") -> Groups:
     """Blocks in time where the split orders the rows by time, else groups at random."""
     if contract.split.by != "time" or contract.time is None:
@@ -165,21 +143,25 @@ def write_evidently(path: Path, predictions: Predictions, drift: InputDrift, mos
     )
 
 
-def write_report(
-    outputs: EvaluateOutputs,
-    card: DataCard,
-    verdict: Verdict,
-    scored: ScoredContenders,
-    predictions: Predictions,
-    contract: DataSpec,
-) -> None:
-    """The page that a reviewer decides from."""
-    charted = ChartedRows(
-        predictions.actual,
-        predictions.candidate,
-        predictions.champion,
-        times=predictions.labels[contract.time] if contract.time else None,
-        unit=scored.unit,
-    )
-    shared = PageInputs(verdict, card, paired_changes(scored), scored.unit, outputs.evidently_link)
-    write_table_page(outputs.report, shared, charted)
+def collect_warnings(contract: DataSpec, card: DataCard, models: Sequence[Model], drift: InputDrift) -> tuple[str, ...]:
+    """What a reviewer should know that no check says."""
+    warnings: list[str] = []
+    if drift.not_measured:
+        warnings.append(
+            f"drift is not measured for {', '.join(drift.not_measured)}: no values, or neither number nor text"
+        )
+    start = card.test.time_from
+    for model in models if contract.split.by == "time" else ():
+        seen = model.predictor.facts.get("train_time_to")
+        if not seen or start is None or _utc(datetime.fromisoformat(seen)) < _utc(start):
+            continue
+        trained = f"{model.called} was trained on rows up to {seen}, the test rows start at {start.isoformat()}"
+        if model.role == "candidate":
+            warnings.append(f"{trained}: its figures are too good")
+        else:
+            warnings.append(f"{trained}: the comparison favours it, so passing against it is harder than it should be")
+    return tuple(warnings)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

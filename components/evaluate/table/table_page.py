@@ -1,13 +1,14 @@
 """The report page of a table's model: the shared page with charts of predicted and actual values."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from components.evaluate.shared.charts import scatter_chart, square_chart, time_chart
 from components.evaluate.shared.page import PageInputs, write_page
 from components.evaluate.shared.rows import sample_positions
+from components.evaluate.table.contenders import Predictions
 from components.evaluate.table.curves import calibration, confusion, means_over_time
 from components.evaluate.table.metrics import Actual, Prediction
 from components.evaluate.table.roc import roc_points
@@ -20,43 +21,25 @@ SCATTER_POINTS = 800
 LAST_ROWS = 96
 
 
-@dataclass(frozen=True)
-class ChartedRows:
-    """What the charts need besides the verdict."""
-
-    actual: Actual
-    candidate: Prediction
-    champion: Prediction | None
-    times: "pl.Series | None"
-    """The time of each test row, (rows,)."""
-    unit: str
-    """Of the target."""
+def write_table_page(path: Path, shared: PageInputs, predictions: Predictions, times: "pl.Series | None") -> None:
+    """Render and write the page. times: of each test row, (rows,)."""
+    actual, candidate = predictions.actual, predictions.candidate
+    if actual.classes is not None:
+        charts = _probability_charts(actual, candidate, predictions.champion)
+    else:
+        over_time = [] if times is None else _time_charts(predictions, times, shared.unit)
+        charts = over_time or [_scatter(actual, candidate, shared.unit)]
+    write_page(path, "table/page.html.j2", shared, charts=charts, matrix=_matrix(actual, candidate))
 
 
-def write_table_page(path: Path, shared: PageInputs, charted: ChartedRows) -> None:
-    """Render and write the page."""
-    charts, matrix = _charts(charted), _matrix(charted.actual, charted.candidate)
-    write_page(path, "table/page.html.j2", shared, charts=charts, matrix=matrix)
-
-
-def _charts(charted: ChartedRows) -> list[dict[str, Any]]:
-    """Title, note, legend and SVG of the charts that fit the task."""
-    if charted.actual.classes is not None:
-        return _probability_charts(charted.actual, charted.candidate, charted.champion)
-    over_time = [] if charted.times is None else _time_charts(charted, charted.times)
-    return over_time or [_scatter(charted.actual, charted.candidate, charted.unit)]
-
-
-def _time_charts(charted: ChartedRows, times: "pl.Series") -> list[dict[str, Any]]:
+def _time_charts(predictions: Predictions, times: "pl.Series", unit: str) -> list[dict[str, Any]]:
     """The whole period in means, its last rows as they are, and the absolute error in means."""
-
-    from components.evaluate.shared.charts import time_chart
-
-    values = {"actual": charted.actual.values}
-    values |= {"champion": charted.champion.values} if charted.champion is not None else {}
-    values["candidate"] = charted.candidate.values
-    errors = {name: np.abs(value - charted.actual.values) for name, value in values.items() if name != "actual"}
-    of = f", {charted.unit}" if charted.unit else ""
+    actual, champion = predictions.actual, predictions.champion
+    values = {"actual": actual.values}
+    values |= {"champion": champion.values} if champion is not None else {}
+    values["candidate"] = predictions.candidate.values
+    errors = {name: np.abs(value - actual.values) for name, value in values.items() if name != "actual"}
+    of = f", {unit}" if unit else ""
     parts = [
         (f"Predicted and actual{of}", values, slice(None), 230),
         (f"The last {LAST_ROWS} rows{of}", values, slice(-LAST_ROWS, None), 230),
@@ -65,7 +48,7 @@ def _time_charts(charted: ChartedRows, times: "pl.Series") -> list[dict[str, Any
     charts = []
     for title, series, rows, height in parts:
         means = means_over_time(times[rows], {name: value[rows] for name, value in series.items()})
-        if means is not None and not (rows.start and charted.actual.rows <= LAST_ROWS):
+        if means is not None and not (rows.start and actual.rows <= LAST_ROWS):
             note = f"means of {_duration(means.step_hours)}"
             svg = time_chart(means, list(series), title, height)
             charts.append({"title": title, "note": note, "legend": list(series), "svg": svg})
@@ -79,8 +62,6 @@ def _duration(hours: float) -> str:
 
 
 def _scatter(actual: Actual, candidate: Prediction, unit: str) -> dict[str, Any]:
-    from components.evaluate.shared.charts import scatter_chart
-
     rows = sample_positions(actual.rows, SCATTER_POINTS)
     svg = scatter_chart(actual.values[rows], candidate.values[rows], "predicted against actual", unit)
     note = f"{len(rows):,} of {actual.rows:,} test rows. On the dashed line a prediction is perfect."
@@ -89,8 +70,6 @@ def _scatter(actual: Actual, candidate: Prediction, unit: str) -> dict[str, Any]
 
 def _probability_charts(actual: Actual, candidate: Prediction, champion: Prediction | None) -> list[dict[str, Any]]:
     """ROC and calibration of two-class models."""
-
-    from components.evaluate.shared.charts import square_chart
 
     assert actual.classes is not None
     both = {"champion": champion, "candidate": candidate}

@@ -1,17 +1,18 @@
 """From what the judge says about pairs to what it is worth: wins, losses and ties, and whether it can be believed."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from components.evaluate.language.judge.asking import Asking
+from components.evaluate.language.judge.cache import judge_cache
 from components.evaluate.language.judge.labels import Label, read_labels
 from components.evaluate.language.judge.prompt import Pair
 from components.evaluate.language.judge.reply import Better
+from components.evaluate.language.questions import Questions
 from delivery.documents.verdict import JudgeReport
-from training.spec import JudgeSpec
+from training.spec import JudgeCheck, JudgeSpec, QualitySpec
 
 Opponent = Literal["champion", "baseline"]
 MAX_UNANSWERED = 0.1
@@ -21,26 +22,36 @@ MAX_SWAYED = 0.75
 TURNED: dict[Better, Better] = {"first": "second", "second": "first", "tie": "tie"}
 
 
-@dataclass(frozen=True)
-class Compared:
-    """A question and what two models answered."""
+def ask_judge(
+    quality: QualitySpec, questions: Questions, texts: Mapping[str, tuple[str, ...]], folder: Path
+) -> dict[str, JudgeReport]:
+    """A report for every opponent that a check names and that there is; all share the judge's budget of calls.
 
-    question: str
-    """The conversation so far, as text."""
-    reference: str
-    candidate: str
-    other: str
-
-    @property
-    def pair(self) -> Pair:
-        """The candidate's answer first."""
-        return Pair(self.question, self.candidate, self.other, self.reference)
+    texts: of each role, (rows,). folder: the model's, for labelled pairs.
+    """
+    checks = [check for check in quality.checks if isinstance(check, JudgeCheck)]
+    reports: dict[str, JudgeReport] = {}
+    for against in ("champion", "baseline"):
+        asked = [check for check in checks if check.against == against]
+        if not asked or against not in texts:
+            continue
+        assert quality.judge is not None, "the spec refuses a judge's check without a judge"
+        # The least that any check demands: each check holds the report against its own bound.
+        bounds = [check.min_agreement for check in asked]
+        least = None if None in bounds else min(bound for bound in bounds if bound is not None)
+        pairs = [
+            Pair(questions.conversation(row), mine, theirs, questions.references[row])
+            for row, (mine, theirs) in enumerate(zip(texts["candidate"], texts[against], strict=True))
+        ]
+        spent = sum(report.calls for report in reports.values())
+        reports[against] = judge_answers(quality.judge, against, pairs, judge_cache(), folder, least, spent)
+    return reports
 
 
 def judge_answers(
     spec: JudgeSpec,
     against: Opponent,
-    questions: Sequence[Compared],
+    questions: Sequence[Pair],
     cache: Path,
     folder: Path,
     min_agreement: float | None,
@@ -48,8 +59,9 @@ def judge_answers(
 ) -> JudgeReport:
     """What the judge says about the candidate and another on the same questions, each asked in both orders.
 
-    Two equal answers are a tie, and nobody is asked. The labelled pairs come first; where the judge agrees with too few
-    of them, the questions are not asked. cache: folder of kept answers. folder: the model's, for ``spec.labels``.
+    questions: the candidate's answers come first. Two equal answers are a tie, and nobody is asked. The labelled pairs
+    come first; where the judge agrees with too few of them, the questions are not asked. cache: folder of kept answers.
+    folder: the model's, for ``spec.labels``.
     min_agreement: with the labelled pairs, None to report it only. spent: calls that this verdict has made already.
 
     A judge that is down, slow, or of no use is said in ``failure`` and never raised. Raises InputError for labels, a
@@ -64,7 +76,7 @@ def judge_answers(
             f"it agrees with people on {round(agreement * len(labels))} of {len(labels)} labelled pairs, a share below "
             f"the min_agreement of {min_agreement:g}; take a better judge, or write a clearer rubric"
         )
-    asked = [] if distrust else [question.pair for question in questions]
+    asked = [] if distrust else questions
     opinions = _in_both_orders(asked, asking)
     counts = Counter(opinions)
     unanswered = counts[None] + len(questions) - len(asked)
@@ -136,7 +148,7 @@ def _cut_short(asking: Asking, spec: JudgeSpec, against: Opponent, spent: int, j
     return ""
 
 
-def _worthless(asking: Asking, questions: Sequence[Compared], counts: Counter[Opinion]) -> str:
+def _worthless(asking: Asking, questions: Sequence[Pair], counts: Counter[Opinion]) -> str:
     """Why the answers are not enough to go by; empty if they are."""
     if not questions:
         return "there is no question to judge"
@@ -146,7 +158,7 @@ def _worthless(asking: Asking, questions: Sequence[Compared], counts: Counter[Op
             f"{missing} of {len(questions)} questions have no usable reply, more than {MAX_UNANSWERED:.0%}; the last "
             f"time {asking.last}"
         )
-    asked = sum(question.candidate != question.other for question in questions) - missing
+    asked = sum(question.first != question.second for question in questions) - missing
     if counts["swayed"] > MAX_SWAYED * asked:
         return (
             f"its reply changed with the order of the answers in {counts['swayed']} of {asked} questions, so it goes "
