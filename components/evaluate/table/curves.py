@@ -1,4 +1,4 @@
-"""Small tables that the charts draw: confusion, calibration, and means over time."""
+"""Small tables that the charts draw: confusion, and means over time."""
 
 import math
 from typing import TYPE_CHECKING
@@ -23,18 +23,6 @@ def confusion(actual: Actual, prediction: Prediction) -> np.ndarray:
     assert actual.classes is not None
     k = len(actual.classes)
     return np.bincount(actual.values * k + prediction.values, minlength=k * k).reshape(k, k)
-
-
-def calibration(actual: Actual, prediction: Prediction, bins: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean predicted probability, observed share and rows of each non-empty bin of equal width (two classes)."""
-    assert prediction.probabilities is not None
-    chance = prediction.probabilities[:, 1]
-    index = np.minimum((chance * bins).astype(np.intp), bins - 1)
-    rows = np.bincount(index, minlength=bins)
-    some = rows > 0
-    mean = np.bincount(index, weights=chance, minlength=bins)[some] / rows[some]
-    share = np.bincount(index, weights=actual.values, minlength=bins)[some] / rows[some]
-    return mean, share, rows[some]
 
 
 def means_over_time(times: "pl.Series", values: dict[str, np.ndarray]) -> TimeMeans | None:

@@ -47,14 +47,14 @@ def roc_points(actual: Actual, prediction: Prediction, most: int = 100) -> tuple
 
     Thresholds are finite: the first is the largest score, where the curve has already left (0, 0).
     """
+    from sklearn.metrics import roc_curve
+
     assert prediction.probabilities is not None and prediction.probabilities.shape[1] == 2
-    scores = prediction.probabilities[:, 1]
-    order = np.argsort(-scores, kind="stable")
-    ordered, positive = scores[order], actual.values[order] == 1
-    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    hits, misses = np.cumsum(positive)[last], np.cumsum(~positive)[last]
-    keep = np.unique(np.linspace(0, len(last) - 1, min(most, len(last))).round().astype(int))
-    return (misses / misses[-1])[keep], (hits / hits[-1])[keep], ordered[last][keep]
+    curve = roc_curve(actual.values == 1, prediction.probabilities[:, 1], drop_intermediate=False)
+    false_positive, true_positive, thresholds = (points[1:] for points in curve)
+    many = len(thresholds)
+    keep = np.unique(np.linspace(0, many - 1, min(most, many)).round().astype(int))
+    return false_positive[keep], true_positive[keep], thresholds[keep]
 
 
 def _one_against_rest(actual: Actual, prediction: Prediction) -> list[tuple[int, np.ndarray]]:

@@ -9,7 +9,7 @@ from components.evaluate.shared.charts import scatter_chart, square_chart, time_
 from components.evaluate.shared.page import PageInputs, write_page
 from components.evaluate.shared.rows import sample_positions
 from components.evaluate.table.contenders import Predictions
-from components.evaluate.table.curves import calibration, confusion, means_over_time
+from components.evaluate.table.curves import confusion, means_over_time
 from components.evaluate.table.metrics import Actual, Prediction
 from components.evaluate.table.roc import roc_points
 from delivery.documents.numbers import short
@@ -70,6 +70,7 @@ def _scatter(actual: Actual, candidate: Prediction, unit: str) -> dict[str, Any]
 
 def _probability_charts(actual: Actual, candidate: Prediction, champion: Prediction | None) -> list[dict[str, Any]]:
     """ROC and calibration of two-class models."""
+    from sklearn.calibration import calibration_curve
 
     assert actual.classes is not None
     both = {"champion": champion, "candidate": candidate}
@@ -82,7 +83,11 @@ def _probability_charts(actual: Actual, candidate: Prediction, champion: Predict
         return []
     curves = {name: roc_points(actual, prediction)[:2] for name, prediction in shown.items()}
     roc = [(name, np.append(0.0, x), np.append(0.0, y)) for name, (x, y) in curves.items()]
-    reliability = [(name, *calibration(actual, prediction)[:2]) for name, prediction in shown.items()]
+    reliability = []
+    for name, prediction in shown.items():
+        assert prediction.probabilities is not None
+        observed, predicted = calibration_curve(actual.values, prediction.probabilities[:, 1], n_bins=10)
+        reliability.append((name, predicted, observed))
     positive = str(actual.classes[1])
     return [
         {
