@@ -4,24 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from delivery.connections import Connections
-from delivery.kserve.manifest import LiveModel
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
 from delivery.releases.live import live
 from delivery.stores.fetch import fetch_model
-
-
-def fetch_champion(model: str, manifests_remote: str, target: Path) -> LiveModel | None:
-    """Fill the folder ``target`` with the live model's files and return its manifest; None and no files without one.
-
-    Raises OstinatoError if the files are gone, can't be fetched, or are not the ones that were released.
-    """
-    target.mkdir(parents=True, exist_ok=True)
-    champion = live(manifests_remote, model)
-    if champion is None:
-        return None
-    fetch_model(model, champion.version, champion.storage_uri, champion.digest, target)
-    return champion
 
 
 @dataclass(frozen=True)
@@ -35,6 +21,7 @@ def fetch_comparison(model: str, connections: Connections, candidate: Path, targ
 
     That is the living champion. When the candidate is itself the living champion (the same data, code and spec were
     run again) it is the version that it replaced, so that running again reproduces the verdict it went live with.
+    Raises OstinatoError if the files are gone, can't be fetched, or are not the ones that were released.
     """
     target.mkdir(parents=True, exist_ok=True)
     running = live(connections.manifests_remote, model)
@@ -49,5 +36,5 @@ def fetch_comparison(model: str, connections: Connections, candidate: Path, targ
             uri = registry(tracking_uri).storage_uri(replaced.name, replaced.version)
             fetch_model(model, replaced.version, uri, replaced.digest, target, tracking_uri)
             return ComparedVersion(replaced.version, replaced.digest)
-    fetch_champion(model, connections.manifests_remote, target)
+    fetch_model(model, running.version, running.storage_uri, running.digest, target)
     return ComparedVersion(running.version, running.digest)

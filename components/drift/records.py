@@ -10,8 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from components.drift.decide import Decided, Decision, Finding, Seen
-from components.drift.window_report import WindowReport
+from components.drift.decide import Decided, Decision, Finding, Seen, WindowReport
 from delivery.effects import effect
 from delivery.registry.mlflow import mlflow_client, registry_errors
 from delivery.registry.runs import ensure_experiment, log_file

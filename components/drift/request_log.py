@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,9 @@ from components.drift.inputs import Live
 from components.drift.windows import Window
 from components.preprocess.table.contract import conform, kept, refused, rules
 from components.preprocess.table.scan import ROW
+from components.preprocess.table.survey import parse_as_of
 from delivery.stores.sources import Formats, fetch, resolve
+from training.errors import InputError
 from training.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -150,10 +152,9 @@ def _body(event: Mapping[str, Any]) -> dict[str, Any] | None:
 def _moment(event: Mapping[str, Any]) -> datetime | None:
     """UTC without a zone, as the columns have it."""
     try:
-        moment = datetime.fromisoformat(str(event.get("time")))
-    except ValueError:
+        return parse_as_of(str(event.get("time")))
+    except InputError:
         return None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _text(value: Any) -> str | None:

@@ -6,19 +6,19 @@ anywhere and run again, the watch finds what it recorded, and goes on from there
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.drift.decide import Seen, decide
+from components.drift.decide import Seen, WindowReport, decide, report_window
 from components.drift.inputs import Live, table_rows
 from components.drift.records import Kept, Records, settled
 from components.drift.report import write_report
 from components.drift.request_log import is_request_log, log_rows
 from components.drift.scores import Baseline, method_of
-from components.drift.window_report import WindowReport, report_window
 from components.drift.windows import Window, newest_windows
+from components.preprocess.table.survey import parse_as_of
 from delivery.connections import Connections
 from delivery.documents.data_card import DATA_CARD_FILE, DataCard
 from delivery.registry.lookup import registry
@@ -72,10 +72,11 @@ def watch(
     if not isinstance(spec.data, DataSpec):
         raise InputError(f"{spec.name} is trained on conversations; drift is watched of tables")
     version = _live_version(spec, connections)
+    now = parse_as_of(as_of) if as_of else datetime.now(UTC).replace(tzinfo=None)
     with tempfile.TemporaryDirectory(prefix="ostinato-drift-") as name:
         reference, card = _training_data(connections.tracking_uri, version, Path(name))
         windows = newest_windows(
-            moment(as_of), parse_duration(watching.window), watching.windows, card.test.time_to or card.train.time_to
+            now, parse_duration(watching.window), watching.windows, card.test.time_to or card.train.time_to
         )
         records = Records(connections.tracking_uri, spec.name)
         recorded = {kept.seen.end for kept in records.windows(version.version) if settled(kept.seen.finding)}
@@ -84,17 +85,6 @@ def watch(
             uri = source or watching.source or spec.data.source
             _record_windows(missing, records, version.version, spec.data, watching, reference, uri, folder)
     return _decided(spec.name, version.version, records, windows, watching, ask)
-
-
-def moment(as_of: str) -> datetime:
-    """A time in UTC without a zone, now for "". Raises InputError."""
-    if not as_of:
-        return datetime.now(UTC).replace(tzinfo=None)
-    try:
-        time = datetime.fromisoformat(as_of)
-    except ValueError as error:
-        raise InputError(f"as_of is {as_of!r}; write an ISO date or time, such as 2018-06-01") from error
-    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
 def _live_version(spec: ModelSpec, connections: Connections) -> ModelVersion:
@@ -199,4 +189,4 @@ def _decided(
         return watched
     answer = ask(watched)
     records.answer(newest, answer)
-    return Watched(model, version, seen, decided.decision, decided.reason, answer)
+    return replace(watched, answer=answer)

@@ -55,7 +55,8 @@ def prepare(
             ready = scratch / "ready"
             ready.mkdir()
             with ThreadPoolExecutor(1) as beside:
-                stamps, snapshots = _stamps(sources), beside.submit(lambda: [source.snapshot() for source in sources])
+                stamps = [source.stamp() for source in sources]
+                snapshots = beside.submit(lambda: [source.snapshot() for source in sources])
                 if isinstance(spec, DataSpec):
                     card = _fill(model, spec, folder, sources[0], as_of, scratch, ready)
                 else:
@@ -117,10 +118,6 @@ def _fill(model: str, spec: DataSpec, folder: Path, source: Source, as_of: str, 
         pinned_test_set=pin is not None,
         warnings=pin.warnings if pin else (),
     )
-
-
-def _stamps(sources: tuple[Source, ...]) -> list[str]:
-    return [source.stamp() for source in sources]
 
 
 def _check_unchanged(sources: tuple[Source, ...], stamps: list[str], snapshot: str, expected: str) -> None:

@@ -1,6 +1,5 @@
 """A pinned test set: its bytes never change, and nothing in it is trained on."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 from components.preprocess.table.scan import reading
 from components.preprocess.table.split import Sides, identity, keys, on_test_side
 from components.preprocess.table.survey import parse_as_of
-from delivery.stores.sources import fetch
+from delivery.stores.sources import fetch, file_sha256
 from training.errors import InputError
 from training.spec import DataSpec, TestSet, parse_duration
 
@@ -45,8 +44,7 @@ def pinned(spec: DataSpec, model: str, folder: Path, as_of: str, scratch: Path) 
 
 def _violations(pin: TestSet, file: Path, today: date) -> list[str]:
     problems = []
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    digest = file_sha256(file)
     if digest != pin.sha256:
         problems.append(f"the test set {pin.path} has SHA-256 {digest}, but data.testset.sha256 is {pin.sha256}")
     expiry = pin.pinned_on + parse_duration(pin.rotate_every)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,9 @@ def train(
     facts = {"data_fingerprint": card.fingerprint, "rows": len(rows)}
     if card.train.time_to is not None:
         facts["train_time_to"] = card.train.time_to.isoformat()
-    save_trained(estimator, out, rows, training.trusted_types, facts, model, export)
+    save_model(estimator, out, rows, training.trusted_types, facts)
+    if export:
+        export_onnx(estimator, out, model, rows)
     return Trained(model_digest(out), "scikit-learn", len(rows), seconds)
 
 
@@ -98,21 +100,6 @@ def open_owned(model: str, training: TrainingSpec) -> Owned:
     if not callable(fit):
         raise InputError(f"{folder / module_name}.py has no function {function_name!r}; training.entry_point names it")
     return Owned(folder, fit, hyperparameters)
-
-
-def save_trained(
-    estimator: Any,
-    out: Path,
-    rows: "pd.DataFrame",
-    trusted: Sequence[str],
-    facts: Mapping[str, Any],
-    model: str,
-    export: str,
-) -> None:
-    """The model folder, and in it the model ``model`` as ``export`` says. Raises what the two raise."""
-    save_model(estimator, out, rows, trusted, facts)
-    if export:
-        export_onnx(estimator, out, model, rows)
 
 
 def check_hyperparameters(schema: "type[BaseModel] | None", training: TrainingSpec, folder: Path) -> Any:

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from harness.nine_years import FIRST_TRAINED, WATCH, Week, asks, bikes, contract, featured, live, watch
 
+from components.drift.decide import report_window
 from components.drift.inputs import Live, table_rows
-from components.drift.window_report import report_window
 from components.drift.windows import Window
 
 LAST = datetime(2019, 9, 1)

@@ -13,9 +13,9 @@ from harness.command_line import ROOT
 from harness.loopback import LoopbackServer, Reply
 from harness.nine_years import WATCH, baseline, bikes, contract, featured
 
+from components.drift.decide import report_window
 from components.drift.inputs import Live
 from components.drift.request_log import REQUEST, is_request_log, log_rows, rows_of
-from components.drift.window_report import report_window
 from components.drift.windows import Window
 from delivery.serving.clients.predict import ServedModel
 from training.errors import InputError

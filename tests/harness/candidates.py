@@ -5,7 +5,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from components.champion.steps import ComparedVersion, fetch_comparison
 from components.register.steps import Candidate
+from delivery.connections import Connections
 from delivery.documents.data_card import DATA_CARD_FILE, TRAIN_FILE, CardPart, ColumnCard, DataCard
 from delivery.documents.verdict import CheckResult, Contender, Measure, Verdict
 from delivery.models.folder import model_digest
@@ -148,3 +150,8 @@ def bare_git(repository: Path, *arguments: str) -> str:
     """What git says about a repository on this machine."""
     done = subprocess.run(["git", f"--git-dir={repository}", *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+def fetch_champion(name: str, remote: str, out: Path) -> ComparedVersion | None:
+    """What a new candidate, of another digest than the living champion, is compared with."""
+    return fetch_comparison(name, Connections("", remote), out.parent / "a-new-candidate", out)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from components.drift.decide import Decided, Seen, decide
+from components.drift.decide import Decided, Seen, WindowReport, decide, report_window
 from components.drift.inputs import Live
 from components.drift.scores import Baseline
-from components.drift.window_report import WindowReport, report_window
 from components.drift.windows import newest_windows
 from training.demand_forecaster.model import features
 from training.folder import model_spec

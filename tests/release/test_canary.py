@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.candidates import bare_git, candidate, model_spec
+from harness.candidates import bare_git, candidate, fetch_champion, model_spec
 from harness.registered import Place
 from harness.servers import git_server
 
-from components.champion.steps import fetch_champion, fetch_comparison
+from components.champion.steps import fetch_comparison
 from components.deploy.steps import deploy
 from delivery.connections import Connections
 from delivery.kserve.manifest import LiveModel

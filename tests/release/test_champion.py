@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from harness.candidates import fetch_champion
 from harness.registered import Place
 
-from components.champion.steps import fetch_champion, fetch_comparison
+from components.champion.steps import fetch_comparison
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
 from delivery.releases.live import live
@@ -108,8 +109,10 @@ def test_reading_the_champion_does_not_import_mlflow(released: Place, tmp_path: 
     import sys
 
     code = (
-        "import sys; from pathlib import Path; from components.champion.steps import fetch_champion; "
-        f"fetch_champion({NAME!r}, {released.remote!r}, Path({str(tmp_path / 'out')!r})); "
+        "import sys; from pathlib import Path; from components.champion.steps import fetch_comparison; "
+        "from delivery.connections import Connections; "
+        f"place, out = Connections('', {released.remote!r}), Path({str(tmp_path / 'out')!r}); "
+        f"fetch_comparison({NAME!r}, place, Path('none'), out); "
         "assert not {'mlflow', 'pandas', 'polars', 'kfp'} & sys.modules.keys()"
     )
     root = Path(__file__).parents[2]

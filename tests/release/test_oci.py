@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
-from harness.candidates import bare_git, candidate, language_spec, model_spec
+from harness.candidates import bare_git, candidate, fetch_champion, language_spec, model_spec
 from harness.contracts import crd_validator
 from harness.image_registries import ImageRegistry
 from harness.registered import Place
 from release.served import first_served_line
 
-from components.champion.steps import fetch_champion
 from delivery.kserve.canary import with_canary
 from delivery.kserve.documents import Document, from_bytes, of_kind
 from delivery.kserve.manifest import ServedVersion

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.candidates import candidate, model_spec
+from harness.candidates import candidate, fetch_champion, model_spec
 from harness.registered import Place
 from harness.servers import running_mlflow
 from release.served import first_served_line
 
-from components.champion.steps import fetch_champion, fetch_comparison
+from components.champion.steps import fetch_comparison
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
 from delivery.releases.live import live

@@ -16,9 +16,8 @@ from harness.shops import COLUMNS, amounts, body_of, moods, shop_rows, towns_fir
 from serving import real_triton
 from threadpoolctl import threadpool_limits
 
-from components.train.steps import save_trained
-from delivery.models.folder import load_model, model_digest
-from delivery.models.onnx.export import MAX_BATCH_SIZE
+from delivery.models.folder import load_model, model_digest, save_model
+from delivery.models.onnx.export import MAX_BATCH_SIZE, export_onnx
 from delivery.serving.clients.predict import ServedModel
 from delivery.serving.process.process import RunningServer, serving
 from training.errors import InputError, OstinatoError
@@ -30,7 +29,8 @@ def exported(folder: Path, name: str, target: Callable[[pd.DataFrame], pd.Series
     rows = shop_rows(800)
     with threadpool_limits(1):
         estimator, trusted = towns_first(rows, target(rows))
-        save_trained(estimator, folder, rows, trusted, {}, name, "onnx")
+        save_model(estimator, folder, rows, trusted, {})
+        export_onnx(estimator, folder, name, rows)
     return folder
 
 

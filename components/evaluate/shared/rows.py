@@ -1,16 +1,15 @@
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from delivery.documents.data_card import DataCard
+from delivery.stores.sources import file_sha256
 from training.errors import InputError, OstinatoError
 
 
 def check_rows(path: Path, card: DataCard) -> None:
     """Raises OstinatoError unless the file holds exactly the rows that the data card describes."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(path)
     expected = card.test.sha256.removeprefix("sha256:")
     if digest != expected:
         raise OstinatoError(

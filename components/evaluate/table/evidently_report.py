@@ -49,7 +49,7 @@ def measure_drift(reference: "pl.DataFrame", current: "pl.DataFrame") -> InputDr
     if not measured:
         return InputDrift((), skipped, None)
     definition = DataDefinition(numerical_columns=numerical, categorical_columns=categorical)
-    sides = [_dataset(_plain(rows.select(measured), numerical), definition) for rows in (current, reference)]
+    sides = [_dataset(plain_columns(rows.select(measured), numerical), definition) for rows in (current, reference)]
     snapshot = Report([ValueDrift(column=name) for name in measured], include_tests=True).run(sides[0], sides[1])
     results: list[DriftResult] = []
     for result in snapshot.metric_results.values():
@@ -111,7 +111,7 @@ def _kind(reference: "pl.Series", current: "pl.Series") -> str:
     return "category" if reference.dtype in (pl.String, pl.Boolean, pl.Categorical, pl.Enum) else ""
 
 
-def _plain(rows: "pl.DataFrame", numerical: list[str]) -> pd.DataFrame:
+def plain_columns(rows: "pl.DataFrame", numerical: list[str]) -> pd.DataFrame:
     """float64 and text only: Evidently takes unsigned and nullable types for unknown ones."""
     import polars as pl
 
