@@ -61,7 +61,7 @@ def assess_predictions(inputs: EvaluateInputs) -> Assessed:
 
 
 def predict_rows(inputs: EvaluateInputs, contract: DataSpec, models: Sequence[Model]) -> Predictions:
-    """Let everyone predict the same test rows. Raises what :func:`evaluate_predictions` raises."""
+    """Let everyone predict the same test rows. Raises what :func:`assess_predictions` raises."""
     quality, task = inputs.quality, cast(Task, inputs.task)
     labels = read_labels(inputs.test_file, contract, quality)
     known = [model.predictor.classes for model in models if model.predictor.classes is not None]

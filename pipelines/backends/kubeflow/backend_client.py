@@ -7,8 +7,8 @@ from typing import Any
 import kfp_server_api as api
 
 from pipelines.backends.kubeflow.api_errors import Failure
-from pipelines.backends.kubeflow.connection import PAGE, KubeflowConnection, KubeflowRetryPolicy
-from pipelines.backends.kubeflow.installation import Installation
+from pipelines.backends.kubeflow.connection import Entry, KubeflowConnection, KubeflowRetryPolicy
+from pipelines.backends.kubeflow.installation import step_names
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.kubeflow.reasons import with_reasons
 from pipelines.backends.kubeflow.recurring_runs import (
@@ -19,7 +19,6 @@ from pipelines.backends.kubeflow.recurring_runs import (
     six_fields,
 )
 from pipelines.backends.kubeflow.states import remote_run, run_state
-from pipelines.backends.kubeflow.uploads import Entry, named, step_names, upload
 from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, ScheduleEntry, Submission
 from training.errors import InputError, OstinatoError
 
@@ -30,7 +29,7 @@ GONE = (
 )
 
 
-class KubeflowClient:
+class KubeflowClient(RecurringRuns):
     """One installation, by its settings.
 
     All methods raise InputError for settings that can't be right, and OstinatoError for a backend that can't be used.
@@ -39,9 +38,8 @@ class KubeflowClient:
     name = "kubeflow"
 
     def __init__(self, settings: KubeflowSettings, patience: KubeflowRetryPolicy = USUAL) -> None:
+        super().__init__(KubeflowConnection(settings, patience))
         self.settings = settings
-        self._connection = KubeflowConnection(settings, patience)
-        self._installation = Installation(self._connection)
         self._api = self._connection.runs
 
     @property
@@ -113,31 +111,17 @@ class KubeflowClient:
     def runs(self, since: datetime) -> list[RemoteRun]:
         """Ours, newest first; without their steps."""
         runs: list[RemoteRun] = []
-        experiment = self._installation.experiment()
-        token = ""
-        while experiment:
-            page = self._connection.ask(
-                "listing the runs",
-                self._api.run_service_list_runs,
-                experiment_id=experiment,
-                sort_by="created_at desc",
-                page_size=PAGE,
-                **({"page_token": token} if token else {}),
-            )
-            for run in page.get("runs") or []:
-                if _moment(run) < since.astimezone(UTC):
-                    return runs
-                model = self._installation.model(run.get("pipeline_version_reference") or {})
-                if model:
-                    runs.append(remote_run(run, (), model, self.settings.endpoint))
-            token = page.get("next_page_token") or ""
-            if not token:
+        experiment, list_runs = self._installation.experiment(), self._api.run_service_list_runs
+        if not experiment:
+            return runs
+        newest_first = {"experiment_id": experiment, "sort_by": "created_at desc"}
+        for run in self._connection.entries("listing the runs", "runs", list_runs, **newest_first):
+            if _moment(run) < since.astimezone(UTC):
                 break
+            model = self._installation.model(run.get("pipeline_version_reference") or {})
+            if model:
+                runs.append(remote_run(run, (), model, self.settings.endpoint))
         return runs
-
-    def schedules(self) -> list[ScheduleEntry]:
-        """Ours."""
-        return self._recurring.entries()
 
     def put_schedule(self, entry: ScheduleEntry, submission: Submission) -> ScheduleEntry:
         """Create it, or change the one of ``entry.id``: a new one is made, then the old one deleted.
@@ -154,24 +138,16 @@ class KubeflowClient:
             mode="ENABLE",
             **self._what(submission),
         )
-        made = self._recurring.create(entry, body)
+        made = self.create_schedule(entry, body)
         if entry.id and entry.id != made.id:
-            self._recurring.delete(entry)
+            self.delete_schedule(entry)
         return made
-
-    def delete_schedule(self, entry: ScheduleEntry) -> None:
-        """One that is not there is deleted."""
-        self._recurring.delete(entry)
-
-    @property
-    def _recurring(self) -> RecurringRuns:
-        return RecurringRuns(self._connection, self._installation.experiment())
 
     def _what(self, submission: Submission) -> dict[str, Any]:
         """What runs, and where; the experiment and the pipeline's version are made unless they are there."""
         text = submission.package.read_text(encoding="utf-8")
         experiment = self._installation.make_experiment()
-        version = upload(self._connection, self._installation.namespace, submission.model, text)
+        version = self._installation.upload(submission.model, text)
         return {
             "experiment_id": experiment,
             "pipeline_version_reference": api.V2beta1PipelineVersionReference(
@@ -210,27 +186,15 @@ class KubeflowClient:
         recurring = run.get("recurring_run_id")
         if not recurring or run_state(run) in ENDED:
             return False
-        listed = self._connection.every(
-            "listing the recurring runs",
-            "recurringRuns",
-            self._connection.recurring.recurring_run_service_list_recurring_runs,
-            experiment_id=run["experiment_id"],
-        )
-        return all(entry["recurring_run_id"] != recurring for entry in listed)
-
-    def _listed(self, doing: str, **which: str) -> list[Entry]:
-        experiment = self._installation.experiment()
-        if not experiment:
-            return []
-        return self._connection.every(doing, "runs", self._api.run_service_list_runs, experiment_id=experiment, **which)
+        return all(entry["recurring_run_id"] != recurring for entry in self._listed())
 
     def _oldest(self, run: str) -> Entry | None:
         """The first run of this id: two submitters that start it in one moment agree on that."""
-        listed = self._listed(f"looking for the run {run}", filter=named(run))
-        named_runs = [entry for entry in listed if entry.get("display_name") == run]
-        return (
-            min(named_runs, key=lambda entry: (entry.get("created_at") or "", entry["run_id"])) if named_runs else None
-        )
+        experiment = self._installation.experiment()
+        if not experiment:
+            return None
+        list_runs = self._api.run_service_list_runs
+        return self._connection.oldest("run", run, "runs", list_runs, experiment_id=experiment)
 
     def _find(self, run: str) -> Entry:
         """A run by our id, or by the one that its recurring run gave it. Raises InputError if there is none."""

@@ -1,7 +1,7 @@
 """Kubeflow's API by its generated client, with bounded patience: reads are repeated, changes are looked for first."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from training.errors import InputError
 
 T = TypeVar("T")
-Answer = dict[str, Any]
+Entry = dict[str, Any]
 PAGE = 100
 """Entries that are asked for at once."""
 KEPT = 512 * 1024
@@ -67,7 +67,7 @@ class KubeflowConnection:
         self.recurring = kfp_server_api.RecurringRunServiceApi(self._client)
         self.health = kfp_server_api.HealthzServiceApi(self._client)
 
-    def once(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Answer:
+    def once(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Entry:
         """The answer to one request. Raises Failure. A session that has ended is opened again once."""
         try:
             return self._once(method, *arguments, **named)
@@ -77,7 +77,7 @@ class KubeflowConnection:
         self._client.cookie = dex_cookies(self.settings)
         return self._once(method, *arguments, **named)
 
-    def _once(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Answer:
+    def _once(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Entry:
         raw = self._raw(method, *arguments, **named)
         try:
             answer = json.loads(raw or b"{}")
@@ -114,27 +114,37 @@ class KubeflowConnection:
 
         return self._raw(get, read=_last_part)
 
-    def ask(self, doing: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Answer:
+    def ask(self, doing: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Entry:
         """The answer to a question that changes nothing. Raises InputError or OstinatoError."""
         try:
             return retrying(self.patience, is_passing)(self.once, method, *arguments, **named)
         except Failure as failure:
             raise explained(failure, doing, self.settings) from failure
 
-    def every(self, doing: str, key: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> list[Answer]:
-        """The entries of all pages of a list."""
-        entries: list[Answer] = []
+    def entries(
+        self, doing: str, key: str, method: Callable[..., Any], *arguments: Any, **named: Any
+    ) -> Iterator[Entry]:
+        """The entries of all pages of a list; a page is asked for when it is met."""
         seen: set[str] = set()
         token = ""
         while token not in seen:
             seen.add(token)
             more = {"page_token": token} if token else {}
             answer = self.ask(doing, method, *arguments, page_size=PAGE, **more, **named)
-            entries += answer.get(key) or []
+            yield from answer.get(key) or []
             token = answer.get("next_page_token") or ""
             if not token:
-                break
-        return entries
+                return
+
+    def oldest(
+        self, kind: str, name: str, key: str, method: Callable[..., Any], *arguments: Any, **named: Any
+    ) -> Entry | None:
+        """The first entry of exactly this name: two who make one in the same moment agree on that."""
+        predicate = {"operation": "EQUALS", "key": "display_name", "string_value": name}
+        doing, filter_ = f"looking for the {kind} {name}", json.dumps({"predicates": [predicate]})
+        listed = self.entries(doing, key, method, *arguments, filter=filter_, **named)
+        same = [entry for entry in listed if entry.get("display_name") == name]
+        return min(same, key=lambda entry: (entry.get("created_at") or "", entry.get("run_id") or ""), default=None)
 
     def settle(self, doing: str, look: Callable[[], T | None], change: Callable[[], T]) -> tuple[T, bool]:
         """Bring about what ``look`` finds, at least once; it is looked for before each try and after each failure.

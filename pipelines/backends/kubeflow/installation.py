@@ -1,12 +1,15 @@
 """One installation of Kubeflow Pipelines: for one user or many, our experiment in it, the pipelines that it has."""
 
+import hashlib
+import tempfile
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from kfp_server_api import V2beta1Experiment
+from kfp_server_api import V2beta1Experiment, V2beta1Pipeline
 
-from pipelines.backends.kubeflow.connection import KubeflowConnection
-from pipelines.backends.kubeflow.uploads import Entry, named
+from pipelines.backends.kubeflow.connection import Entry, KubeflowConnection
+from pipelines.backends.remote import in_order
 from training.errors import InputError
 
 
@@ -59,22 +62,16 @@ class Installation:
         return self._experiment
 
     def _look_for_experiment(self) -> Entry | None:
+        list_experiments = self.connection.experiments.experiment_service_list_experiments
         name = self.settings.experiment
-        listed = self.connection.every(
-            f"looking for the experiment {name}",
-            "experiments",
-            self.connection.experiments.experiment_service_list_experiments,
-            filter=named(name),
-            **self.where,
-        )
-        return next((experiment for experiment in listed if experiment.get("display_name") == name), None)
+        return self.connection.oldest("experiment", name, "experiments", list_experiments, **self.where)
 
     def model(self, reference: dict[str, Any]) -> str:
         """Name of a run's pipeline, which is the model's; "" for one that is not ours to see."""
         pipeline = reference.get("pipeline_id", "")
         if pipeline not in self._models:
             list_them = self.connection.pipelines.pipeline_service_list_pipelines
-            listed = self.connection.every("listing the pipelines", "pipelines", list_them, **self.where)
+            listed = self.connection.entries("listing the pipelines", "pipelines", list_them, **self.where)
             self._models |= {entry["pipeline_id"]: entry["display_name"] for entry in listed}
         return self._models.setdefault(pipeline, "")
 
@@ -86,3 +83,35 @@ class Installation:
             doing = "asking for the pipeline's version"
             self._versions[number] = self.connection.ask(doing, get, reference["pipeline_id"], number)
         return self._versions.get(number, {})
+
+    def upload(self, model: str, text: str) -> Entry:
+        """The version with this content of the model's pipeline, made with the pipeline unless they are there."""
+        connection, api = self.connection, self.connection.pipelines
+        list_pipelines = api.pipeline_service_list_pipelines
+        body = V2beta1Pipeline(name=model, display_name=model, **self.where)
+        pipeline, _ = connection.settle(
+            f"creating the pipeline {model}",
+            lambda: connection.oldest("pipeline", model, "pipelines", list_pipelines, **self.where),
+            lambda: connection.once(api.pipeline_service_create_pipeline, body),
+        )
+        version, number = f"{model}-{hashlib.sha256(text.encode()).hexdigest()[:16]}", pipeline["pipeline_id"]
+        list_versions = api.pipeline_service_list_pipeline_versions
+
+        def send() -> Entry:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / f"{version}.yaml"
+                file.write_text(text, encoding="utf-8")
+                names = {"name": version, "display_name": version, "pipelineid": number}
+                return connection.once(connection.uploads.upload_pipeline_version, str(file), **names)
+
+        return connection.settle(
+            f"uploading the version {version}",
+            lambda: connection.oldest("version", version, "pipeline_versions", list_versions, number),
+            send,
+        )[0]
+
+
+def step_names(version: Entry) -> list[str]:
+    """Names of the steps of a version, in an order that they can run in."""
+    spec = version.get("pipeline_spec") or {}
+    return in_order(spec.get("pipeline_spec", spec).get("root", {}).get("dag", {}).get("tasks", {}))

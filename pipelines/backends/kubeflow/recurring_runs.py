@@ -4,12 +4,11 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.backends.kubeflow.connection import KubeflowConnection
+from pipelines.backends.kubeflow.connection import Entry, KubeflowConnection
+from pipelines.backends.kubeflow.installation import Installation
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from pipelines.backends.remote import PART_OF, ScheduleEntry
 from training.errors import InputError, OstinatoError
-
-Entry = dict[str, Any]
 
 
 def six_fields(cron: str) -> str:
@@ -66,27 +65,26 @@ def entry_of(recurring: Entry) -> ScheduleEntry | None:
 
 
 class RecurringRuns:
-    """Those of one experiment, looked up before they are made or deleted; none while there is no experiment."""
+    """Those of our experiment, looked up before they are made or deleted; none while there is no experiment.
 
-    def __init__(self, connection: KubeflowConnection, experiment: str) -> None:
-        self._connection, self._experiment = connection, experiment
+    All raise InputError or OstinatoError.
+    """
 
-    def entries(self) -> list[ScheduleEntry]:
+    def __init__(self, connection: KubeflowConnection) -> None:
+        self._connection = connection
+        self._installation = Installation(connection)
+
+    def schedules(self) -> list[ScheduleEntry]:
         """Ours."""
         return [entry for entry in map(entry_of, self._listed()) if entry]
 
-    def create(self, entry: ScheduleEntry, body: Any) -> ScheduleEntry:
-        """The one of the entry's digest, made from the body unless it is there.
-
-        Raises InputError or OstinatoError.
-        """
+    def create_schedule(self, entry: ScheduleEntry, body: Any) -> ScheduleEntry:
+        """The one of the entry's digest, made from the body unless it is there."""
 
         def look() -> ScheduleEntry | None:
             key = (entry.model, entry.digest)
-            return next(
-                (present for present in self.entries() if present.active and (present.model, present.digest) == key),
-                None,
-            )
+            present = (schedule for schedule in self.schedules() if schedule.active)
+            return next((schedule for schedule in present if (schedule.model, schedule.digest) == key), None)
 
         def make() -> ScheduleEntry:
             create = self._connection.recurring.recurring_run_service_create_recurring_run
@@ -97,8 +95,8 @@ class RecurringRuns:
 
         return self._connection.settle(f"creating the recurring run {body.display_name}", look, make)[0]
 
-    def delete(self, entry: ScheduleEntry) -> None:
-        """One that is not there is deleted. Raises InputError or OstinatoError."""
+    def delete_schedule(self, entry: ScheduleEntry) -> None:
+        """One that is not there is deleted."""
 
         def gone() -> bool | None:
             return None if any(recurring["recurring_run_id"] == entry.id for recurring in self._listed()) else True
@@ -110,9 +108,9 @@ class RecurringRuns:
         self._connection.settle(f"deleting the recurring run of {entry.model}", gone, delete)
 
     def _listed(self) -> list[Entry]:
-        if not self._experiment:
+        experiment = self._installation.experiment()
+        if not experiment:
             return []
         list_them = self._connection.recurring.recurring_run_service_list_recurring_runs
-        return self._connection.every(
-            "listing the recurring runs", "recurringRuns", list_them, experiment_id=self._experiment
-        )
+        doing = "listing the recurring runs"
+        return list(self._connection.entries(doing, "recurringRuns", list_them, experiment_id=experiment))
