@@ -63,11 +63,11 @@ def _why_it_waits(connection: KubeflowConnection, nodes: WorkflowNodes, step: st
     which = {"podname": waiting_pod(nodes, step), "podnamespace": namespace}
     try:
         pod = json.loads(connection.tail("/k8s/pod", **which))
-        found = pod_reason(pod) or event_reason(json.loads(connection.tail("/k8s/pod/events", **which)))
+        cause = pod_reason(pod) or event_reason(json.loads(connection.tail("/k8s/pod/events", **which)))
     except (Failure, ValueError):
-        found = ""
+        cause = ""
     show = f"kubectl describe pods --namespace {namespace} --selector workflows.argoproj.io/workflow={nodes.workflow}"
-    return plain(found)[:400] or f"{show} shows why"
+    return plain(cause)[:400] or f"{show} shows why"
 
 
 def pod_reason(pod: Any) -> str:
