@@ -5,12 +5,11 @@ import signal
 from pathlib import Path
 
 import pytest
-from harness.candidates import candidate, model_spec
+from harness.candidates import candidate
 from harness.following import WAIT_S, Following, following, plain_rows, wait_until
 from harness.two_versions import MODEL, Shop
 
 from app.client import DemandForecast
-from components.register.steps import register
 
 
 def answer(served: Following) -> list[float]:
@@ -22,8 +21,7 @@ def test_a_version_that_does_not_come_up_leaves_the_old_one_serving_and_says_why
     shop: Shop, tmp_path: Path
 ) -> None:
     not_loadable = candidate(tmp_path / "bad", 3, model=MODEL)
-    database = f"sqlite:///{shop.root}/.ostinato/mlflow.db"
-    assert register(model_spec(MODEL).canonical_json(), database, "c0de", "run-3", not_loadable) == "3"
+    assert shop.place.register(3, not_loadable) == "3"
     with following(shop, tmp_path / "log") as served:
         assert shop.ostinato("promote", MODEL, "--version", "3").returncode == 0
         served.wait_until_said("version 3 did not come up, version 1 goes on until git changes: its server ended")

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from harness.command_line import run_ostinato
-from harness.evidence import check, verdict
+from harness.evidence import forecaster_verdict
 from harness.forges.dialects import DIALECTS
 from harness.forges.stand_in import TOKEN, ForgeServer, Pull
 from harness.loopback import Fault
+from harness.verdicts import check
 
 from delivery.forges.forge import ForgeError
 from delivery.releases.code_comment import MARKER, Judged, outcome, proposal_at, render_comment, write_comment
@@ -21,8 +22,8 @@ BIKES = "demand-forecaster"
 COMMIT = "c0de" * 10
 LOG = "https://ci.example.org/runs/7"
 PAGES = {"github": "pull", "gitea": "pulls", "gitlab": "-/merge_requests"}
-PASSED = [Judged(BIKES, verdict())]
-REFUSED = [Judged(BIKES, verdict(decision="reject"))]
+PASSED = [Judged(BIKES, forecaster_verdict())]
+REFUSED = [Judged(BIKES, forecaster_verdict(decision="reject"))]
 
 
 @pytest.fixture(params=list(DIALECTS))
@@ -118,16 +119,16 @@ def test_the_text_holds_the_decision_and_every_check_and_is_bounded() -> None:
     told = render_comment([*PASSED, Judged("llm-qa", None)], LOG)
     assert f"- `{BIKES}` **✓ Pass**: mae 61.3 (60.1 to 62.6) against the champion's 66.9 (version 3)" in told
     assert "- `llm-qa` **✗ Did not finish**: there is no verdict; see the log." in told
-    assert all(one.name in told for one in verdict().checks)
+    assert all(one.name in told for one in forecaster_verdict().checks)
     assert f"(<{LOG}>)" in told
     many = tuple(check(f"check {i}", "failed", "too much of it " * 20) for i in range(60))
-    long = render_comment([Judged(f"model-{i}", verdict(checks=many)) for i in range(20)], LOG)
+    long = render_comment([Judged(f"model-{i}", forecaster_verdict(checks=many)) for i in range(20)], LOG)
     assert len(long) <= LONGEST
     assert "*Shortened; the whole evidence is in the reports of the runs.*" in long
 
 
 def test_what_a_result_says_is_shown_and_does_nothing() -> None:
-    told = render_comment([Judged("</summary><script>x</script> @ann", verdict(model="x"))])
+    told = render_comment([Judged("</summary><script>x</script> @ann", forecaster_verdict(model="x"))])
     assert "<script>" not in told.replace("`</summary><script>x</script> @ann`", "")
 
 
@@ -147,7 +148,7 @@ def results(folder: Path, **found: Any) -> list[str]:
 
 
 def printed(decision: str) -> dict[str, Any]:
-    return {"model": BIKES, "run": "x", "verdict": verdict(decision=decision).model_dump(mode="json")}
+    return {"model": BIKES, "run": "x", "verdict": forecaster_verdict(decision=decision).model_dump(mode="json")}
 
 
 @pytest.mark.parametrize(("decision", "code"), [("pass", 0), ("reject", 3)])

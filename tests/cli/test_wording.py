@@ -1,8 +1,8 @@
 """What the end of a run says."""
 
 import pytest
+from harness.verdicts import check, verdict
 
-from delivery.documents.verdict import CheckResult, Contender, Measure, Verdict
 from pipelines.run import Finished, Summary
 from pipelines.wording import format_run, render_verdict
 
@@ -28,44 +28,13 @@ def test_a_version_that_is_only_a_canary_is_not_called_live(percent: int, line: 
     assert line in format_run(Finished(summary, None, None))
 
 
-def a_check(status: str, reason: str, required: bool = True) -> CheckResult:
-    return CheckResult.model_validate(
-        {
-            "name": f"judge [{status}]",
-            "kind": "judge",
-            "observed": None,
-            "bound": 0.5,
-            "comparison": ">=",
-            "status": status,
-            "required": required,
-            "reason": reason,
-        }
-    )
-
-
 def test_an_undecided_check_is_told_and_what_a_model_said_is_no_markup() -> None:
     checks = (
-        a_check("undecided", "It is down."),
-        a_check("undecided", "It is slow.", required=False),
-        a_check("failed", "The first is to question 1: [/bold] [red]x[/red] [1]."),
+        check("judge a", "undecided", "It is down."),
+        check("judge b", "undecided", "It is slow.", required=False),
+        check("judge c [x]", "failed", "The first is to question 1: [/bold] [red]x[/red] [1]."),
     )
-    verdict = Verdict(
-        model="qa",
-        task="generation",
-        decision="reject",
-        metric="token_f1",
-        direction="higher",
-        confidence=0.95,
-        rows=3,
-        sample_rows=3,
-        contenders=(Contender(role="candidate", name="qa", metrics={"token_f1": Measure(value=0.5)}),),
-        differences={},
-        checks=checks,
-        data_fingerprint="sha256:d",
-        spec_digest="sha256:s",
-        code="sha256:c",
-    )
-    lines = [" ".join(line.split()) for line in render_verdict(verdict).splitlines()]
-    assert "? judge [undecided] It is down." in lines
-    assert "? judge [undecided] It is slow. (not required)" in lines
-    assert "✗ judge [failed] The first is to question 1: [/bold] [red]x[/red] [1]." in lines
+    lines = [" ".join(line.split()) for line in render_verdict(verdict(checks=checks)).splitlines()]
+    assert "? judge a It is down." in lines
+    assert "? judge b It is slow. (not required)" in lines
+    assert "✗ judge c [x] The first is to question 1: [/bold] [red]x[/red] [1]." in lines

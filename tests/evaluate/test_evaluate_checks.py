@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from harness.measured import proof
+from harness.verdicts import proof
 
 from components.evaluate.checks.decide import evaluate_checks
 from components.evaluate.shared.bootstrap import Scores, draw, random_groups

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from harness.measured import measured, proof
+from harness.measured import measured
+from harness.verdicts import proof
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline

@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 from harness.tiny_models import tiny_model
+from harness.verdicts import data_card
 
 from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
-from delivery.documents.data_card import CardPart, ColumnCard, DataCard
+from delivery.documents.data_card import CardPart, ColumnCard
 from delivery.documents.verdict import Verdict
 from training.spec import BaseModelSpec, ConversationSpec, QualitySpec, ServingSpec
 
@@ -108,16 +109,7 @@ class Case:
             ColumnCard(name="messages", dtype="List", role="target", nulls=0),
             ColumnCard(name="topic", dtype="String", role="input", nulls=0),
         )
-        card = DataCard(
-            model="a-model",
-            source="questions.jsonl",
-            snapshot="sha256:snapshot",
-            fingerprint="sha256:fingerprint",
-            split="a file of fixed questions",
-            columns=columns,
-            **parts,
-        )
-        card.write(folder / "data.json")
+        data_card(model="a-model", source="questions.jsonl", columns=columns, **parts).write(folder / "data.json")
 
     def given(self, candidate: Path, champion: Path | None = None, **quality: Any) -> dict[str, Any]:
         """The step's inputs."""

@@ -1,10 +1,11 @@
 """Each check of a language model passes and fails where it says, and gives a reason with an example."""
 
 import pytest
-from harness.measured import measured, proof
+from harness.measured import measured
+from harness.verdicts import judge_report, proof
 
 from components.evaluate.checks.decide import decide, evaluate_check
-from delivery.documents.verdict import Behaviour, JudgeReport, Streaming
+from delivery.documents.verdict import Behaviour, Streaming
 from training.spec import (
     FirstTokenCheck,
     ForbiddenCheck,
@@ -66,12 +67,6 @@ def test_refusals_are_found_with_any_apostrophe_and_may_be_some():
     assert found.status == "failed" and "2 of 4 answers decline to answer (50 %); at most 49 % may" in found.reason
 
 
-def report(**changed):
-    given = {"url": "http://j/v1", "model": "j-1", "against": "champion", "questions": 10, "wins": 5, "losses": 3}
-    given |= {"ties": 2, "swayed": 1, "unanswered": 0, "calls": 20, "cached": 0}
-    return JudgeReport(**{**given, **changed})
-
-
 def judged(check, opinion):
     return evaluate_check(check, measured(judges={"champion": opinion}))
 
@@ -89,7 +84,7 @@ def judged(check, opinion):
     ],
 )
 def test_the_judges_wins_and_half_of_the_ties_must_reach_the_bound(bound, changed, status, words):
-    found = judged(JudgeCheck(kind="judge", min_win_rate=bound), report(**changed))
+    found = judged(JudgeCheck(kind="judge", min_win_rate=bound), judge_report(**changed))
     assert found.status == status and words in found.reason
     assert decide([found]) == ("pass" if status == "passed" else "reject")
     optional = found.model_copy(update={"required": False})
@@ -99,7 +94,7 @@ def test_the_judges_wins_and_half_of_the_ties_must_reach_the_bound(bound, change
 @pytest.mark.parametrize(("agreement", "status"), [(0.8, "passed"), (0.79, "undecided"), (None, "undecided")])
 def test_a_judge_that_disagrees_with_people_is_not_believed(agreement, status):
     check = JudgeCheck(kind="judge", min_agreement=0.8)
-    found = judged(check, report(agreement=agreement, labelled=20, labelled_by="the owners"))
+    found = judged(check, judge_report(agreement=agreement, labelled=20, labelled_by="the owners"))
     assert found.status == status
     if agreement == 0.79:
         assert "79 % of the 20 pairs that the owners labelled; at least 80 %" in found.reason

@@ -4,12 +4,13 @@ import re
 
 import pytest
 from harness.html_pages import Balanced
+from harness.verdicts import check, judge_report
 
 from components.evaluate.language.answers_page import OPEN_QUESTIONS, worst_first, write_text_page
 from components.evaluate.language.compare_words import folded, pieces
 from components.evaluate.shared.page import PageInputs
 from delivery.documents.data_card import DataCard
-from delivery.documents.verdict import AnswerRow, Behaviour, CheckResult, JudgeReport, Streaming
+from delivery.documents.verdict import AnswerRow, Behaviour, Streaming
 
 EVIL = "<script>alert('x')</script> & <img src=x onerror=alert(1)>"
 
@@ -57,7 +58,7 @@ def test_whatever_was_said_is_escaped(worse, shown):
     row = worse.verdict.answers[0].model_copy(
         update=dict.fromkeys(("question", "reference", "candidate", "champion", "baseline"), EVIL)
     )
-    judge = report(model=EVIL, labelled_by=EVIL, failure=EVIL)
+    judge = judge_report(model=EVIL, labelled_by=EVIL, failure=EVIL)
     page = shown(answers=(row,), judges=(judge,))
     assert "<script" not in page and "<img" not in page
     assert text_of(page).count("alert('x')") >= 5
@@ -81,34 +82,19 @@ def test_an_empty_answer_is_called_so(worse, shown):
     assert "(an empty answer)" in text_of(shown(answers=(row,)))
 
 
-def report(**changed):
-    given = {"url": "http://j/v1", "model": "j-1", "against": "champion", "questions": 10, "wins": 5, "losses": 2}
-    given |= {"ties": 2, "swayed": 1, "unanswered": 1, "calls": 16, "cached": 4}
-    given |= {"agreement": 0.875, "labelled": 16, "labelled_by": "two of us, by hand"}
-    return JudgeReport(**{**given, **changed})
-
-
 def test_the_judge_is_shown_with_its_agreement_and_who_made_the_labels(shown):
-    text = text_of(shown(judges=(report(),)))
+    report = judge_report(losses=2, unanswered=1, agreement=0.875, labelled=16, labelled_by="two of us")
+    text = text_of(shown(judges=(report,)))
     assert "5 wins, 2 ties, 2 losses, 1 without a usable answer" in text and "1 of 2 ties" in text
-    assert "87.5 % of 16 labelled pairs (labels by two of us, by hand)" in text
+    assert "87.5 % of 16 labelled pairs (labels by two of us)" in text
 
 
 def test_an_undecided_check_is_shown_as_such_and_refuses(worse, shown):
-    check = CheckResult(
-        name="judge against champion",
-        kind="judge",
-        observed=None,
-        bound=0.5,
-        comparison=">=",
-        status="undecided",
-        required=True,
-        reason="Nobody could decide: it is down.",
-    )
-    text = text_of(shown(checks=(check,), judges=(report(failure="it is down", agreement=None),)))
+    undecided = check("judge against champion", "undecided", "Nobody could decide: it is down.", observed=None)
+    text = text_of(shown(checks=(undecided,), judges=(judge_report(failure="it is down"),)))
     assert "1 required check is undecided. The candidate does not go live." in text
     assert "? undecided" in text and "The judge is not believed: it is down" in text
-    optional = text_of(shown(checks=(check.model_copy(update={"required": False}),)))
+    optional = text_of(shown(checks=(undecided.model_copy(update={"required": False}),)))
     assert "undecided, not required" in optional
 
 

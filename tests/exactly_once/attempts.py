@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from harness.candidates import candidate, model_spec
+from harness.registered import register_and_deploy
 
-from components.deploy.steps import deploy
-from components.register.steps import Candidate, register
+from components.register.steps import Candidate
 from delivery.connections import Connections
 from delivery.effects import CRASH_AT
 from delivery.releases.release import ReleaseMode
@@ -49,9 +49,7 @@ class Release:
     mode: ReleaseMode = "direct"
 
     def __call__(self) -> None:
-        spec = model_spec(self.name).canonical_json()
-        version = register(spec, self.connections.tracking_uri, "c0de", self.run, self.files)
-        deploy(spec, self.connections, version, self.mode, "c0de", self.run, self.files.verdict)
+        register_and_deploy(model_spec(self.name), self.connections, self.files, self.run, self.mode)
 
 
 def new_release(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from exactly_once.invariants import World
-from harness.candidates import bare_git
 from harness.places import empty_store, manifests, own_environment, tracking_uri
 from harness.servers import GitServer, git_server, mlflow_server
 
@@ -25,7 +24,6 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def served_remote(manifests: Path, git_server: GitServer) -> str:
     """The manifests repository over HTTP."""
-    bare_git(manifests, "config", "http.receivepack", "true")
     return git_server.url_of(manifests)
 
 

@@ -1,6 +1,5 @@
 """A manifests repository behind HTTP, a forge over it, and a registry with three versions."""
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.candidates import bare_git, candidate, model_spec
+from harness.candidates import candidate, model_spec
 from harness.forges.dialects import DIALECTS
 from harness.forges.stand_in import TOKEN, ForgeServer
-from harness.places import empty_store, own_environment, three_versions
+from harness.places import empty_store, own_environment, place, three_versions, writable_repository
 from harness.registered import Place
 from harness.servers import GitServer, git_server
 
 from components.deploy.steps import deploy
 from delivery.connections import Connections
-from delivery.git.repository import ensure_local_repository
 from delivery.releases.operations import promote
 from delivery.releases.release import Release
 
-__all__ = ["empty_store", "git_server", "own_environment", "three_versions"]
-
-ROOT = Path(__file__).parents[2]
+__all__ = ["empty_store", "git_server", "own_environment", "place", "three_versions"]
 
 
 @dataclass(frozen=True)
@@ -54,13 +50,13 @@ Start = Callable[[str], Desk]
 
 
 @pytest.fixture
-def place(three_versions: Path, git_server: GitServer, tmp_path: Path) -> Place:
-    manifests = ensure_local_repository(git_server.root / "fleet" / "manifests.git", ROOT / "manifests")
-    bare_git(manifests, "config", "http.receivepack", "true")
-    work = tmp_path / "work"
-    work.mkdir()
-    shutil.copy(three_versions, work / "mlflow.db")
-    return Place(f"sqlite:///{work}/mlflow.db", manifests, git_server.url_of(manifests), work)
+def manifests(git_server: GitServer) -> Path:
+    return writable_repository(git_server.root / "fleet" / "manifests.git")
+
+
+@pytest.fixture
+def remote(manifests: Path, git_server: GitServer) -> str:
+    return git_server.url_of(manifests)
 
 
 @pytest.fixture

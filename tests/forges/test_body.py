@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from forges.conftest import Desk
 from harness.candidates import model_spec
-from harness.evidence import FINGERPRINT, check, data_card, digest, live_model, story, verdict
+from harness.evidence import FINGERPRINT, forecaster_card, forecaster_verdict, live_model, story
+from harness.verdicts import check, digest
 from markdown_it import MarkdownIt
 
 from delivery.documents.verdict import SliceResult
@@ -54,13 +55,13 @@ def test_a_reviewer_finds_the_whole_evidence() -> None:
     ]
     for one in told:
         assert one in text, one
-    assert all(check.name in text for check in verdict().checks)
+    assert all(check.name in text for check in forecaster_verdict().checks)
     assert text.index("mae by holiday") < text.index("mae against champion"), "what failed comes first"
     assert body(story()) == text
 
 
 def test_a_first_release_and_a_canary_say_what_merging_does() -> None:
-    first = body(story(change=ManifestChange(None, live_model("4", "a")), verdict=verdict(contenders=())))
+    first = body(story(change=ManifestChange(None, live_model("4", "a")), verdict=forecaster_verdict(contenders=())))
     assert "4 were looked at; there is no champion to be worse than." in first
     assert "Nothing is live yet." in first and "nothing to go back to" in first and "- version" not in first
     trial = ServedVersion("4", "gs://acme-models/m-4", "sha256:" + "a" * 64, "", "", "", "", percent=10)
@@ -86,11 +87,14 @@ def test_the_two_steps_of_a_canarys_end_say_what_each_does() -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_what_data_says_does_nothing(hostile: str) -> None:
-    card = data_card(source=hostile, split=hostile, refused_by_reason={hostile: 41}, warnings=(hostile,))
+    card = forecaster_card(source=hostile, split=hostile, refused_by_reason={hostile: 41}, warnings=(hostile,))
     slices = (SliceResult(column=hostile, value=hostile, rows=1, metric=hostile, candidate=2, champion=1, worse=True),)
-    judged = verdict(checks=(check(hostile, "passed", hostile),), slices=slices, warnings=(hostile,), metric=hostile)
+    judged = forecaster_verdict(
+        checks=(check(hostile, "passed", hostile),), slices=slices, warnings=(hostile,), metric=hostile
+    )
     text = body(story(verdict=judged, card=card))
-    plain = rendered(body(story(verdict=verdict(slices=verdict().slices[:1], checks=verdict().checks[:1]))))
+    harmless = forecaster_verdict(checks=(check(),), slices=forecaster_verdict().slices[:1])
+    plain = rendered(body(story(verdict=harmless)))
     html = rendered(text)
     tags = set(re.findall(r"<[^>]+>", re.sub(r"<code>.*?</code>", "", html)))
     assert tags <= set(re.findall(r"<[^>]+>", plain)) | {"<em>", "</em>", "<strong>", "</strong>"}
@@ -102,7 +106,7 @@ def test_what_data_says_does_nothing(hostile: str) -> None:
 
 def test_a_long_body_is_cut_with_a_note_and_keeps_the_way_back() -> None:
     checks = tuple(check(f"check {number}", "failed", "@a" * 400) for number in range(200))
-    text = body(story(verdict=verdict(checks=checks)))
+    text = body(story(verdict=forecaster_verdict(checks=checks)))
     assert LONGEST - 4000 < len(text) <= LONGEST
     assert "*Shortened; the whole evidence" in text and "`ostinato rollback demand-forecaster`" in text
     assert text.count("```") == 2
@@ -110,7 +114,7 @@ def test_a_long_body_is_cut_with_a_note_and_keeps_the_way_back() -> None:
 
 def test_many_rows_are_counted_instead_of_shown() -> None:
     checks = tuple(check(f"check {number}", "passed", "fine") for number in range(100))
-    assert "40 more are in the report." in body(story(verdict=verdict(checks=checks)))
+    assert "40 more are in the report." in body(story(verdict=forecaster_verdict(checks=checks)))
 
 
 def test_evidence_that_is_gone_or_changed_is_said_in_the_body(github: Desk) -> None:

@@ -5,14 +5,23 @@ from pathlib import Path
 import pytest
 from harness.candidates import model_spec
 from harness.manifest_tree import checkout
-from harness.places import empty_store, manifests, own_environment, place, three_versions, tracking_uri
+from harness.places import empty_store, manifests, own_environment, place, remote, three_versions, tracking_uri
 from harness.registered import Place
 from harness.servers import git_server
 
 from delivery.releases.environments import commit_promotion
 from delivery.releases.release import release
 
-__all__ = ["empty_store", "git_server", "manifests", "own_environment", "place", "three_versions", "tracking_uri"]
+__all__ = [
+    "empty_store",
+    "git_server",
+    "manifests",
+    "own_environment",
+    "place",
+    "remote",
+    "three_versions",
+    "tracking_uri",
+]
 
 MODELS = ("bike-demand", "other-model")
 

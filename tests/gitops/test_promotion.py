@@ -192,7 +192,6 @@ def test_another_release_of_the_model_while_promoting_stops_it_and_of_another_mo
 
 
 def test_over_http_a_push_whose_answer_is_lost_lands_once(place: Place, git_server: Any) -> None:
-    bare_git(place.manifests, "config", "http.receivepack", "true")
     over_http = replace(place, remote=git_server.url_of(place.manifests))
     over_http.release("1")
     git_server.drop_pushes = 1

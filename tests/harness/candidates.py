@@ -5,11 +5,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from harness.verdicts import MAE, check, contender, data_card, verdict
+
 from components.champion.steps import ComparedVersion, fetch_comparison
 from components.register.steps import Candidate
 from delivery.connections import Connections
-from delivery.documents.data_card import DATA_CARD_FILE, TRAIN_FILE, CardPart, ColumnCard, DataCard
-from delivery.documents.verdict import CheckResult, Contender, Measure, Verdict
+from delivery.documents.data_card import DATA_CARD_FILE, TRAIN_FILE
 from delivery.models.folder import model_digest
 from training.spec import ModelSpec
 
@@ -51,34 +52,19 @@ def language_spec(name: str = "llm-qa", training: dict[str, Any] | None = None, 
 
 
 def candidate(
-    folder: Path, weight: int = 1, decision: str = "pass", model: str = "bike-demand", champion: str = ""
+    folder: Path, weight: int = 1, champion: str = "", model: str = "bike-demand", **judged: Any
 ) -> Candidate:
-    """A candidate whose model digest depends on ``weight`` alone, judged against the version ``champion``."""
+    """A candidate whose model digest depends on ``weight`` alone; for the rest see ``judge``."""
     files = Candidate(*(folder / name for name in ("data", "model", "verdict", "report", "evidently", "sample")))
     (files.model / "examples").mkdir(parents=True)
     (files.model / "MLmodel").write_text("flavors:\n  sklearn:\n    serialization_format: skops\n")
     (files.model / "model.skops").write_bytes(f"weights {weight}".encode() * 2000)
     (files.model / "examples" / "input.json").write_text('{"temp": [1.5]}')
     files.data.mkdir()
-    card = DataCard(
-        model=model,
-        source="https://example.org/bikes.csv",
-        snapshot="sha256:" + "1" * 64,
-        fingerprint="sha256:" + "2" * 64,
-        split="by time, the last 4w",
-        columns=(
-            ColumnCard(name="count", dtype="Int64", role="target", nulls=0),
-            ColumnCard(name="temp", dtype="Float64", role="input", unit="degC", nulls=0),
-        ),
-        train=CardPart(rows=900, sha256="3" * 64),
-        test=CardPart(rows=100, sha256="4" * 64),
-        refused=3,
-        refused_by_reason={"temp: not a number": 3},
-    )
-    card.write(files.data / DATA_CARD_FILE)
+    data_card(model=model).write(files.data / DATA_CARD_FILE)
     # A file, and no call of Polars: a process that has used it must not fork, and tests of kills do.
     shutil.copyfile(Path(__file__).with_name("two_rows.parquet"), files.data / TRAIN_FILE)
-    verdict(files, weight, decision, model, champion).write(files.verdict)
+    judge(files, weight, champion, model=model, **judged)
     files.report.write_text(f"<html>report {weight}</html>")
     files.evidently.write_text("<html>evidently</html>")
     files.sample.write_text(f'{{"weight": {weight}}}')
@@ -94,56 +80,21 @@ def language_candidate(folder: Path, weight: int = 1) -> Candidate:
     (files.model / "tokenizer_config.json").write_text("{}")
     (files.model / "chat_template.jinja").write_text("{{ messages }}")
     (files.model / "model.safetensors").write_bytes(f"weights {weight}".encode() * 2000)
-    judged = verdict(files, weight, "pass", "llm-qa")
-    measured = judged.contenders[0].model_copy(update={"metrics": {"token_f1": Measure(value=0.7)}})
-    about = {"task": "generation", "metric": "token_f1", "direction": "higher", "contenders": (measured,)}
-    judged.model_copy(update=about).write(files.verdict)
+    measured = (contender(digest=model_digest(files.model), token_f1=0.7),)
+    judge(files, weight, model="llm-qa", task="generation", metric="token_f1", direction="higher", contenders=measured)
     return files
 
 
-def verdict(files: Candidate, weight: int, decision: str, model: str, champion: str = "") -> Verdict:
-    passed = decision == "pass"
-    metrics = {"mae": Measure(value=80.0)}
-    champion_contender = (
-        (Contender(role="champion", name=model, version=champion, metrics=metrics),) if champion else ()
-    )
-    return Verdict(
-        model=model,
-        task="regression",
-        decision="pass" if passed else "reject",
-        metric="mae",
-        direction="lower",
-        confidence=0.95,
-        rows=100,
-        sample_rows=100,
-        contenders=(
-            Contender(
-                role="candidate",
-                name="candidate",
-                digest=model_digest(files.model),
-                metrics={"mae": Measure(value=66.9 + weight, low=66.0 + weight, high=68.0 + weight)},
-            ),
-            *champion_contender,
-            Contender(role="baseline", name="seasonal naive", metrics={"mae": Measure(value=107.4)}),
-        ),
-        differences={},
-        checks=(
-            CheckResult(
-                name="mae",
-                kind="absolute",
-                metric="mae",
-                observed=66.9 + weight,
-                bound=70,
-                comparison="<=",
-                status="passed" if passed else "failed",
-                required=True,
-                reason=f"mae is {66.9 + weight:.1f}, at most 70 is allowed",
-            ),
-        ),
-        data_fingerprint="sha256:" + "2" * 64,
-        spec_digest="sha256:" + "5" * 64,
-        code="sha256:" + "6" * 64,
-    )
+def judge(files: Candidate, weight: int = 1, champion: str = "", **fields: Any) -> None:
+    """Write the verdict on the model folder as it is: its mae grows with the weight. champion: the live version."""
+    mae = MAE + weight
+    found = contender(digest=model_digest(files.model), mae=(mae, mae - 0.9, mae + 1.1))
+    before = (contender("champion", "bike-demand", champion, mae=80.0),) if champion else ()
+    made = {
+        "contenders": (found, *before, contender("baseline", "seasonal naive", mae=107.4)),
+        "checks": (check(observed=mae, reason=f"mae is {mae:.1f}, at most 70 is allowed"),),
+    }
+    verdict(**{**made, **fields}).write(files.verdict)
 
 
 def bare_git(repository: Path, *arguments: str) -> str:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 import polars as pl
 import pytest
+from harness.verdicts import data_card
 
 from components.evaluate.shared.arguments import EvaluateInputs, EvaluateOutputs
-from delivery.documents.data_card import CardPart, ColumnCard, DataCard
+from delivery.documents.data_card import CardPart, ColumnCard
 from delivery.documents.verdict import Verdict
 from delivery.models.folder import save_model
 from training.spec import Column, DataSpec, QualitySpec, ServingSpec
@@ -105,17 +106,14 @@ def make_case(root: Path, task: str, rows: pd.DataFrame, target: str, split: str
         parts[name] = CardPart(rows=len(part), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), **times)
     roles: dict[str, Any] = {target: "target", "at": "time", "id": "key"}
     frame = pl.from_pandas(rows)
-    card = DataCard(
+    card = data_card(
         model="a-model",
         source="data.csv",
-        snapshot="sha256:snapshot",
         fingerprint="sha256:fingerprint",
-        split="the last third",
         columns=tuple(
             ColumnCard(name=c, dtype=str(frame[c].dtype), role=roles.get(c, "input"), nulls=frame[c].null_count())
             for c in frame.columns
         ),
-        refused=3,
         refused_by_reason={"x <b>above</b> max": 3},
         **parts,
     )

@@ -1,23 +1,15 @@
 """A verdict and a data card as the demand forecaster's run makes them, and the change that they are about."""
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.verdicts import check, contender, data_card, digest, measure, verdict
+
 from delivery.documents.data_card import CardPart, DataCard
-from delivery.documents.verdict import CheckResult, Contender, DriftResult, Measure, SliceResult, Verdict
+from delivery.documents.verdict import Contender, DriftResult, SliceResult, Verdict
 from delivery.kserve.manifest import LiveModel
 from delivery.releases.proposal import ManifestChange
 from delivery.releases.pull_request_text import Link, Story
-
-
-def digest(letter: str) -> str:
-    return "sha256:" + hashlib.sha256(letter.encode()).hexdigest()
-
-
-def measure(value: float, low: float, high: float) -> Measure:
-    return Measure(value=value, low=low, high=high)
-
 
 FINGERPRINT = digest("rows")
 
@@ -41,35 +33,18 @@ def live_model(version: str, letter: str, **fields: Any) -> LiveModel:
     )
 
 
-def check(name: str, status: Any, reason: str, required: bool = True) -> CheckResult:
-    return CheckResult(
-        name=name,
-        kind="absolute",
-        observed=1.0,
-        bound=1.0,
-        comparison="<=",
-        status=status,
-        required=required,
-        reason=reason,
-    )
-
-
 def contenders() -> tuple[Contender, ...]:
     mine = {"mae": (61.3, 60.1, 62.6), "rmse": (92.4, 90.2, 94.7), "r2": (0.912, 0.907, 0.917), "bias": (1.8, 0.2, 3.5)}
     theirs = {"mae": (66.9, 65.5, 68.2), "rmse": (99.8, 97.5, 102), "r2": (0.897, 0.892, 0.903), "bias": (0.9, -0.9, 3)}
     naive = {"mae": (107.4, 105, 109.9), "rmse": (168.2, 164, 172), "r2": (0.71, 0.696, 0.724), "bias": (-3, -6, 0.2)}
-    rows: list[tuple[Any, str, str, dict[str, tuple[float, float, float]]]] = [
-        ("candidate", "demand-forecaster", "", mine),
-        ("champion", "demand-forecaster", "3", theirs),
-        ("baseline", "seasonal naive", "", naive),
-    ]
-    return tuple(
-        Contender(role=role, name=name, version=version, metrics={key: measure(*one) for key, one in metrics.items()})
-        for role, name, version, metrics in rows
+    return (
+        contender("candidate", "demand-forecaster", **mine),
+        contender("champion", "demand-forecaster", "3", **theirs),
+        contender("baseline", "seasonal naive", **naive),
     )
 
 
-def verdict(**fields: Any) -> Verdict:
+def forecaster_verdict(**fields: Any) -> Verdict:
     checks = (
         check("mae against champion", "passed", "mae is 61.3 against the champion's 66.9: 8.4 % better; with 95 % "
               "confidence 6.9 % better to 9.8 % better; at most 2 % worse is allowed."),
@@ -96,11 +71,6 @@ def verdict(**fields: Any) -> Verdict:
     drift = [("temp", True), ("hour", False), ("weekday", False), ("count_168h", True)]
     made: dict[str, Any] = {
         "model": "demand-forecaster",
-        "task": "regression",
-        "decision": "pass",
-        "metric": "mae",
-        "direction": "lower",
-        "confidence": 0.95,
         "rows": 2352,
         "sample_rows": 2352,
         "contenders": contenders(),
@@ -116,15 +86,12 @@ def verdict(**fields: Any) -> Verdict:
             DriftResult(column=name, method="Wasserstein", score=0.2, threshold=0.1, drifted=moved)
             for name, moved in drift
         ),
-        "data_fingerprint": FINGERPRINT,
-        "spec_digest": digest("f"),
-        "code": digest("6"),
         "warnings": ("The champion saw 14 of the 98 days of the test rows when it was trained.",),
     }
-    return Verdict.model_validate(made | fields)
+    return verdict(**made | fields)
 
 
-def data_card(**fields: Any) -> DataCard:
+def forecaster_card(**fields: Any) -> DataCard:
     def at(year: int, month: int, day: int) -> datetime:
         return datetime(year, month, day, tzinfo=UTC)
 
@@ -132,7 +99,6 @@ def data_card(**fields: Any) -> DataCard:
         "model": "demand-forecaster",
         "source": "gs://acme-data/bikes/hourly.parquet",
         "snapshot": "generation 1732462011417",
-        "fingerprint": FINGERPRINT,
         "split": "time ts: tested after 2019-05-25T23:00:00, trained up to 2019-05-24T23:00:00",
         "columns": (),
         "train": CardPart(rows=74_917, sha256="3" * 64, time_from=at(2010, 9, 20), time_to=at(2019, 5, 25)),
@@ -140,7 +106,7 @@ def data_card(**fields: Any) -> DataCard:
         "refused": 41,
         "refused_by_reason": {"temp: out of range -30 to 50 degC": 29, "count: null": 12},
     }
-    return DataCard.model_validate(made | fields)
+    return data_card(**made | fields)
 
 
 def story(**fields: Any) -> Story:
@@ -155,8 +121,8 @@ def story(**fields: Any) -> Story:
         "name": "demand-forecaster",
         "version": "4",
         "change": ManifestChange(live_model("3", "b"), live_model("4", "a")),
-        "verdict": verdict(),
-        "card": data_card(),
+        "verdict": forecaster_verdict(),
+        "card": forecaster_card(),
         "links": links,
     }
     return Story(**made | fields)

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from harness.candidates import bare_git
 from harness.command_line import ROOT
 from harness.registered import Place
 
@@ -25,8 +26,14 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def manifests(tmp_path: Path) -> Path:
-    """A bare manifests repository as the first run makes it."""
-    return ensure_local_repository(tmp_path / "served" / "manifests.git", ROOT / "manifests")
+    """A bare manifests repository as the first run makes it, which a git server may be pushed to for."""
+    return writable_repository(tmp_path / "served" / "manifests.git")
+
+
+def writable_repository(path: Path) -> Path:
+    repository = ensure_local_repository(path, ROOT / "manifests")
+    bare_git(repository, "config", "http.receivepack", "true")
+    return repository
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +66,15 @@ def three_versions(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def place(three_versions: Path, manifests: Path, tmp_path: Path) -> Place:
+def remote(manifests: Path) -> str:
+    """How a release names the manifests repository."""
+    return str(manifests)
+
+
+@pytest.fixture
+def place(three_versions: Path, manifests: Path, remote: str, tmp_path: Path) -> Place:
     """A SQLite registry with versions 1 to 3 of `bike-demand`, and a manifests repository in which nothing is live."""
     work = tmp_path / "work"
     work.mkdir()
     shutil.copy(three_versions, work / "mlflow.db")
-    return Place(f"sqlite:///{work}/mlflow.db", manifests, str(manifests), work)
+    return Place(f"sqlite:///{work}/mlflow.db", manifests, remote, work)

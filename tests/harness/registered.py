@@ -1,42 +1,59 @@
-"""A manifests repository and a registry side by side, and what tests do with them."""
+"""A manifests repository and a registry side by side: every registered version of a test is made here."""
 
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from harness.candidates import bare_git, candidate, model_spec
+from harness.candidates import bare_git, candidate, language_candidate, model_spec
 
-from components.register.steps import register
+from components.deploy.steps import deploy
+from components.register.steps import Candidate, register
 from delivery.connections import Connections
 from delivery.git.repository import ReleaseMode
 from delivery.kserve.manifest import ServedVersion
+from delivery.registry.mlflow import mlflow_client
 from delivery.releases.release import Release, release
+from training.spec import ModelSpec
+
+CODE = "c0de"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where releases of `bike-demand` happen."""
+    """Where versions of a model are registered and released, `bike-demand` unless its spec is another."""
 
     tracking_uri: str
     manifests: Path
     remote: str
     work: Path
+    spec: ModelSpec = field(default_factory=model_spec)
 
     @property
     def connections(self) -> Connections:
         return Connections(self.tracking_uri, self.remote)
 
-    def register(self, weight: int) -> str:
-        """Register the model with this weight, or find it; weights 1 to 3 are the versions of `place`."""
-        folder = Path(tempfile.mkdtemp(dir=self.work))
-        run = f"run-{weight}"
-        return register(model_spec().canonical_json(), self.tracking_uri, "c0de", run, candidate(folder, weight))
+    def register(self, weight: int, files: Candidate | None = None, code: str = CODE) -> str:
+        """The version of the candidate, made or found; weights 1 to 3 are the versions of the fixture `place`."""
+        if files is None:
+            make = language_candidate if self.spec.task == "generation" else candidate
+            files = make(Path(tempfile.mkdtemp(dir=self.work)), weight)
+        return register(self.spec.canonical_json(), self.tracking_uri, code, f"run-{weight}", files)
 
-    def release(self, version: str, mode: ReleaseMode = "direct") -> Release:
-        return release(model_spec(), self.connections, version, mode)
+    def run(self, weight: int, files: Candidate, mode: ReleaseMode = "direct") -> None:
+        """What the pipeline does with a candidate that passed its checks: register, then deploy."""
+        register_and_deploy(self.spec, self.connections, files, f"run-{weight}", mode)
+
+    def register_copy(self, version: str) -> None:
+        """Another version of the same run, as a late answer of a server leaves it."""
+        client = mlflow_client(self.tracking_uri)
+        original = client.get_model_version(self.spec.name, version)
+        client.create_model_version(self.spec.name, original.source or "", original.run_id, tags=dict(original.tags))
+
+    def release(self, version: str, mode: ReleaseMode = "direct", spec: ModelSpec | None = None) -> Release:
+        return release(spec or self.spec, self.connections, version, mode)
 
     def commits(self) -> int:
         return int(bare_git(self.manifests, "rev-list", "--count", "main"))
@@ -73,6 +90,14 @@ class Place:
         move = f"env -u GIT_QUARANTINE_PATH git update-ref refs/heads/main {commit}"
         hook.write_text(f"#!/bin/sh\n{move}\nrm $0\n")
         hook.chmod(0o755)
+
+
+def register_and_deploy(
+    spec: ModelSpec, connections: Connections, files: Candidate, run: str, mode: ReleaseMode
+) -> None:
+    text = spec.canonical_json()
+    version = register(text, connections.tracking_uri, CODE, run, files)
+    deploy(text, connections, version, mode, CODE, run, files.verdict)
 
 
 def served(version: str) -> ServedVersion:

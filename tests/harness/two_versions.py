@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from harness.candidates import candidate, model_spec, verdict
+from harness.candidates import candidate, judge, model_spec
 from harness.command_line import ROOT, environment
+from harness.registered import Place
 from harness.shops import amounts, fit_and_save, shop_rows
 
-from components.register.steps import register
 from delivery.models.folder import load_model
-from delivery.registry.mlflow import mlflow_client
 
 MODEL = "shop"
 
@@ -27,6 +26,12 @@ class Shop:
     rows: pd.DataFrame
     answers: dict[str, np.ndarray]
     """(n,) by version."""
+
+    @property
+    def place(self) -> Place:
+        home = self.root / ".ostinato"
+        repository = home / "manifests.git"
+        return Place(f"sqlite:///{home}/mlflow.db", repository, str(repository), home, model_spec(MODEL))
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "pipelines.cli", *arguments]
@@ -43,26 +48,20 @@ class Shop:
 
 
 def make_shop(root: Path) -> Shop:
-    spec = model_spec(MODEL)
     folder = root / "training" / MODEL
     folder.mkdir(parents=True)
-    (folder / "spec.yaml").write_text(spec.canonical_json())
+    (folder / "spec.yaml").write_text(model_spec(MODEL).canonical_json())
     shutil.copytree(ROOT / "manifests", root / "manifests")
-    home = root / ".ostinato"
-    home.mkdir()
-    tracking_uri = f"sqlite:///{home}/mlflow.db"
-    mlflow_client(tracking_uri)
     rows = shop_rows(400)
     asked = rows.head(8)
-    answers = {}
+    answers: dict[str, np.ndarray] = {}
+    shop = Shop(root, asked, answers)
     for weight in (1, 2):
         files = candidate(root / "work" / str(weight), weight, model=MODEL)
         shutil.rmtree(files.model)
         fit_and_save(files.model, rows, amounts(rows) + 1000 * weight)
-        verdict(files, weight, "pass", MODEL).write(files.verdict)
-        version = register(spec.canonical_json(), tracking_uri, "c0de", f"run-{weight}", files)
-        answers[version] = load_model(files.model).predict(asked)
-    shop = Shop(root, asked, answers)
+        judge(files, weight, model=MODEL)
+        answers[shop.place.register(weight, files)] = load_model(files.model).predict(asked)
     live = shop.ostinato("promote", MODEL, "--version", "1")
     assert live.returncode == 0, live.stderr
     return shop

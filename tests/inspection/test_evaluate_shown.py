@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from harness.evaluated import Case
-from harness.evidence import verdict
+from harness.evidence import forecaster_verdict
+from harness.verdicts import contender, judge_report, verdict
 from inspection.outputs import show
 from inspection.ui_readers import metadata_of, read_confusion, read_html, read_markdown, read_metrics, read_roc
 from kfp import dsl
@@ -15,7 +16,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 from sklearn.naive_bayes import GaussianNB
 
-from delivery.documents.verdict import Contender, JudgeReport, Measure, Verdict
+from delivery.documents.verdict import Verdict
 
 BALANCED = {"kind": "absolute", "metric": "balanced_accuracy", "min": 0.5}
 HOSTILE = "<script>alert(1)</script> | `x` ``` [a](javascript:alert(1)) ![p](http://evil.example/p.png) <img src=x>"
@@ -64,29 +65,24 @@ def test_three_classes_show_confusion_and_no_curve(wine: Case, tmp_path: Path) -
 
 
 def generation(**fields: Any) -> Verdict:
-    judge = JudgeReport(
-        url="http://judge.example/v1", model=HOSTILE, against="champion", questions=4, wins=2, losses=1, ties=1,
-        swayed=0, unanswered=0, calls=8, cached=0, failure=HOSTILE,
-    )  # fmt: skip
-    roles: list[tuple[Any, float]] = [("candidate", 0.7), ("champion", 0.6)]
     found = tuple(
-        Contender(role=role, name=HOSTILE, version=HOSTILE, metrics={"token_f1": Measure(value=value)})
-        for role, value in roles
+        contender(role, HOSTILE, HOSTILE, token_f1=value) for role, value in (("candidate", 0.7), ("champion", 0.6))
     )
-    told = {"task": "generation", "metric": "token_f1", "direction": "higher", "contenders": found, "differences": {}}
-    return verdict(**told, judges=(judge,), **fields)
+    told = {"task": "generation", "metric": "token_f1", "direction": "higher", "contenders": found}
+    return verdict(**told, judges=(judge_report(model=HOSTILE, failure=HOSTILE),), **fields)
 
 
 def test_a_language_model_shows_its_metrics_and_the_judge(tmp_path: Path) -> None:
     shown = show(tmp_path, generation())
     values = read_metrics(shown.metrics)
-    assert values == {"candidate_token_f1": 0.7, "champion_token_f1": 0.6, "judge_champion_win_rate": 0.625}
+    assert values == {"candidate_token_f1": 0.7, "champion_token_f1": 0.6, "judge_champion_win_rate": 0.6}
     assert read_roc(shown.curves) == [] and "confusionMatrix" not in metadata_of(shown.curves)
-    assert "better in 2, worse in 1, equal in 1 of 4 questions" in read_markdown(shown.summary, tmp_path / "summary.md")
+    summary = read_markdown(shown.summary, tmp_path / "summary.md")
+    assert "better in 5, worse in 3, equal in 2 of 10 questions" in summary
 
 
 def test_text_of_data_and_models_is_inert_in_the_verdict_in_words(tmp_path: Path) -> None:
-    plain = verdict()
+    plain = forecaster_verdict()
     checks = tuple(one.model_copy(update={"name": HOSTILE, "reason": HOSTILE}) for one in plain.checks)
     slices = tuple(one.model_copy(update={"column": HOSTILE, "value": HOSTILE}) for one in plain.slices)
     hostile = generation(model=HOSTILE, checks=checks, slices=slices, warnings=(HOSTILE,))
@@ -100,7 +96,6 @@ def test_text_of_data_and_models_is_inert_in_the_verdict_in_words(tmp_path: Path
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_number_that_json_does_not_have_is_left_out_and_said(value: float, tmp_path: Path) -> None:
-    odd = Contender(role="candidate", name="c", metrics={"mae": Measure(value=1.0), "r2": Measure(value=value)})
-    shown = show(tmp_path, verdict(contenders=(odd,), differences={}))
+    shown = show(tmp_path, verdict(contenders=(contender(mae=1.0, r2=value),)))
     assert read_metrics(shown.metrics) == {"candidate_mae": 1.0}
     assert re.search(r"\| r2 ↑ \| (not a number|infinite) \|", read_markdown(shown.summary, tmp_path / "summary.md"))

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from harness.candidates import bare_git, candidate, model_spec
-from harness.evidence import data_card
+from harness.evidence import forecaster_card
 from inspection.ui_readers import metadata_of
 from kfp import dsl
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_data_says_what_it_is_without_the_password_of_its_source() -> None:
     data = dsl.Dataset()
-    describe(data, data_facts(data_card(source="https://ann:s3cret@data.example/bikes.csv?sig=s3cret")))
+    describe(data, data_facts(forecaster_card(source="https://ann:s3cret@data.example/bikes.csv?sig=s3cret")))
     facts = metadata_of(data)
     assert facts["source"] == "https://data.example/bikes.csv"
     assert (facts["train_rows"], facts["test_rows"], facts["refused_rows"]) == (74_917, 2_352, 41)

@@ -1,7 +1,7 @@
 """The places of a release."""
 
 from harness.image_registries import image_registry, password_registry
-from harness.places import empty_store, manifests, own_environment, place, three_versions, tracking_uri
+from harness.places import empty_store, manifests, own_environment, place, remote, three_versions, tracking_uri
 from harness.servers import git_server, mlflow_server
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "own_environment",
     "password_registry",
     "place",
+    "remote",
     "three_versions",
     "tracking_uri",
 ]

@@ -278,8 +278,7 @@ def test_the_verdict_counts_for_a_canary_as_for_a_release(place: Place) -> None:
     client.set_model_version_tag(NAME, "2", "ostinato.verdict", "reject")
     with pytest.raises(GateRefused, match="only a pass goes live"):
         start(place, 10, "2")
-    original = client.get_model_version(NAME, "3")
-    client.create_model_version(NAME, original.source or "", original.run_id, tags=dict(original.tags))
+    place.register_copy("3")
     with pytest.raises(InputError, match="version 4 of bike-demand is a copy of version 3"):
         start(place, 10, "4")
     start(place, 10, "3")
@@ -347,7 +346,6 @@ def test_a_canary_that_someone_aborted_meanwhile_does_not_go_live(place: Place) 
 
 
 def test_a_canary_over_http_is_the_same(place: Place, git_server: Any) -> None:
-    bare_git(place.manifests, "config", "http.receivepack", "true")
     remote = git_server.url_of(place.manifests)
     place.release("1")
     before = content(place)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness.candidates import bare_git
 from harness.loopback import Reply, Request
 from harness.servers import LOGIN, GitServer, basic
 from release.transactions import commits, put, read, refs
@@ -23,7 +22,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def url(manifests: Path, git_server: GitServer) -> str:
     """Of a manifests repository that wants the token."""
-    bare_git(manifests, "config", "http.receivepack", "true")
     git_server.credentials = ("x-access-token", TOKEN)
     return git_server.url_of(manifests)
 

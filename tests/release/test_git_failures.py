@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness.candidates import bare_git
 from harness.image_registries import certificate_pem, key_pem, self_signed
 from harness.loopback import Reply, Request
 from harness.servers import LOGIN, START_S, GitServer
@@ -24,7 +23,6 @@ REQUESTS = 7
 @pytest.fixture
 def url(manifests: Path, git_server: GitServer, monkeypatch: pytest.MonkeyPatch) -> str:
     """Of a manifests repository that a token can write to."""
-    bare_git(manifests, "config", "http.receivepack", "true")
     monkeypatch.setenv("OSTINATO_GIT_TOKEN", TOKEN)
     return git_server.url_of(manifests)
 
@@ -172,7 +170,6 @@ def test_a_protected_branch_is_named_in_the_forges_words_with_the_way_around_it(
 def test_a_certificate_that_is_not_trusted_is_named_before_the_token_is_sent(
     manifests: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bare_git(manifests, "config", "http.receivepack", "true")
     key, certificate = self_signed("git")
     (tmp_path / "key.pem").write_bytes(key_pem(key))
     (tmp_path / "ca.pem").write_bytes(certificate_pem(certificate))

@@ -11,9 +11,9 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from harness.candidates import bare_git
 from harness.image_registries import key_pem
 from harness.loopback import LoopbackServer, Reply, Request
+from harness.places import writable_repository
 from harness.servers import GitServer, free_port
 from release.transactions import put, refs
 
@@ -21,10 +21,8 @@ from delivery.forges.choose import forge_of
 from delivery.forges.forge import ForgeError
 from delivery.git import github_app as git_github_app
 from delivery.git.credentials import forge_token
-from delivery.git.repository import ensure_local_repository
 from training.errors import InputError, OstinatoError
 
-ROOT = Path(__file__).parents[2]
 APP, INSTALLATION = "Iv23liTESTS", 4711
 
 
@@ -90,8 +88,7 @@ def key() -> Any:
 
 @pytest.fixture
 def app(key: Any, git_server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    repository = ensure_local_repository(git_server.root / "fleet" / "manifests.git", ROOT / "manifests")
-    bare_git(repository, "config", "http.receivepack", "true")
+    repository = writable_repository(git_server.root / "fleet" / "manifests.git")
     file = tmp_path / "app key.pem"
     file.touch(0o600)
     file.write_bytes(key_pem(key))

@@ -5,8 +5,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from harness.candidates import bare_git, candidate, model_spec
@@ -14,9 +14,7 @@ from harness.image_registries import ImageRegistry
 from harness.registered import Place
 from harness.signers import key_pair
 
-from components.deploy.steps import deploy
-from components.register.steps import register
-from delivery.connections import Connections
+from components.register.steps import Candidate
 from delivery.effects import CRASH_AT, EFFECTS, effect
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
@@ -47,40 +45,45 @@ def signing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(name, str(path))
 
 
-def release_one(name: str, uri: str, remote: str, folder: Path, weight: int, **serving: str) -> None:
-    """What the pipeline does after the gate: register, then deploy."""
-    spec = model_spec(name, serving=serving).canonical_json()
-    files = candidate_of(name, folder, weight)
-    version = register(spec, uri, "c0de", f"run-{weight}", files)
-    deploy(spec, Connections(uri, remote), version, "direct", "c0de", f"run-{weight}", files.verdict)
+@pytest.fixture
+def fresh(place: Place, tracking_uri: str) -> Place:
+    """Nothing is registered yet."""
+    return replace(place, tracking_uri=tracking_uri, spec=model_spec("fresh"))
 
 
-def candidate_of(name: str, folder: Path, weight: int) -> Any:
-    """The candidate with a weight, judged against the one before it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return candidate(folder, weight, model=name, champion=str(weight - 1) if weight > 1 else "")
-
-
-def _killed(crash_at: str, *arguments: Any, **serving: str) -> None:
-    os.environ[CRASH_AT] = crash_at
-    release_one(*arguments, **serving)
-
-
-def kill_and_finish(crash_at: str, name: str, uri: str, place: Place, weight: int, **serving: str) -> None:
+def kill_and_finish(crash_at: str, place: Place, weight: int) -> None:
     """Run until the effect kills it, then run again to the end."""
-    arguments = (name, uri, place.remote, place.work / "candidate", weight)
-    victim = FORK.Process(target=_killed, args=(crash_at, *arguments), kwargs=serving)
+    kill(crash_at, place, weight)
+    release_one(place, weight)
+
+
+def kill(crash_at: str, place: Place, weight: int) -> None:
+    victim = FORK.Process(target=release_one, args=(place, weight, crash_at))
     victim.start()
     victim.join(BOUND_S)
     assert victim.exitcode == -signal.SIGKILL, f"{crash_at} was not reached"
-    release_one(*arguments, **serving)
 
 
-def check_exactly_once(name: str, uri: str, place: Place, weights: list[int]) -> None:
+def release_one(place: Place, weight: int, crash_at: str = "") -> None:
+    """What the pipeline does with a candidate that passed; a process that is to be killed is one of its own."""
+    if crash_at:
+        os.environ[CRASH_AT] = crash_at
+    place.run(weight, candidate_of(place, weight))
+
+
+def candidate_of(place: Place, weight: int) -> Candidate:
+    """The candidate with a weight, judged against the one before it."""
+    folder = place.work / "candidate"
+    shutil.rmtree(folder, ignore_errors=True)
+    return candidate(folder, weight, str(weight - 1) if weight > 1 else "", place.spec.name)
+
+
+def check_exactly_once(place: Place, weights: list[int]) -> None:
+    name, uri = place.spec.name, place.tracking_uri
     """One version, run, stored folder and commit for each weight, in order; aliases as git says."""
     reader = registry(uri)
     versions = reader.versions(name)
-    digests = [model_digest(candidate_of(name, place.work / "candidate", weight).model) for weight in weights]
+    digests = [model_digest(candidate_of(place, weight).model) for weight in weights]
     assert [one.digest for one in versions] == digests
     for one in versions:
         kept = {file.path for file in mlflow_client(uri).list_artifacts(one.run_id)}
@@ -106,56 +109,50 @@ def check_exactly_once(name: str, uri: str, place: Place, weights: list[int]) ->
     assert reader.aliases(name) == expected | ({"previous": versions[-2].version} if len(versions) > 1 else {})
 
 
+def kill_one_of_two(crash_at: str, place: Place) -> None:
+    """The second run is killed, unless it is an effect of a first run only."""
+    weights = [1] if crash_at in FIRST_ONLY else [1, 2]
+    if len(weights) > 1:
+        release_one(place, 1)
+    kill_and_finish(crash_at, place, weights[-1])
+    check_exactly_once(place, weights)
+
+
 @pytest.mark.parametrize("crash_at", ANY)
 def test_a_kill_on_the_laptop_leaves_a_state_from_which_the_same_command_finishes(
-    crash_at: str, place: Place, tracking_uri: str, tmp_path: Path
+    crash_at: str, fresh: Place, tmp_path: Path
 ) -> None:
-    uri = f"sqlite:///{tmp_path}/new/mlflow.db" if crash_at == "store created" else tracking_uri
-    if crash_at in FIRST_ONLY:
-        kill_and_finish(crash_at, "fresh", uri, place, 1)
-        check_exactly_once("fresh", uri, place, [1])
-    else:
-        release_one("fresh", uri, place.remote, place.work / "candidate", 1)
-        kill_and_finish(crash_at, "fresh", uri, place, 2)
-        check_exactly_once("fresh", uri, place, [1, 2])
+    no_store = replace(fresh, tracking_uri=f"sqlite:///{tmp_path}/new/mlflow.db")
+    kill_one_of_two(crash_at, no_store if crash_at == "store created" else fresh)
 
 
 @pytest.mark.parametrize("crash_at", [one for one in ANY if one != "store created"])
 def test_a_kill_beside_a_real_server_leaves_a_state_from_which_the_same_command_finishes(
     crash_at: str, place: Place, mlflow_server: str
 ) -> None:
-    name = "served-" + crash_at.replace(" ", "-")
-    if crash_at in FIRST_ONLY:
-        kill_and_finish(crash_at, name, mlflow_server, place, 1)
-        check_exactly_once(name, mlflow_server, place, [1])
-    else:
-        release_one(name, mlflow_server, place.remote, place.work / "candidate", 1)
-        kill_and_finish(crash_at, name, mlflow_server, place, 2)
-        check_exactly_once(name, mlflow_server, place, [1, 2])
+    spec = model_spec("served-" + crash_at.replace(" ", "-"))
+    kill_one_of_two(crash_at, replace(place, tracking_uri=mlflow_server, spec=spec))
 
 
 @pytest.mark.parametrize("crash_at", [*IMAGES, "commit written", "commit pushed"])
 def test_a_kill_beside_an_image_registry_leaves_one_image_and_one_commit_for_each_version(
-    crash_at: str, place: Place, tracking_uri: str, image_registry: ImageRegistry
+    crash_at: str, fresh: Place, image_registry: ImageRegistry
 ) -> None:
     repository = image_registry.repository()
+    imaged = replace(fresh, spec=model_spec("fresh", serving={"oci_repository": repository}))
     for weight in (1, 2):
-        kill_and_finish(crash_at, "fresh", tracking_uri, place, weight, oci_repository=repository)
-        check_exactly_once("fresh", tracking_uri, place, list(range(1, weight + 1)))
-        now = live(place.remote, "fresh")
+        kill_and_finish(crash_at, imaged, weight)
+        check_exactly_once(imaged, list(range(1, weight + 1)))
+        now = live(imaged.remote, "fresh")
         assert now and now.storage_uri.removeprefix(f"{repository}@") in image_registry.images()
         assert len(image_registry.images()) == len(image_registry.tags()) == weight
 
 
-def test_two_kills_in_a_row_change_nothing_about_that(place: Place, tracking_uri: str) -> None:
-    arguments = ("fresh", tracking_uri, place.remote, place.work / "candidate", 1)
+def test_two_kills_in_a_row_change_nothing_about_that(fresh: Place) -> None:
     for crash_at in ("model file uploaded", "version created", "candidate set", "commit pushed"):
-        victim = FORK.Process(target=_killed, args=(crash_at, *arguments))
-        victim.start()
-        victim.join(BOUND_S)
-        assert victim.exitcode == -signal.SIGKILL
-    release_one(*arguments)
-    check_exactly_once("fresh", tracking_uri, place, [1])
+        kill(crash_at, fresh, 1)
+    release_one(fresh, 1)
+    check_exactly_once(fresh, [1])
 
 
 def test_a_crash_point_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
-from harness.candidates import bare_git, language_candidate, language_spec
+from harness.candidates import bare_git, language_spec
 from harness.contracts import crd_validator
 from harness.image_registries import ImageRegistry
 from harness.manifest_tree import built, checkout, only
+from harness.registered import Place
 from jsonschema import Draft202012Validator
 from release.kserve_merge import merge_container
 
-from components.register.steps import register
-from delivery.connections import Connections
 from delivery.kserve.canary import with_canary
 from delivery.kserve.changes import with_shadow
 from delivery.kserve.documents import from_bytes
@@ -28,7 +27,7 @@ from delivery.releases.canary import commit_canary
 from delivery.releases.environments import commit_promotion, in_production
 from delivery.releases.live import live
 from delivery.releases.reconcile import reconcile
-from delivery.releases.release import Release, release
+from delivery.releases.release import Release
 from delivery.releases.rollback import commit_rollback
 from delivery.releases.shadow import commit_shadow
 from training.errors import InputError
@@ -262,19 +261,11 @@ def test_a_shadow_gets_a_copy_of_chats_and_completions(serving: dict[str, Any], 
 # From the registry to git and back
 
 
-class Releases:
+class Releases(Place):
     """A registry and a manifests repository for ``llm-qa``."""
 
-    def __init__(self, tracking_uri: str, manifests: Path, work: Path) -> None:
-        self.tracking_uri, self.manifests, self.remote, self.work = tracking_uri, manifests, str(manifests), work
-        self.connections = Connections(tracking_uri, str(manifests))
-
-    def register(self, weight: int) -> str:
-        files = language_candidate(self.work / f"candidate-{weight}", weight)
-        return register(language_spec().canonical_json(), self.tracking_uri, "c0de", f"run-{weight}", files)
-
-    def release(self, version: str, **serving: Any) -> Release:
-        return release(language_spec(**serving), self.connections, version, "direct")
+    def serve(self, version: str, **serving: Any) -> Release:
+        return self.release(version, spec=language_spec(**serving))
 
     def content(self) -> bytes:
         return bare_git(self.manifests, "show", f"main:models/{NAME}/inferenceservice.yaml").encode()
@@ -282,15 +273,15 @@ class Releases:
 
 @pytest.fixture
 def releases(tracking_uri: str, manifests: Path, tmp_path: Path) -> Releases:
-    return Releases(tracking_uri, manifests, tmp_path)
+    return Releases(tracking_uri, manifests, str(manifests), tmp_path, language_spec())
 
 
 def test_a_language_model_is_registered_released_read_back_and_rolled_back(releases: Releases) -> None:
     assert [releases.register(weight) for weight in (1, 2)] == ["1", "2"]
-    releases.release("1")
+    releases.serve("1")
     first = releases.content()
-    assert releases.release("1").changed is False, "a second time changes nothing"
-    releases.release("2")
+    assert releases.serve("1").changed is False, "a second time changes nothing"
+    releases.serve("2")
     found = live(releases.remote, NAME)
     assert found and (found.version, found.previous_version) == ("2", "1")
     assert (found.runtime, found.protocol) == ("kserve-huggingfaceserver", "openai")
@@ -309,13 +300,13 @@ def test_the_other_resource_goes_the_same_way(
 ) -> None:
     images = {"oci_repository": image_registry.repository("models/llm-qa")}
     [releases.register(weight) for weight in (1, 2)]
-    releases.release("1", **images)
+    releases.serve("1", **images)
     before = releases.content()
-    releases.release("2", **images, **LLM, scaling={"min_replicas": 3, "max_replicas": 3})
+    releases.serve("2", **images, **LLM, scaling={"min_replicas": 3, "max_replicas": 3})
     found = live(releases.remote, NAME)
     assert found and (found.version, found.previous_version, found.protocol) == ("2", "1", "openai")
     assert found.runtime == "kserve-vllmserver" and found.storage_uri.startswith(images["oci_repository"] + "@sha256:")
-    assert releases.release("2", **images, **LLM, scaling={"min_replicas": 3, "max_replicas": 3}).changed is False
+    assert releases.serve("2", **images, **LLM, scaling={"min_replicas": 3, "max_replicas": 3}).changed is False
     assert commit_promotion(releases.remote, NAME).changed and in_production(releases.remote, NAME) == "2"
 
     tree = checkout(releases.manifests, tmp_path / "tree")
@@ -335,7 +326,7 @@ def test_the_other_resource_goes_the_same_way(
 def test_nothing_is_tried_beside_an_llm_inference_service(releases: Releases, image_registry: ImageRegistry) -> None:
     images = {"oci_repository": image_registry.repository("models/llm-qa")}
     [releases.register(weight) for weight in (1, 2)]
-    releases.release("1", **images, **LLM)
+    releases.serve("1", **images, **LLM)
     connections = releases.connections
     with pytest.raises(InputError, match="canary is not to be had with resource: LLMInferenceService"):
         commit_canary(language_spec(**images, **LLM), connections, 10, "2")
@@ -352,8 +343,8 @@ def test_a_shadow_does_not_outlive_the_service_that_it_mirrors(
 ) -> None:
     images = {"oci_repository": image_registry.repository("models/llm-qa")}
     [releases.register(weight) for weight in (1, 2, 3)]
-    releases.release("1", **images, **GATEWAY)
+    releases.serve("1", **images, **GATEWAY)
     commit_shadow(language_spec(**images, **GATEWAY), releases.connections, "2")
-    releases.release("3", **images, **GATEWAY, **LLM)
+    releases.serve("3", **images, **GATEWAY, **LLM)
     kinds = [one["kind"] for one in yaml.safe_load_all(releases.content())]
     assert kinds == ["ServiceAccount", "LLMInferenceService"]

@@ -72,7 +72,6 @@ def test_what_is_new_or_live_goes_on_as_before(place: Place) -> None:
 
 
 def test_over_http_only_commits_are_read_for_it(place: Place, git_server: Any) -> None:
-    bare_git(place.manifests, "config", "http.receivepack", "true")
     far = replace(place, remote=git_server.url_of(place.manifests))
     by_a_run(far, "1", "")
     by_a_run(far, "2", "1")

@@ -7,18 +7,17 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.candidates import candidate, model_spec, verdict
+from harness.candidates import candidate, judge, model_spec
 from harness.registered import Place
+from harness.verdicts import data_card, judge_report, verdict
 
 from components.register.model_card import model_card
-from components.register.steps import Candidate, register
-from delivery.connections import Connections
-from delivery.documents.data_card import DataCard
-from delivery.documents.verdict import JudgeReport, Verdict
+from components.register.steps import Candidate
 from delivery.effects import CRASH_AT
 from delivery.models.language.prompts import read_prompts
 from delivery.registry.client import ClientRegistry
@@ -61,7 +60,7 @@ def talker(folder: Path, weight: int, prompts: dict[str, str], model: str) -> Ca
         path.write_text(text)
     facts = {"metadata": {"ostinato": {"method": "lora", "base_sha256": "9" * 64}}}
     (files.model / "MLmodel").write_text(json.dumps(facts))
-    verdict(files, weight, "pass", model).write(files.verdict)
+    judge(files, weight, model=model)
     return files
 
 
@@ -69,18 +68,15 @@ class Talkers:
     """Versions of one language model beside a registry."""
 
     def __init__(self, place: Place, tracking_uri: str, name: str) -> None:
-        self.place, self.uri, self.name = place, tracking_uri, name
+        self.place = replace(place, tracking_uri=tracking_uri, spec=spec_of(name))
+        self.uri, self.name, self.connections = tracking_uri, name, self.place.connections
         self.reader = registry(tracking_uri)
-        self.connections = Connections(tracking_uri, place.remote)
 
     def register(self, weight: int, prompts: dict[str, str]) -> str:
-        files = talker(self.place.work / "talker", weight, prompts, self.name)
-        return register(spec_of(self.name).canonical_json(), self.uri, "c0de", f"run-{weight}", files)
+        return self.place.register(weight, talker(self.place.work / f"talker-{weight}", weight, prompts, self.name))
 
     def go_live(self, version: str) -> None:
-        from delivery.releases.release import release
-
-        release(spec_of(self.name), self.connections, version, "direct")
+        self.place.release(version)
         reconcile(self.connections, self.name)
 
     def tag(self, version: str) -> dict[str, str]:
@@ -171,6 +167,7 @@ def test_finding_that_nothing_changed_writes_nothing_and_does_not_import_mlflow(
     files = [str(path) for path in vars(talker(place.work / "talker", 1, SYSTEM, "talker")).values()]
     code = f"""
 import sys
+from dataclasses import replace
 from pathlib import Path
 from delivery.connections import Connections
 from delivery.releases.reconcile import reconcile
@@ -213,7 +210,7 @@ def killed(crash_at: str, talkers: Talkers, weight: int) -> None:
     ],
 )
 def test_a_kill_leaves_a_state_from_which_the_same_command_finishes(crash_at: str, talkers: Talkers) -> None:
-    talkers.name = f"killed-{crash_at.replace(' ', '-')}"
+    talkers = Talkers(talkers.place, talkers.uri, f"killed-{crash_at.replace(' ', '-')}")
     weights = [1] if crash_at == "prompt created" else [1, 2]
     if len(weights) > 1:
         release_one(talkers, 1)
@@ -229,13 +226,8 @@ def test_a_kill_leaves_a_state_from_which_the_same_command_finishes(crash_at: st
     assert talkers.aliases("system") == {"candidate": last, "champion": last, **previous}
 
 
-def race(talkers: Talkers, weight: int, prompts: dict[str, str]) -> None:
-    files = talker(talkers.place.work / f"racer-{weight}", weight, prompts, talkers.name)
-    register(spec_of(talkers.name).canonical_json(), talkers.uri, "c0de", f"run-{weight}", files)
-
-
 def test_racing_registers_of_models_with_one_prompt_end_with_one_version_of_it(talkers: Talkers) -> None:
-    workers = [FORK.Process(target=race, args=(talkers, weight, SYSTEM)) for weight in (1, 2, 3)]
+    workers = [FORK.Process(target=talkers.register, args=(weight, SYSTEM)) for weight in (1, 2, 3)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -277,24 +269,7 @@ def test_a_run_and_a_model_card_say_what_the_model_started_from_and_who_judged_i
     assert run.inputs and len(run.inputs.dataset_inputs) == 2
     assert "Base model: `someone/small` at revision `0123" in (version.description or "")
     assert "LoRA (merged). System prompt: `prompts/system.md`" in (version.description or "")
-    files = talker(place.work / "judged", 1, SYSTEM, "talker")
-    report = JudgeReport(
-        url="http://judge",
-        model="big",
-        against="champion",
-        questions=10,
-        wins=6,
-        losses=2,
-        ties=2,
-        swayed=1,
-        unanswered=0,
-        calls=20,
-        cached=0,
-        agreement=0.8,
-        labelled=30,
-        labelled_by="two editors",
-    )
-    judged = Verdict.read(files.verdict).model_copy(update={"judges": (report,)})
-    card = model_card(spec_of("talker"), judged, DataCard.read(files.data / "data.json"))
+    wins = judge_report(model="big", wins=6, losses=2, agreement=0.8, labelled=30, labelled_by="two editors")
+    card = model_card(spec_of("talker"), verdict(judges=(wins,)), data_card())
     assert "## Judge: big against the champion" in card and "win rate 70%" in card
     assert "Agrees with 80% of 30 pairs labelled by two editors." in card

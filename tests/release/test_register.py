@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.candidates import bare_git, candidate, model_spec, verdict
+from harness.candidates import bare_git, candidate, judge, model_spec
 from harness.registered import Place
+from harness.verdicts import check, data_card, digest, verdict
 
 from components.deploy.steps import deploy
 from components.register.model_card import LONGEST, model_card
 from components.register.steps import Candidate, register
 from delivery.documents.data_card import DataCard
-from delivery.documents.verdict import CheckResult, Verdict
+from delivery.documents.verdict import Verdict
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
@@ -83,7 +84,7 @@ def test_the_run_has_parameters_metrics_lineage_and_evidence(registered: tuple[s
         for one in run.inputs.dataset_inputs
     }
     assert inputs.keys() == {"training", "testing"}
-    assert {one.digest for one in inputs.values()} == {"2" * 36}
+    assert {one.digest for one in inputs.values()} == {digest("rows").removeprefix("sha256:")[:36]}
     assert {json.loads(one.source)["url"] for one in inputs.values()} == {"https://example.org/bikes.csv"}
     names = {one.path for one in client.list_artifacts(run.info.run_id)}
     assert names == {"verdict.json", "report.html", "evidently.html", "sample.json", "data.json", "release.intoto.json"}
@@ -132,7 +133,7 @@ def test_the_same_model_again_writes_nothing(registered: tuple[str, Candidate], 
     uri, _ = registered
     before = registry(uri).versions(NAME)
     again = candidate(tmp_path / "again", 3)
-    verdict(again, 3, "pass", NAME).model_copy(update={"rows": 101}).write(again.verdict)
+    judge(again, 3, rows=101)
     version = register(SPEC, uri, "newer", "run-4", again)
     assert registry(uri).versions(NAME) == before
     assert registry(uri).aliases(NAME)["candidate"] == version
@@ -145,7 +146,8 @@ def test_an_older_model_that_passes_again_is_the_candidate_again(place: Place, t
 
 
 def test_a_rejected_candidate_is_refused_with_its_reasons_and_nothing_changes(place: Place, tmp_path: Path) -> None:
-    files = candidate(tmp_path / "bad", 9, decision="reject")
+    failed = check(status="failed", reason="mae is 75.9, at most 70 is allowed")
+    files = candidate(tmp_path / "bad", 9, checks=(failed,))
     before = registry(place.tracking_uri).versions(NAME)
     for step in (
         lambda: register(SPEC, place.tracking_uri, "c", "r", files),
@@ -194,11 +196,9 @@ def test_deploy_by_pull_request_leaves_what_is_live_and_the_aliases_alone(place:
 
 
 def test_a_copy_that_an_alias_names_is_not_deleted(place: Place, files: Candidate) -> None:
-    client = mlflow_client(place.tracking_uri)
-    original = client.get_model_version(NAME, "3")
     for _ in range(2):
-        client.create_model_version(NAME, original.source or "", original.run_id, tags=dict(original.tags))
-    client.set_registered_model_alias(NAME, "pinned", "4")
+        place.register_copy("3")
+    mlflow_client(place.tracking_uri).set_registered_model_alias(NAME, "pinned", "4")
     assert register(SPEC, place.tracking_uri, "c", "r", files) == "3"
     assert [one.version for one in registry(place.tracking_uri).versions(NAME)] == ["1", "2", "3", "4"]
 
@@ -262,12 +262,8 @@ def test_a_model_card_says_who_what_and_how_well(files: Candidate) -> None:
         assert words in card
 
 
-def test_a_long_model_card_is_shortened_to_what_the_registry_keeps_and_says_so(files: Candidate) -> None:
-    judged = Verdict.read(files.verdict)
-    many = tuple(
-        CheckResult(**{**judged.checks[0].model_dump(), "name": f"check {i}", "reason": "long " * 20})
-        for i in range(99)
-    )
-    card = model_card(model_spec(), judged.model_copy(update={"checks": many}), DataCard.read(files.data / "data.json"))
+def test_a_long_model_card_is_shortened_to_what_the_registry_keeps_and_says_so() -> None:
+    many = verdict(checks=tuple(check(f"check {i}", reason="long " * 20) for i in range(99)))
+    card = model_card(model_spec(), many, data_card())
     assert len(card) <= LONGEST
     assert card.endswith("the whole evidence is in verdict.json and report.html of the run.\n")

@@ -88,9 +88,7 @@ def test_a_version_without_a_verdict_or_with_a_bad_one_is_not_released(place: Pl
 
 
 def test_a_copy_of_a_version_is_not_released(place: Place) -> None:
-    client = mlflow_client(place.tracking_uri)
-    original = client.get_model_version(NAME, "1")
-    client.create_model_version(NAME, original.source or "", original.run_id, tags=dict(original.tags))
+    place.register_copy("1")
     with pytest.raises(InputError, match="version 4 of bike-demand is a copy of version 1"):
         promote(model_spec(), place.connections, version="4")
 
@@ -238,7 +236,6 @@ def test_a_version_that_was_merged_and_rolled_back_can_be_proposed_again(place: 
 
 
 def test_a_release_over_http_reads_and_writes_the_same(place: Place, git_server: Any) -> None:
-    bare_git(place.manifests, "config", "http.receivepack", "true")
     over_http = replace(place, remote=git_server.url_of(place.manifests))
     over_http.release("1")
     proposal = over_http.release("2", mode="pull-request")

@@ -23,7 +23,6 @@ BOUND_S = 120.0
 
 @pytest.fixture(params=["path", "file URL", "http", "http without filters"])
 def remote(request: pytest.FixtureRequest, manifests: Path, git_server: GitServer) -> str:
-    bare_git(manifests, "config", "http.receivepack", "true")
     if request.param == "http without filters":
         bare_git(manifests, "config", "uploadpack.allowFilter", "false")
     return {"path": str(manifests), "file URL": manifests.as_uri()}.get(request.param, git_server.url_of(manifests))
@@ -67,7 +66,6 @@ def test_equal_content_makes_no_commit(remote: str, manifests: Path) -> None:
 
 
 def test_a_push_whose_answer_is_lost_lands_once(manifests: Path, git_server: GitServer) -> None:
-    bare_git(manifests, "config", "http.receivepack", "true")
     git_server.drop_pushes = 1
     put(git_server.url_of(manifests), "models/a/x.yaml", b"one\n")
     assert git_server.drop_pushes == 0
@@ -99,7 +97,6 @@ def _race(remote: str, jobs: list[tuple[str, bytes]]) -> None:
 
 
 def test_six_racing_writers_of_different_files_all_land(manifests: Path, git_server: GitServer) -> None:
-    bare_git(manifests, "config", "http.receivepack", "true")
     jobs = [(f"models/m{i}/x.yaml", f"{i}\n".encode()) for i in range(6)]
     _race(str(manifests), jobs[:3] + jobs[3:])
     assert read(str(manifests), "models") == dict(jobs)

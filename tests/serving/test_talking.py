@@ -13,29 +13,18 @@ from typing import Any
 
 import openai
 import pytest
-from harness.candidates import language_candidate, language_spec, model_spec, verdict
+from harness.candidates import judge, language_candidate, language_spec, model_spec
 from harness.command_line import ROOT, Finished, environment, run_ostinato
 from harness.following import wait_until
 from harness.odd_servers import Answer, odd_server, says
+from harness.registered import Place
 from harness.servers import free_port
+from harness.verdicts import proof
 from serving.talkers import ANSWERS, DECODING, NAME, QUESTIONS, sample_of
 
-from components.register.steps import Candidate, register
-from delivery.documents.sample import Sample
-from delivery.documents.verdict import ServingProof, Verdict
-from delivery.registry.mlflow import mlflow_client
 from delivery.serving.process.process import RunningServer
 
 QUESTION = QUESTIONS[0]
-
-
-def judged(files: Candidate, sample: Sample, weight: int) -> Verdict:
-    """A verdict that leads to the sample."""
-    proof = ServingProof(
-        **{"runtime": "kserve-huggingfaceserver", "ran": "", "protocol": "openai", "rows": 4, "worst_difference": 0},
-        **{"tolerance": 0.25, "size_bytes": 1, "sample_digest": sample.digest()},
-    )
-    return verdict(files, weight, "pass", NAME).model_copy(update={"task": "generation", "served": proof})
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +37,7 @@ def guides(tmp_path_factory: pytest.TempPathFactory, talker: Path) -> Path:
         (root / "training" / one.name).mkdir(parents=True)
         (root / "training" / one.name / "spec.yaml").write_text(one.canonical_json())
     shutil.copytree(ROOT / "manifests", root / "manifests")
-    home = root / ".ostinato"
-    home.mkdir()
-    tracking_uri = f"sqlite:///{home}/mlflow.db"
-    mlflow_client(tracking_uri)
+    place = Place(f"sqlite:///{root}/.ostinato/mlflow.db", root, "", root, spec)
     for weight in (1, 2):
         files = language_candidate(root / "work" / str(weight), weight)
         shutil.rmtree(files.model)
@@ -59,8 +45,9 @@ def guides(tmp_path_factory: pytest.TempPathFactory, talker: Path) -> Path:
         (files.model / "MLmodel").write_text(f"flavors:\n  transformers:\n    task: text-generation\n# {weight}\n")
         sample = sample_of(files.model, other=0 if weight == 1 else 2)
         sample.write(files.sample)
-        judged(files, sample, weight).write(files.verdict)
-        register(spec.canonical_json(), tracking_uri, "c0de", f"run-{weight}", files)
+        served = proof(runtime="kserve-huggingfaceserver", protocol="openai", sample_digest=sample.digest())
+        judge(files, weight, model=NAME, task="generation", served=served)
+        place.register(weight, files)
     done = run_ostinato(root, "promote", NAME, "--version", "1")
     assert done.code == 0, done.err
     return root

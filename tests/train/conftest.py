@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 import pytest
 from harness.tiny_models import OWN_CODE
+from harness.verdicts import data_card
 
 from components.train.steps import Trained, train
-from delivery.documents.data_card import CardPart, ColumnCard, DataCard
+from delivery.documents.data_card import CardPart, ColumnCard
 
 TEXTS = ["Which way is north?", "Follow the needle.", "How far is it?", "Two hours on foot.", "You are a guide."]
 CONVERSATIONS = [
@@ -42,16 +43,9 @@ class Guide:
         rows = pl.DataFrame({"id": [str(i) for i in range(len(conversations))], "messages": conversations})
         rows.write_parquet(self.data / "train.parquet")
         fingerprint = "sha256:" + f"{hash(json.dumps(conversations)) & 0xFFFF:064x}"
-        DataCard(
-            model="guide",
-            source="talk.jsonl",
-            snapshot="sha256:" + "1" * 64,
-            fingerprint=fingerprint,
-            split="by key",
-            columns=(ColumnCard(name="messages", dtype="List", role="target", nulls=0),),
-            train=CardPart(rows=len(conversations), sha256="3" * 64),
-            test=CardPart(rows=1, sha256="4" * 64),
-        ).write(self.data / "data.json")
+        columns = (ColumnCard(name="messages", dtype="List", role="target", nulls=0),)
+        parts = {"train": CardPart(rows=len(conversations), sha256="3" * 64)}
+        data_card(model="guide", fingerprint=fingerprint, columns=columns, **parts).write(self.data / "data.json")
 
     def train(self, out: Path, code: str = "", **hyperparameters: object) -> Trained:
         spec = {"base_model": {"source": str(self.base)}, "hyperparameters": hyperparameters, **self.training}

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from harness.candidates import bare_git, candidate, model_spec
+from harness.candidates import bare_git, candidate, judge, model_spec
 from harness.registered import Place
+from harness.verdicts import check, data_card, proof
 
-from components.register.steps import Candidate, register
-from delivery.documents.data_card import DATA_CARD_FILE, DataCard
+from components.register.steps import Candidate
+from delivery.documents.data_card import DATA_CARD_FILE
 from delivery.documents.sample import make_sample
-from delivery.documents.verdict import ServingProof, Verdict
 from delivery.models.folder import model_digest
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
@@ -39,34 +39,20 @@ class Chain:
     code: str
 
     def candidate(self, weight: int = 1, **checks: Any) -> Candidate:
-        """A candidate with a real sample, card and proof. checks: to update the verdict's one check with."""
+        """A candidate with a real sample, card and proof. checks: fields of the verdict's one check."""
         files = candidate(Path(tempfile.mkdtemp(dir=self.place.work)), weight)
         rows, answers = pd.DataFrame({"temp": [1.5, 2.5]}), np.array([3.0, 4.0])
         sample = make_sample(NAME, "regression", model_digest(files.model), rows, answers, 1e-9)
         sample.write(files.sample)
-        card = DataCard.read(files.data / DATA_CARD_FILE)
         source = str(self.root / "training" / "bike_demand" / "bikes.csv")
-        read = snapshot(source, self.root, self.spec.data)
-        card.model_copy(update={"source": source, "snapshot": read}).write(files.data / DATA_CARD_FILE)
-        proof = ServingProof(
-            runtime="ostinato-mlflow",
-            ran="here",
-            protocol="v2",
-            rows=2,
-            worst_difference=0.0,
-            tolerance=1e-9,
-            sample_digest=sample.digest(),
-            size_bytes=1,
-        )
-        verdict = Verdict.read(files.verdict)
-        judged = tuple(one.model_copy(update=checks) for one in verdict.checks)
-        update = {"served": proof, "spec_digest": self.spec.digest(), "checks": judged}
-        verdict.model_copy(update=update).write(files.verdict)
+        card = data_card(source=source, snapshot=snapshot(source, self.root, self.spec.data))
+        card.write(files.data / DATA_CARD_FILE)
+        judged = {"served": proof(sample_digest=sample.digest()), "spec_digest": self.spec.digest()}
+        judge(files, weight, **judged, checks=(check(**checks),))
         return files
 
     def register(self, weight: int = 1, **checks: Any) -> str:
-        files = self.candidate(weight, **checks)
-        return register(self.spec.canonical_json(), self.place.tracking_uri, self.code, f"run-{weight}", files)
+        return self.place.register(weight, self.candidate(weight, **checks), self.code)
 
     def audit(self, version: str | None = None) -> Audit:
         return audit(self.spec, self.root, self.place.connections, version)
@@ -114,8 +100,8 @@ def make_chain(home: Path, tracking_uri: str, manifests: Path) -> Chain:
     code = git_commit(root)
     work = home / "work"
     work.mkdir()
-    place = Place(tracking_uri, manifests, str(manifests), work)
-    return Chain(root, load_spec(folder / "spec.yaml"), place, code)
+    spec = load_spec(folder / "spec.yaml")
+    return Chain(root, spec, Place(tracking_uri, manifests, str(manifests), work, spec), code)
 
 
 def git_commit(root: Path) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness.places import empty_store, manifests, own_environment, place, three_versions, tracking_uri
+from harness.places import empty_store, manifests, own_environment, place, remote, three_versions, tracking_uri
 from harness.servers import mlflow_server
 from harness.signers import key_pair
 from trust.chain import Chain, make_chain
@@ -22,6 +22,7 @@ __all__ = [
     "own_environment",
     "place",
     "released",
+    "remote",
     "three_versions",
     "tracking_uri",
 ]
