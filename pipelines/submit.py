@@ -1,33 +1,22 @@
 """`ostinato submit`: a model's pipeline on a remote backend, once for each key, followed to its end."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from delivery.addresses import redact
 from delivery.releases.release import check_mode
 from delivery.stores.sources import snapshot
-from pipelines.backends.remote import (
-    ENDED,
-    PART_OF,
-    BackendClient,
-    RemoteRun,
-    State,
-    StepState,
-    Submission,
-    keyed_run,
-    label,
-)
+from pipelines.backends.remote import PART_OF, BackendClient, RemoteRun, Submission, keyed_run, label
 from pipelines.backends.table import find_remote_backend
 from pipelines.package.code_version import code_version
 from pipelines.package.package import package_file
 from pipelines.run import new_run_id, override
 from pipelines.settings.settings import Workspace
 from pipelines.step_names import STEPS, check_step
-from training.errors import GateRefused, InputError, OstinatoError
+from training.errors import InputError
 from training.folder import model_folder, model_spec
 from training.spec import ModelSpec
 
@@ -148,36 +137,3 @@ def labels_of(workspace: Workspace, name: str, trigger: str) -> dict[str, str]:
     """By which the runs of a backend are found: the model, the commit, what asked for the run, and that it is ours."""
     labels = {"model": name, "commit": code_version(workspace.root), "trigger": trigger, "part-of": PART_OF}
     return {key: label(value) for key, value in labels.items()}
-
-
-def wait(
-    client: BackendClient, run: str, pause: Callable[[], Any], on_step: Callable[[StepState], None] = lambda step: None
-) -> RemoteRun:
-    """The run when it has ended. on_step: called with each step whose state has changed.
-
-    pause: called between two looks. Raises OstinatoError if the backend can't be asked.
-    """
-    states: dict[str, State] = {}
-    while True:
-        current = client.get(run)
-        for step in current.steps:
-            if states.get(step.name) != step.state:
-                states[step.name] = step.state
-                on_step(step)
-        if current.state in ENDED:
-            return current
-        pause()
-
-
-def check_ended(run: RemoteRun) -> None:
-    """Raises GateRefused where checks failed, and OstinatoError for a run that failed or was cancelled."""
-    if run.state == "succeeded" and run.decision != "reject":
-        return
-    see = f"; see {run.link}" if run.link else ""
-    if run.decision == "reject":
-        raise GateRefused(f"checks failed: {run.model} in run {run.run}{see}")
-    if run.state == "cancelled":
-        raise OstinatoError(f"run {run.run} was cancelled{see}; go on with: ostinato submit --resume {run.run}")
-    failed = [step for step in run.steps if step.state == "failed"]
-    where = "".join(f"\n  {step.name}: {step.message or 'failed'}" for step in failed)
-    raise OstinatoError(f"run {run.run} failed{': ' + run.message if run.message else ''}{see}{where}")

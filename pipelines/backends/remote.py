@@ -9,11 +9,17 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from training.errors import OstinatoError
+
 State = Literal["pending", "running", "succeeded", "cached", "skipped", "failed", "cancelled"]
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 """States of a run that change no more."""
 PART_OF = "ostinato"
 """Value of the label `part-of`, by which the runs of a backend are known as ours."""
+
+
+class BackendSilent(OstinatoError):
+    """A backend gave no answer, of which nothing follows about its runs; the same question may be answered later."""
 
 
 @dataclass(frozen=True)

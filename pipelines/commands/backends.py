@@ -16,11 +16,13 @@ from training.folder import model_spec
 if TYPE_CHECKING:
     from pipelines.backends.remote import StepState
     from pipelines.settings.settings import Workspace
+    from pipelines.waiting import Wait
 
 schedule = typer.Typer(help="When a remote backend runs a model's pipeline by itself.", no_args_is_help=True)
 app.add_typer(schedule, name="schedule")
 
 Poll = Annotated[float, typer.Option(min=0.01, help="Seconds between two looks at the run.")]
+Timeout = Annotated[str, typer.Option(help="How long a run is followed: 90m, 8h, 1d.")]
 OnInterrupt = Annotated[str, typer.Option(help="What Ctrl-C does to the run: leave or cancel.")]
 
 
@@ -60,6 +62,7 @@ def submit(
         bool, typer.Option("--cache/--no-cache", help="Whether earlier runs may answer for steps.")
     ] = True,
     poll: Poll = 10,
+    timeout: Timeout = "1d",
     on_interrupt: OnInterrupt = "leave",
     set_: Set = None,
     as_json: AsJson = False,
@@ -68,6 +71,7 @@ def submit(
     from pipelines.submit import connect, submit_model
 
     check_interrupt(on_interrupt)
+    following = following_run(poll, timeout, known=True)
     workspace = open_workspace(set_)
     if resume is not None:
         options = {"--key": key, "--data": data, "--param": param, "--release": release}
@@ -85,7 +89,7 @@ def submit(
     if not as_json:
         print(f"{'submitted' if run.new else 'found'} {run.run}: {run.state}\n  {run.link}")
     if wait:
-        follow_run(workspace, backend, run.run, poll, on_interrupt, as_json)
+        follow_run(workspace, backend, run.run, following, on_interrupt, as_json)
     elif as_json:
         print(json.dumps(asdict(run), indent=2))
 
@@ -95,13 +99,15 @@ def wait_(
     run: Annotated[str, typer.Argument(help="Id of a run.")],
     backend: RemoteBackend,
     poll: Poll = 10,
+    timeout: Timeout = "1d",
     on_interrupt: OnInterrupt = "leave",
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
     """Follow a remote run to its end, and end as it does: 0 done, 1 failed, 3 checks failed."""
     check_interrupt(on_interrupt)
-    follow_run(open_workspace(set_), backend, run, poll, on_interrupt, as_json)
+    following = following_run(poll, timeout)
+    follow_run(open_workspace(set_), backend, run, following, on_interrupt, as_json)
 
 
 @app.command(epilog="Example: ostinato cancel demand-forecaster-20260101-120000-ab12 --backend kubeflow")
@@ -200,22 +206,40 @@ def check_interrupt(choice: str) -> None:
         raise InputError(f"--on-interrupt {choice!r} is neither leave nor cancel")
 
 
-def follow_run(workspace: "Workspace", backend: str, run: str, poll: float, on_interrupt: str, as_json: bool) -> None:
-    """Show each change of a step on stderr, and end as the run does."""
-    from pipelines.notifications.notice import notice_of_remote
-    from pipelines.notifications.tell import tell_and_warn
-    from pipelines.submit import check_ended, connect, wait
+def following_run(poll: float, timeout: str, known: bool = False) -> "Wait":
+    """How a run is followed, with each change of a step on stderr. Raises InputError for a duration that is none."""
+    from pipelines.waiting import Wait
+    from training.spec.section import parse_duration
 
-    client = connect(workspace, backend)
+    try:
+        limit = parse_duration(timeout)
+    except ValueError as error:
+        raise InputError(f"--timeout: {error}") from error
     began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - began:6.0f}  {text}", file=sys.stderr, flush=True)
 
     def show(step: "StepState") -> None:
         took = f" {step.seconds:.0f} s" if step.seconds is not None and step.state != "running" else ""
         link = f"  {step.link}" if step.link else ""
-        print(f"{time.monotonic() - began:6.0f}  {step.name} {step.state}{took}{link}", file=sys.stderr, flush=True)
+        say(f"{step.name} {step.state}{took}{link}")
 
+    return Wait(lambda: time.sleep(poll), limit, show, say, known)
+
+
+def follow_run(
+    workspace: "Workspace", backend: str, run: str, following: "Wait", on_interrupt: str, as_json: bool
+) -> None:
+    """Follow a run, tell who is to be notified, and end as it does."""
+    from pipelines.notifications.notice import notice_of_remote
+    from pipelines.notifications.tell import tell_and_warn
+    from pipelines.submit import connect
+    from pipelines.waiting import check_ended
+
+    client = connect(workspace, backend)
     try:
-        ended = wait(client, run, lambda: time.sleep(poll), show)
+        ended = following.follow(client, run)
     except KeyboardInterrupt:
         if on_interrupt == "cancel":
             client.cancel(run)

@@ -70,12 +70,14 @@ def notice_of(
 
 def notice_of_remote(run: RemoteRun) -> Notice | None:
     """What a remote run has to say; None for one that goes on, was cancelled, or ended before it was judged."""
-    failed = [f"{step.name}: {step.message or 'failed'}" for step in run.steps if step.state == "failed"]
+    steps = [step for step in run.steps if step.state == "failed"]
+    logs = [f"the whole log of {step.name}: {step.log}" for step in steps if step.log]
+    failed = [f"{step.name}: {step.message or 'failed'}" for step in steps]
+    message = "\n".join([*([run.message] if run.message else []), *failed, *logs])
     links = (("run", run.link),)
     if run.decision == "reject":
-        return notice_of("refused", run.model, run.run, message=run.message, links=links)
+        return notice_of("refused", run.model, run.run, message=message, links=links)
     if run.state == "failed":
-        message = "\n".join([*([run.message] if run.message else []), *failed])
         return notice_of("failed", run.model, run.run, message=message, links=links)
     deployed = any(step.name == "deploy" and step.state == "succeeded" for step in run.steps)
     if run.state == "succeeded" and deployed:

@@ -54,8 +54,9 @@ def configured(settings: NotifySettings) -> bool:
     return bool(settings.email_to or secret(slack.WEBHOOK))
 
 
-def tell_once(workspace: Workspace, notice: Notice) -> list[str] | None:
-    """Tell of a run unless somebody was told; returns problems, and None where there was nothing to tell.
+def tell_once(workspace: Workspace, notice: Notice) -> tuple[Notice, list[str]] | None:
+    """Tell of a run unless somebody was told; gives what was told with its problems, None where there was nothing to
+    tell.
 
     A release is told of by the run that made the version: one that found nothing new has nothing to say. The run is
     noted on its registered model after it was told: a stop between the two tells it twice, never not at all. Raises
@@ -79,7 +80,7 @@ def tell_once(workspace: Workspace, notice: Notice) -> list[str] | None:
     problems = tell(workspace.settings.notify, notice)
     if not problems:
         _note(tracking_uri, spec.registered_name, spec.description, [*notified, notice.run][-KEPT:])
-    return problems
+    return notice, problems
 
 
 def tell_and_warn(workspace: Workspace, notice: Notice | None) -> None:
@@ -87,7 +88,8 @@ def tell_and_warn(workspace: Workspace, notice: Notice | None) -> None:
     try:
         if notice is None or not configured(workspace.settings.notify):
             return
-        problems = tell_once(workspace, notice) or []
+        outcome = tell_once(workspace, notice)
+        problems = outcome[1] if outcome else []
     except OstinatoError as error:
         problems = [str(error)]
     for problem in problems:
@@ -106,9 +108,9 @@ def tell_of_runs(workspace: Workspace, client: BackendClient, since: datetime) -
         if run.model not in known or run.state not in ENDED:
             continue
         notice = notice_of_remote(client.get(run.run))
-        problems = tell_once(workspace, notice) if notice else None
-        if notice and problems is not None:
-            notices.append((notice, problems))
+        outcome = tell_once(workspace, notice) if notice else None
+        if outcome:
+            notices.append(outcome)
     return notices
 
 

@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from harness.kubeflow.server import KfpServer
@@ -13,7 +13,8 @@ from kubeflow.conftest import QUICK, connect
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.kubeflow.connection import KubeflowRetryPolicy
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
-from pipelines.backends.remote import Submission
+from pipelines.backends.remote import BackendSilent, Submission
+from pipelines.waiting import Wait
 from training.errors import InputError, OstinatoError
 
 Make = Callable[..., Submission]
@@ -31,14 +32,14 @@ def said(text: str) -> bytes:
         ({"status": 403, "body": said("denied")}, InputError, r"403.*kubeflow.namespace.*pipelines-edit.*denied"),
         ({"status": 404, "body": b"page not found"}, InputError, r"404.*kubeflow.endpoint"),
         ({"status": 400, "body": said("bad filter")}, InputError, r"refused \(400\).*bad filter"),
-        ({"status": 500, "body": said("no database")}, OstinatoError, r"failed \(500\).*no database"),
-        ({"status": 503, "body": LOGIN}, OstinatoError, r"failed \(503\).*a web page"),
+        ({"status": 500, "body": said("no database")}, BackendSilent, r"failed \(500\).*no database"),
+        ({"status": 503, "body": LOGIN}, BackendSilent, r"failed \(503\).*a web page"),
         ({"status": 200, "body": LOGIN}, InputError, r"login or web page.*kubeflow.endpoint"),
         ({"status": 302, "headers": {"Location": "/login"}}, InputError, r"login or web page.*kubeflow.auth to"),
-        ({"status": 200, "body": b"\x00\xff nothing"}, OstinatoError, r"no JSON"),
-        ({"status": 200, "body": b"[]"}, OstinatoError, r"no JSON object"),
-        ({"status": 502, "body": b"\xff\xfe"}, OstinatoError, r"failed \(502\)"),
-        ({"cut": True}, OstinatoError, r"gave no whole answer"),
+        ({"status": 200, "body": b"\x00\xff nothing"}, BackendSilent, r"no JSON"),
+        ({"status": 200, "body": b"[]"}, BackendSilent, r"no JSON object"),
+        ({"status": 502, "body": b"\xff\xfe"}, BackendSilent, r"failed \(502\)"),
+        ({"cut": True}, BackendSilent, r"gave no whole answer"),
     ],
 )
 def test_a_bad_answer_is_one_clear_message_and_never_an_empty_list(
@@ -135,3 +136,18 @@ def test_where_an_installation_differs_is_told_and_does_not_stop_the_run(kfp: Kf
         "its API is older than 2.17: it does not tell where pipelines are stored",
         "it is for a single user, so kubeflow.namespace is not used",
     ]
+
+
+def test_an_api_that_restarts_while_a_run_is_followed_does_not_end_the_wait(kfp: KfpServer, submission: Make) -> None:
+    engine = connect(kfp)
+    run = engine.submit(submission()).run
+    kfp.state.pace = [({"preprocess": "RUNNING"}, "RUNNING", ""), ({"preprocess": "SUCCEEDED"}, "SUCCEEDED", "")]
+    lines: list[str] = []
+
+    def restart() -> None:
+        if not lines:
+            kfp.faults.append(Fault("GET", "/runs", status=503, times=QUICK.attempts))
+
+    ended = Wait(restart, timedelta(hours=1), say=lines.append).follow(engine, run)
+    assert ended.state == "succeeded"
+    assert [line.partition(",")[0] for line in lines] == ["nobody answers"]

@@ -1,5 +1,6 @@
 """Runs are told of, once each: those in front of one, and those of an engine that nobody waited for."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,6 +42,24 @@ def test_a_release_and_a_refusal_are_told_and_a_run_with_nothing_new_is_not(
     assert "r2 at least 0.9999" in str(webhook.kept[1]["blocks"])
 
 
+def test_a_release_that_nobody_waited_for_is_told_with_its_version(
+    workspace: Path, ostinato: Run, webhook: Webhook
+) -> None:
+    run = json.loads(ostinato("run", MODEL, *EARLY, "--json", expect=0).out)["run"]
+    with KfpServer() as kfp:
+        settings = {
+            **REACHABLE, "OSTINATO_KUBEFLOW__ENDPOINT": kfp.url, "OSTINATO_SLACK_WEBHOOK": webhook.url
+        }  # fmt: skip
+        ostinato("submit", MODEL, "--backend", "kubeflow", expect=0, **settings)
+        with kfp.lock:
+            kfp.state.only_run()["display_name"] = run
+            kfp.state.walk(dict.fromkeys(("evaluate", "register", "deploy"), "SUCCEEDED"), "SUCCEEDED")
+        settings |= {"OSTINATO_TRACKING_URI": ""}
+        notified = ostinato("notify", "--backend", "kubeflow", "--since", "5000d", expect=0, **settings)
+    assert heads(webhook) == [f"{MODEL} version 1 is released"]
+    assert notified.out == f"{run}: {MODEL} version 1 is released\n"
+
+
 def test_a_failed_step_is_told_and_a_dead_webhook_changes_nothing_of_the_run(
     workspace: Path, ostinato: Run, webhook: Webhook
 ) -> None:
@@ -70,6 +89,29 @@ def test_an_engines_runs_that_nobody_waited_for_are_told_once(workspace: Path, o
         second = ostinato(*since, expect=0, **settings)
     assert heads(webhook) == [f"The run of {MODEL} failed"] and "no memory left" in str(webhook.kept)
     assert f"The run of {MODEL} failed" in first.out and second.out == "nothing new to tell\n"
+
+
+@pytest.mark.parametrize(
+    ("steps", "state", "error", "headline"),
+    [
+        ({"register": "FAILED"}, "FAILED", "training.errors.GateRefused: mae is worse", f"Checks failed: {MODEL}"),
+        ({"train": "FAILED"}, "CANCELED", "", None),
+    ],
+)
+def test_a_refusal_is_told_as_one_and_a_cancelled_run_not_at_all(
+    steps: dict[str, str], state: str, error: str, headline: str | None, ostinato: Run, webhook: Webhook
+) -> None:
+    with KfpServer() as kfp:
+        settings = {
+            **REACHABLE, "OSTINATO_KUBEFLOW__ENDPOINT": kfp.url, "OSTINATO_SLACK_WEBHOOK": webhook.url
+        }  # fmt: skip
+        ostinato("submit", MODEL, "--backend", "kubeflow", expect=0, **settings)
+        with kfp.lock:
+            kfp.state.walk({"preprocess": "SUCCEEDED", **steps}, state, error)
+        settings |= {"OSTINATO_TRACKING_URI": ""}
+        ostinato("notify", "--backend", "kubeflow", "--since", "5000d", expect=0, **settings)
+    assert heads(webhook) == ([headline] if headline else [])
+    assert "register: mae is worse" in str(webhook.kept) or not headline
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
+from pipelines.backends.remote import BackendSilent
 from training.errors import InputError, OstinatoError
 
 TRANSIENT = (0, 408, 429, 500, 502, 503, 504)
@@ -88,13 +89,18 @@ def explained(failure: Failure, doing: str, settings: KubeflowSettings) -> Ostin
             f"{where} has nothing at the address (404) while {doing}; check that kubeflow.endpoint is the API's, such "
             f"as https://HOST/pipeline, and is Kubeflow Pipelines 2. It said: {text}"
         )
+    if status == 409 and "manifest" in text:
+        return OstinatoError(
+            f"{where} can't do it yet (409) while {doing}: it has no report of what the run did; try again in a "
+            f"minute. It said: {text}"
+        )
     if status == 409:
         return OstinatoError(f"{where} has a conflict (409) while {doing}, again and again; it said: {text}")
     if 400 <= status < 500 and not failure.transient:
         return InputError(f"{where} refused ({status}) {doing}; it said: {text}")
     if status:
-        return OstinatoError(f"{where} failed ({status}) while {doing}; it said: {text}. The same command goes on")
-    return OstinatoError(
+        return BackendSilent(f"{where} failed ({status}) while {doing}; it said: {text}. The same command goes on")
+    return BackendSilent(
         f"{where} gave no whole answer while {doing}: {text}. Check kubeflow.endpoint and the network; the same "
         "command goes on"
     )

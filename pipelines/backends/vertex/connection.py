@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from delivery.addresses import is_loopback
 from delivery.retry import RetryPolicy, raised, retrying
+from pipelines.backends.remote import BackendSilent
 from pipelines.backends.vertex.api_errors import Passing, explain
 from pipelines.backends.vertex.vertex_settings import VertexSettings
-from training.errors import InputError, OstinatoError
+from training.errors import InputError
 
 if TYPE_CHECKING:
     from google.cloud import aiplatform_v1, aiplatform_v1beta1
@@ -98,7 +99,7 @@ class VertexConnection:
         try:
             return tries(self.once, what, method, request)
         except Passing as problem:
-            raise OstinatoError(f"{problem} (tried {tries.statistics['attempt_number']} times)") from problem
+            raise BackendSilent(f"{problem} (tried {tries.statistics['attempt_number']} times)") from problem
 
     def once(self, what: str, method: Callable[..., Any], request: dict[str, Any]) -> Any:
         """The answer to one request. Raises Passing for a problem that may pass by itself, else as :meth:`call`."""
