@@ -82,7 +82,7 @@ def _mirror_route(spec: ModelSpec) -> Document:
     so that nothing is filled in later.
     """
     serving, gateway = spec.serving, spec.serving.gateway
-    assert gateway is not None, "checked before"
+    assert gateway is not None and gateway.hostname is not None, "checked before"
     parent = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway.name}
     rule: Document = {
         "matches": [{"path": {"type": "Exact", "value": path}} for path in _mirrored_paths(spec)],

@@ -49,6 +49,7 @@ GPU = {"resources": {"cpu": "4", "memory": "16Gi", "accelerator": {"type": "nvid
 VLLM = {"runtime": "kserve-vllmserver", "model_format": "vLLM"}
 LLM = {**VLLM, "resource": "LLMInferenceService"}
 GATEWAY = {"gateway": {"name": "public", "namespace": "gateways", "hostname": "llm.example.org"}}
+LLM_GATEWAY = {"gateway": {"name": "public", "namespace": "gateways"}}
 SEPARATE = {"adapter": "separate", "hyperparameters": {"method": "lora", "lora_rank": 24}}
 
 
@@ -185,7 +186,7 @@ def test_a_runtime_of_your_own_is_told_nothing_that_it_might_not_know() -> None:
 
 
 def test_the_gateway_of_the_spec_is_the_routes_else_kserves_own() -> None:
-    router = service(language_spec(**LLM, **GATEWAY))["spec"]["router"]
+    router = service(language_spec(**LLM, **LLM_GATEWAY))["spec"]["router"]
     assert router == {"gateway": {"refs": [{"name": "public", "namespace": "gateways"}]}, "route": {}}
     assert service(language_spec(**LLM))["spec"]["router"] == {"gateway": {}, "route": {}}
 
@@ -219,6 +220,8 @@ def test_every_shape_is_valid_for_its_crd_with_unknown_fields_refused(
     serving: dict[str, Any], more: dict[str, Any], training: dict[str, Any]
 ) -> None:
     both = {**serving, **more}
+    if serving is LLM and "gateway" in more:
+        both |= LLM_GATEWAY
     if not serving and training:
         both["engine"] = {**both.get("engine", {}), "backend": "vllm"}
     document = service(language_spec(training=training, **both))
@@ -331,7 +334,7 @@ def test_nothing_is_tried_beside_an_llm_inference_service(releases: Releases, im
     with pytest.raises(InputError, match="canary is not to be had with resource: LLMInferenceService"):
         commit_canary(language_spec(**images, **LLM), connections, 10, "2")
     with pytest.raises(InputError, match=r"can't have a shadow with serving\.resource"):
-        commit_shadow(language_spec(**images, **LLM, **GATEWAY), connections, "2")
+        commit_shadow(language_spec(**images, **LLM, **LLM_GATEWAY), connections, "2")
     with pytest.raises(InputError, match="is live as an LLMInferenceService, which can't have a canary"):
         commit_canary(language_spec(**images), connections, 10, "2")
     with pytest.raises(InputError, match="is live as an LLMInferenceService, which can't have a shadow"):
@@ -345,6 +348,6 @@ def test_a_shadow_does_not_outlive_the_service_that_it_mirrors(
     [releases.register(weight) for weight in (1, 2, 3)]
     releases.serve("1", **images, **GATEWAY)
     commit_shadow(language_spec(**images, **GATEWAY), releases.connections, "2")
-    releases.serve("3", **images, **GATEWAY, **LLM)
+    releases.serve("3", **images, **LLM_GATEWAY, **LLM)
     kinds = [one["kind"] for one in yaml.safe_load_all(releases.content())]
     assert kinds == ["ServiceAccount", "LLMInferenceService"]

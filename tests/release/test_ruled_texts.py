@@ -46,7 +46,8 @@ def specs() -> list[ModelSpec]:
         serving={**WHOLE, "scaling": KEDA, "protocol": "v1", "batching": BATCHED, "oci_repository": "oci://r/a"}
     )
     canary = model_spec(serving={**WHOLE, "canary": {"percent": 10}})
-    llm = {name: value for name, value in WHOLE.items() if name != "payload_log"}
+    gateway = {"gateway": {"name": "gateway", "namespace": "istio"}}
+    llm = {name: value for name, value in WHOLE.items() if name != "payload_log"} | gateway
     training = {"adapter": "separate"}
     return [table, canary, language_spec(training=training, **llm, **LLM)]
 

@@ -59,6 +59,7 @@ def test_what_one_would_do_is_taken(serving: dict[str, Any]) -> None:
 
 VLLM = {"runtime": "kserve-vllmserver", "model_format": "vLLM"}
 LLM = {**VLLM, "resource": "LLMInferenceService"}
+GATEWAY = {"name": "public", "namespace": "gateways"}
 TWO_GPUS = {"accelerator": {"type": "nvidia.com/gpu", "count": 2}}
 SEPARATE = {"adapter": "separate"}
 
@@ -102,6 +103,8 @@ def test_what_is_for_language_models_only_is_refused_for_a_table(serving: dict[s
         ({**LLM, "deployment_mode": "Knative"}, "deployment_mode: Knative is not to be had"),
         ({**LLM, "payload_log": {"url": "http://sink"}}, "payload_log is not to be had"),
         ({**LLM, "timeout_s": 60}, "timeout_s is not to be had"),
+        ({**LLM, "gateway": {**GATEWAY, "hostname": "llm.example.org"}}, "gateway.hostname: llm.example.org would do"),
+        ({"gateway": GATEWAY}, "gateway.hostname is missing; name the host that applications call"),
     ],
 )
 def test_what_no_language_server_would_do_as_written_is_refused(serving: dict[str, Any], said: str) -> None:
@@ -139,6 +142,8 @@ def test_an_adapter_that_would_not_answer_is_refused(
         {"deployment_mode": "Knative", "scaling": {"min_replicas": 0, "metric": "concurrency", "target": 4}},
         {"scaling": {"min_replicas": 0, "autoscaler": "keda", "prometheus": PROMETHEUS}},
         {**LLM, "scaling": {"min_replicas": 3, "max_replicas": 3}},
+        {**LLM, "gateway": GATEWAY},
+        {"gateway": {**GATEWAY, "hostname": "llm.example.org"}},
     ],
 )
 def test_what_a_language_server_would_do_is_taken(serving: dict[str, Any]) -> None:

@@ -127,8 +127,9 @@ class Gateway(Section):
 
     name: ObjectName
     namespace: NamespaceName
-    hostname: HostName
-    """That applications call."""
+    hostname: HostName | None = None
+    """That applications call; for an InferenceService. An LLMInferenceService has every host name of the gateway's
+    listener."""
 
 
 class ServingSpec(Section):
@@ -218,6 +219,8 @@ class ServingSpec(Section):
                 "scaling.min_replicas: 0 would silently become 1 here: use deployment_mode: Knative, or "
                 "scaling.autoscaler: keda with a prometheus trigger, since processor and memory of no pod wake nothing"
             )
+        if self.gateway and self.gateway.hostname is None and self.resource == "InferenceService":
+            raise ValueError("gateway.hostname is missing; name the host that applications call")
         if self.oci_base and not self.oci_repository:
             raise ValueError("oci_base: no image is pushed without oci_repository; add it, or leave oci_base out")
         return self

@@ -111,6 +111,13 @@ def _check_llm_resource(serving: "ServingSpec") -> None:
         "payload_log": serving.payload_log is not None,
         "timeout_s": serving.timeout_s is not None,
     }
+    if serving.gateway and serving.gateway.hostname:
+        # An HTTPRoute's spec of ours would replace KServe's rules: the CRD fills `rules` in where they are left out.
+        raise ValueError(
+            f"gateway.hostname: {serving.gateway.hostname} would do nothing; KServe makes the route of an "
+            "LLMInferenceService, for every host name of the gateway's listener. Leave it out, and give the listener "
+            "the host name, or use InferenceService"
+        )
     for field, given in absent.items():
         if given:
             raise ValueError(
