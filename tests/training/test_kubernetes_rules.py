@@ -58,7 +58,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"storage_secret": f"a{DNS}"}, "serving.storage_secret: 254 characters of the name of a Kubernetes object"),
     ({"image_pull_secrets": ["a", "a..b"]}, "serving.image_pull_secrets.1: this is not the name of"),
     *(({"namespace": name}, "serving.namespace: this is not a namespace: write") for name in ("a.b", "A", "")),
-    ({"namespace": f"a{LABEL}"}, "serving.namespace: 64 characters of a namespace, and Kubernetes takes 63"),
+    ({"namespace": f"a{LABEL}"}, "serving.namespace: 64 characters of a namespace, and 63 are allowed"),
     ({"runtime": "a..b"}, "serving.runtime: this is not the name of"),
     *(({"model_format": name}, "serving.model_format: this is not the name of a model format") for name in ("", "a b")),
     *(({"node_selector": {key: "x"}}, "serving.node_selector: this is not the key of a label: write letters, digits")
@@ -75,7 +75,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"tolerations": [{"key": "a", "effect": "NoStart"}]}, "serving.tolerations.0.effect: Input should be"),
     *((secret(key), "serving.secret_env.TOKEN.key: this is not a key of a Secret: write letters, digits")
       for key in ("", ".", "..", "..a", "a b", "a/b", "é")),
-    (secret("a" * 254), "serving.secret_env.TOKEN.key: 254 characters of a key of a Secret, and Kubernetes takes 253"),
+    (secret("a" * 254), "serving.secret_env.TOKEN.key: 254 characters of a key of a Secret, and 253 are allowed"),
     (secret("k", "a..b"), "serving.secret_env.TOKEN.secret: this is not the name of"),
     *(({"secret_env": {name: {"secret": "s", "key": "k"}}}, "serving.secret_env: this is not an environment variable")
       for name in ("", "1A", "A-B", "A=B", "A B")),

@@ -56,7 +56,7 @@ class TextRule:
     def _check_part(self, text: str, pattern: str, longest: int | None) -> None:
         if longest is not None and len(text) > longest:
             part = f" on a side of the slash of {self.kind}" if self.prefixed else f" of {self.kind}"
-            raise ValueError(f"{len(text)} characters{part}, and Kubernetes takes {longest}; shorten it")
+            raise ValueError(f"{len(text)} characters{part}, and {longest} are allowed; shorten it")
         if not re.fullmatch(pattern, text.lower() if self.any_case else text):
             raise ValueError(f"this is not {self.kind}: {self.fix}")
 
@@ -80,6 +80,19 @@ _WORD = "letters, digits, -, _ and ., with a letter or digit at either end"
 _PREFIX = "with or without a DNS name and a slash before it"
 
 DNS_NAME = TextRule("a DNS name", rf"{_LABEL}(\.{_LABEL})*", f"write {_DOTTED}", 253)
+MODEL_NAME = TextRule(
+    "the name of a model",
+    "[a-z]([-a-z0-9]*[a-z0-9])?",
+    "write lower-case letters, digits and -, begin with a letter and end without a -: demand-forecaster",
+    48,
+)
+"""KServe labels pods with `isvc.NAME-predictor`, and a label has at most 63 characters."""
+REGISTERED_NAME = TextRule(
+    "the name of a registered model",
+    "([A-Za-z0-9][-A-Za-z0-9_. ]*)?",
+    "write letters, digits, spaces, -, _ and ., and begin with a letter or digit",
+    200,
+)
 OBJECT_NAME = TextRule("the name of a Kubernetes object", DNS_NAME.pattern, f"write {_DOTTED}: my-secret", 253)
 NAMESPACE = TextRule("a namespace", _LABEL, "write lower-case letters, digits and -, begin and end without a -", 63)
 LABEL_KEY = TextRule(
@@ -149,6 +162,8 @@ IMAGE_BY_DIGEST = TextRule(
     6 + 255 + 72,
 )
 
+ModelName = Annotated[str, MODEL_NAME]
+RegisteredName = Annotated[str, REGISTERED_NAME]
 ObjectName = Annotated[str, OBJECT_NAME]
 NamespaceName = Annotated[str, NAMESPACE]
 LabelKey = Annotated[str, LABEL_KEY]

@@ -20,6 +20,7 @@ from training.spec.drift import DriftWatchSpec
 from training.spec.explain import explain, is_echo
 from training.spec.fine_tuning import FineTuning
 from training.spec.generation import BaseModelSpec, ConversationSpec, Decoding
+from training.spec.kubernetes_rules import ModelName, RegisteredName
 from training.spec.metrics import Task
 from training.spec.plain_yaml import ambiguous_numbers, read_yaml
 from training.spec.quality import QualitySpec
@@ -32,8 +33,6 @@ from training.spec.steps import StepsSpec
 
 LONGEST_LABEL = 63
 """Of a label of Kubernetes and of one part of a host name, in characters."""
-ModelName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=48)]
-"""KServe labels pods with `isvc.NAME-predictor`, and a label has at most 63 characters."""
 
 
 class TrainingSpec(Section):
@@ -104,7 +103,7 @@ class ModelSpec(Section):
     """A table, or `kind: conversations` for a language model."""
     training: TrainingSpec = TrainingSpec()
     quality: QualitySpec
-    registry: Annotated[str, Field(pattern=r"^([A-Za-z0-9][-A-Za-z0-9_. ]*)?$", max_length=200)] = ""
+    registry: RegisteredName = ""
     """Name of the registered model; the model's own name unless given."""
     serving: ServingSpec = ServingSpec()
     release: ReleaseSpec = ReleaseSpec()
