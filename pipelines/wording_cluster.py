@@ -44,6 +44,9 @@ def _lines(place: "PlaceStatus") -> list[str]:
         version = f"version {place.cluster_version}" if place.cluster_version else "no version of it"
         commit = f"Argo CD has not synced commit {place.commit[:12]}"
         lines.append(f"{where} is not version {place.git_version} yet: the cluster has {version}; {commit}")
+    elif place.canary and not place.live:
+        way_back = f" End it with: ostinato canary {place.model} --abort" if place.health == "Degraded" else ""
+        lines.append(f"{where}, with version {place.canary} as its canary: {place.message}{way_back}")
     elif not place.live:
         lines.append(f"{where} is not version {place.git_version} yet: {place.message}")
     if place.note:

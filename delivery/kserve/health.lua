@@ -78,6 +78,28 @@ local function serving(pods)
   return pods == 1 and "1 pod serves." or pods > 1 and pods .. " pods serve." or ""
 end
 
+-- Knative's newest revision while one before it serves. By source (knative/serving at 98e5ef90, kserve at aaac4e29):
+-- until it is ready its configuration, and so the sum, is Unknown without a reason, for as long as it loads; one that
+-- failed makes the sum False, and the model "not loaded", while the route goes on.
+local function newest_revision()
+  local configuration = conditions.PredictorConfigurationReady
+  local revisions = (status.components or {}).predictor or {}
+  local before = revisions.latestReadyRevision
+  if configuration == nil or not filled(before) or before == revisions.latestCreatedRevision then
+    return nil
+  end
+  local percent = ((obj.spec or {}).predictor or {}).canaryTrafficPercent or 0
+  if configuration.status == "False" then
+    local which = percent > 0 and "The canary does not become ready. The live version serves."
+      or "The new version does not become ready. The one before serves."
+    return health("Degraded", which, words(configuration))
+  end
+  if percent > 0 then
+    return health("Progressing", "The canary is starting, the live version serves.")
+  end
+  return health("Progressing", "The new version is rolling out, the one before serves.")
+end
+
 local function inference_service()
   local model = status.modelStatus or {}
   local transition = model.transitionStatus
@@ -102,13 +124,19 @@ local function inference_service()
   if predictor.reason == "FailedCreate" then
     return health("Degraded", "Its pods can't be created.", serving(pods), cause)
   end
+  local revision = newest_revision()
+  if revision ~= nil then
+    return revision
+  end
   if transition == "BlockedByFailedLoad" then
     return health("Degraded", "The model does not load.", serving(pods), failed)
   end
 
   if ready.status == "True" then
     -- This reason means that only pods of an older version are available; a finished roll-out has another.
-    if predictor.reason == "MinimumReplicasAvailable" or transition == "InProgress" then
+    -- Knative's pods may be none (kserve issue 6079), and that is no roll-out.
+    local knative = conditions.PredictorConfigurationReady ~= nil
+    if predictor.reason == "MinimumReplicasAvailable" or (transition == "InProgress" and not knative) then
       return health("Progressing", "The new version is rolling out, the one before serves.")
     end
     local canary = conditions.CanaryPredictorReady
@@ -122,7 +150,8 @@ local function inference_service()
   end
 
   if ready.status == "Unknown" then
-    if lasts(ready, SILENT_S) and not filled(ready.reason) and not filled(ready.message) then
+    local silent = not filled(ready.reason) and not filled(ready.message)
+    if silent and conditions.PredictorConfigurationReady == nil and lasts(ready, SILENT_S) then
       local mode = ((obj.metadata or {}).annotations or {})["serving.kserve.io/deploymentMode"] or "its deployment mode"
       return health("Degraded", "KServe has done nothing with it. Is " .. mode .. " installed in this cluster?", cause)
     end

@@ -31,6 +31,8 @@ class PlaceStatus:
     git_version: str
     commit: str
     """The last one that changed the manifest."""
+    canary: str
+    """Version that git has as a canary, "" without one."""
     cluster_version: str
     """"" where the cluster does not have it, or no release wrote it."""
     health: str
@@ -126,6 +128,7 @@ def _place_status(place: ModelPlace, services: Iterable[Document], commit: str) 
         namespace=place.namespace,
         git_version=git_version,
         commit=commit,
+        canary=place.manifest.served.canary.version if place.manifest.served.canary else "",
         cluster_version=version,
         health=health.status,
         message=health.message,

@@ -260,6 +260,12 @@ def test_the_command_says_what_runs_and_exits_as_it_should(
     commit(place, release_files("crash-loop-behind-a-serving-pod", **{"model-version": "5"}))
     text = ostinato("status", "--cluster", expect=0, **where).out
     assert f"{where_it_is} is not version 5 yet: the cluster has version 4; Argo CD has not synced commit" in text
+    commit(place, release_files("canary-crash-loop"))
+    server.objects = [recorded("canary-crash-loop")]
+    assert (
+        f"{NAME} in s08, with version 4 as its canary: The canary does not become ready; its pod's log says why. "
+        f"The live version serves. End it with: ostinato canary {NAME} --abort"
+    ) in ostinato("status", "--cluster", expect=0, **where).out
     server.refuses = 403
     assert "you need the verb list" in ostinato("status", "--cluster", expect=1, **where).err
     missing = {**where, "KUBECONFIG": str(kubeconfig) + "-gone"}

@@ -224,6 +224,69 @@ def test_an_old_failure_is_no_reason_for_a_new_one() -> None:
     assert "last week" not in changed("first-model-loading", remember)[1]
 
 
+def knative(
+    percent: int | None, ready: str, revisions: tuple[str, str], transition: str = "UpToDate", why: str = ""
+) -> dict[str, Any]:
+    """A service in Knative mode. No Knative was there to be recorded: the status is what two sources write.
+
+    https://github.com/knative/serving/tree/98e5ef90aa70: configuration_lifecycle.go (SetLatestCreatedRevisionName,
+    MarkLatestCreatedFailed), service_lifecycle.go (PropagateConfigurationStatus). PropagateStatus and
+    PropagateModelStatus in https://github.com/kserve/kserve/blob/aaac4e29/pkg/apis/serving/v1beta1/inference_service_status.go.
+    revisions: the newest, and the last that became ready.
+    """
+    failure = {"reason": "RevisionFailed", "message": why} if why else {}
+    changed_at = "2026-12-01T09:00:00Z"
+    sums = ("PredictorConfigurationReady", "LatestDeploymentReady", "PredictorReady", "Ready")
+    conditions = [{"type": kind, "status": ready, "lastTransitionTime": changed_at, **failure} for kind in sums]
+    for kind in ("IngressReady", "PredictorRouteReady", "RoutesReady"):
+        conditions.append({"type": kind, "status": "True", "lastTransitionTime": changed_at})
+    newest, last = revisions
+    predictor = {"latestCreatedRevision": newest} | ({"latestReadyRevision": last} if last else {})
+    return {
+        "kind": "InferenceService",
+        "metadata": {"annotations": {"serving.kserve.io/deploymentMode": "Knative"}},
+        "spec": {"predictor": {} if percent is None else {"canaryTrafficPercent": percent}},
+        "status": {
+            "components": {"predictor": predictor},
+            "conditions": conditions,
+            "modelStatus": {"transitionStatus": transition, "copies": {"totalCopies": 1}},
+        },
+    }
+
+
+ONE, TWO = ("p-1", "p-1"), ("p-2", "p-1")
+CRASH = 'Revision "p-2" failed with message: Container failed with: error: /mnt/models.'
+CANARY_STARTS = ("Progressing", "The canary is starting, the live version serves.")
+KNATIVE = {
+    "canary serves": (knative(10, "True", ("p-2", "p-2")), ("Healthy", HEALTHY)),
+    "canary loads": (knative(10, "Unknown", TWO, "InProgress"), CANARY_STARTS),
+    "canary crashes": (
+        knative(10, "False", TWO, "BlockedByFailedLoad", CRASH),
+        ("Degraded", f"The canary does not become ready. The live version serves. {CRASH}"),
+    ),
+    "new version loads": (knative(None, "Unknown", TWO, "InProgress"), ("Progressing", ROLLING_OUT)),
+    "canary was ended": (knative(0, "Unknown", TWO, "InProgress"), ("Progressing", ROLLING_OUT)),
+    "new version crashes": (
+        knative(None, "False", TWO, "BlockedByFailedLoad", CRASH),
+        ("Degraded", f"The new version does not become ready. The one before serves. {CRASH}"),
+    ),
+    "first model loads": (
+        knative(None, "Unknown", ("p-1", ""), "InProgress"),
+        ("Progressing", "A change is rolling out."),
+    ),
+    "no pod, as nobody asks": (knative(None, "True", ONE, "InProgress"), ("Healthy", HEALTHY)),
+}
+
+
+@pytest.mark.parametrize("after", [SECOND, MINUTES])
+@pytest.mark.parametrize("state", KNATIVE)
+def test_knative_as_its_source_has_it(state: str, after: int) -> None:
+    """Knative itself says when a revision took too long, so time alone changes nothing."""
+    service, decided = KNATIVE[state]
+    health = health_of(service, last_change(service) + timedelta(seconds=after))
+    assert (health.status, health.message) == decided
+
+
 def with_condition(state: str, kind: str, reason: str, message: str) -> dict[str, Any]:
     """A recorded service that one more condition, and so the sum, says is not ready."""
     service = recorded(state)

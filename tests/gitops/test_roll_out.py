@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.api_servers import ApiServerStandIn, api_server, recorded
+from harness.api_servers import ApiServerStandIn, recorded
 from harness.candidates import model_spec
 from harness.registered import Place
 
@@ -28,7 +28,7 @@ SPEC = model_spec()
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServerStandIn]:
-    with api_server() as stand_in:
+    with ApiServerStandIn() as stand_in:
         monkeypatch.setenv("KUBECONFIG", str(stand_in.kubeconfig(tmp_path)))
         yield stand_in
 

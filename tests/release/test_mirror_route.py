@@ -7,6 +7,7 @@ nothing else, on a port of one protocol, without a canary and without a path tem
 """
 
 import copy
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -79,12 +80,13 @@ def differences(ours: Any, theirs: Any, at: str = "") -> dict[str, tuple[Any, An
     if isinstance(ours, dict) and isinstance(theirs, dict):
         pairs = {f"{at}.{key}": (ours.get(key), theirs.get(key)) for key in {**ours, **theirs}}
     elif isinstance(ours, list) and isinstance(theirs, list):
-        longest = max(len(ours), len(theirs))
-        padded = [entries + [None] * (longest - len(entries)) for entries in (ours, theirs)]
-        pairs = {f"{at}[{position}]": pair for position, pair in enumerate(zip(*padded, strict=True))}
+        pairs = {f"{at}[{position}]": pair for position, pair in enumerate(zip_longest(ours, theirs))}
     else:
         return {} if ours == theirs else {at.removeprefix("."): (ours, theirs)}
-    return {field: values for path, pair in pairs.items() for field, values in differences(*pair, path).items()}
+    differing: dict[str, tuple[Any, Any]] = {}
+    for path, (our, their) in pairs.items():
+        differing |= differences(our, their, path)
+    return differing
 
 
 @each_spec
