@@ -1,13 +1,12 @@
 """What a registered version should answer, read back from its run and held against the digests that lead to it."""
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from delivery.documents.data_card import DATA_CARD_FILE, DataCard
 from delivery.documents.sample import SAMPLE_FILE, Sample
 from delivery.documents.verdict import Verdict
 from delivery.registry.mlflow import mlflow_client, registry_errors
+from delivery.registry.run_files import RunFiles
 from delivery.registry.versions import VERDICT_DIGEST_TAG, ModelVersion
 from training.errors import InputError, OstinatoError
 
@@ -33,17 +32,13 @@ def fetch_judged(tracking_uri: str, version: ModelVersion) -> JudgedEvidence:
     Raises InputError for a version without one in its run, OstinatoError if the registry can't be read, or the verdict
     is not the one that the version was registered with.
     """
-    called = f"version {version.version} of {version.name}"
-    client = mlflow_client(tracking_uri)
-    with registry_errors(tracking_uri), tempfile.TemporaryDirectory(prefix="ostinato-evidence-") as folder:
-        names = {file.path for file in client.list_artifacts(version.run_id)} if version.run_id else set()
-        if VERDICT_FILE not in names:
-            raise InputError(f"{called} has no {VERDICT_FILE} in its run {version.run_id or '(none)'}")
-        verdict = Verdict.read(Path(client.download_artifacts(version.run_id, VERDICT_FILE, folder)))
-        card = None
-        if DATA_CARD_FILE in names:
-            card = DataCard.read(Path(client.download_artifacts(version.run_id, DATA_CARD_FILE, folder)))
-        experiment = client.get_run(version.run_id).info.experiment_id
+    called, files = _called(version), RunFiles(mlflow_client(tracking_uri), version.run_id)
+    if files.get(VERDICT_FILE) is None:
+        raise InputError(f"{called} has no {VERDICT_FILE} in its run {version.run_id or '(none)'}")
+    verdict = files.document(Verdict, VERDICT_FILE)
+    card = files.document(DataCard, DATA_CARD_FILE) if files.get(DATA_CARD_FILE) is not None else None
+    with registry_errors(tracking_uri):
+        experiment = files.client.get_run(version.run_id).info.experiment_id
     _check_links(_verdict_links(verdict, version), called)
     return JudgedEvidence(verdict, card if card and card.fingerprint == verdict.data_fingerprint else None, experiment)
 
@@ -54,34 +49,25 @@ def fetch_sample(tracking_uri: str, version: ModelVersion) -> Sample:
     Raises InputError for a version from before there was a proof, OstinatoError if the registry can't be read, or a
     file is not the one that the version was registered with.
     """
-    called = f"version {version.version} of {version.name}"
-    client = mlflow_client(tracking_uri)
-    with registry_errors(tracking_uri):
-        names = {file.path for file in client.list_artifacts(version.run_id)} if version.run_id else set()
-    missing = sorted({VERDICT_FILE, SAMPLE_FILE} - names)
+    called, files = _called(version), RunFiles(mlflow_client(tracking_uri), version.run_id)
+    missing = [name for name in (SAMPLE_FILE, VERDICT_FILE) if files.get(name) is None]
     if missing:
         raise InputError(
             f"{called} has no {' and no '.join(missing)} in its run {version.run_id or '(none)'}, so nobody knows what "
             "it should answer; versions that `ostinato run` registers have them"
         )
-    with tempfile.TemporaryDirectory(prefix="ostinato-evidence-") as folder:
-        with registry_errors(tracking_uri):
-            verdict, sample = (
-                Path(client.download_artifacts(version.run_id, name, folder)) for name in (VERDICT_FILE, SAMPLE_FILE)
-            )
-        read = Verdict.read(verdict), Sample.read(sample)
-    _check_chain(*read, version, called)
-    return read[1]
-
-
-def _check_chain(verdict: Verdict, sample: Sample, version: ModelVersion, called: str) -> None:
-    """version -> verdict -> sample -> model, link by link."""
+    verdict, sample = files.document(Verdict, VERDICT_FILE), files.document(Sample, SAMPLE_FILE)
     links = {
         **_verdict_links(verdict, version),
         "the sample": (sample.digest(), verdict.served.sample_digest if verdict.served else None),
         "the model of the sample": (sample.model_digest, version.digest),
     }
     _check_links(links, called)
+    return sample
+
+
+def _called(version: ModelVersion) -> str:
+    return f"version {version.version} of {version.name}"
 
 
 def _verdict_links(verdict: Verdict, version: ModelVersion) -> Links:

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +25,8 @@ MODEL_TAG = "ostinato.model"
 """Of a prompt's version: the model that it belongs to."""
 IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
 """MLflow's own mark of what is a prompt."""
+FACTS = ("data_fingerprint", "verdict_digest", "code_version", "spec_digest")
+"""What a version was made from, as its manifest and its statement name it. Its tags have ``ostinato.`` before these."""
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 
 
@@ -44,6 +47,15 @@ class ModelVersion:
     def digest(self) -> str:
         """Model digest, "" if it was not registered by Ostinato."""
         return self.tags.get(DIGEST_TAG, "")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return facts_of(self.tags)
+
+
+def facts_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """FACTS by name, "" for what is not known."""
+    return {name: tags.get(f"ostinato.{name}", "") for name in FACTS}
 
 
 class Registry(Protocol):

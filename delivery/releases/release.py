@@ -15,7 +15,6 @@ from delivery.kserve.manifest import LiveModel, Manifest, ServedVersion, manifes
 from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
 from delivery.registry.versions import (
-    CODE_TAG,
     FINGERPRINT_TAG,
     REJECTED_TAG,
     SPEC_TAG,
@@ -251,16 +250,7 @@ def _changed(spec: ModelSpec, request: ReleaseRequest, now: Manifest | None, kee
 
 def served_version(version: ModelVersion, storage_uri: str) -> ServedVersion:
     """A version as its manifest has it, by what the registry says of it."""
-    tags = version.tags
-    return ServedVersion(
-        version=version.version,
-        storage_uri=storage_uri,
-        digest=version.digest,
-        data_fingerprint=tags.get(FINGERPRINT_TAG, ""),
-        verdict_digest=tags.get(VERDICT_DIGEST_TAG, ""),
-        code_version=tags.get(CODE_TAG, ""),
-        spec_digest=tags.get(SPEC_TAG, ""),
-    )
+    return ServedVersion(version.version, storage_uri, version.digest, **version.facts, percent=100)
 
 
 def _check_verdict(version: ModelVersion) -> None:

@@ -13,16 +13,17 @@ from delivery.kserve.manifest import LiveModel, manifest_path
 from delivery.kserve.parse import parse
 from delivery.registry.judged import VERDICT_FILE
 from delivery.registry.lookup import registry
-from delivery.registry.versions import CHAMPION, CODE_TAG, FINGERPRINT_TAG, SPEC_TAG, ModelVersion, Registry
+from delivery.registry.mlflow import mlflow_client
+from delivery.registry.run_files import RunFiles
+from delivery.registry.versions import CHAMPION, VERDICT_TAG, ModelVersion, Registry
 from delivery.trust.audit_step import AuditStep, checked, holds, not_checked
-from delivery.trust.keys import PublicKey, SigstoreIdentity, configured_verifier
+from delivery.trust.keys import Verifier, configured_verifier
 from delivery.trust.manual_edits import manual_edit_problem
 from delivery.trust.origin import code_step, data_step, spec_step
 from delivery.trust.release_check import (
     UNSIGNED,
-    RunFiles,
-    bytes_problems,
     fetch_problems,
+    read_document,
     signature_problems,
     statement_problems,
     verdict_problems,
@@ -66,7 +67,7 @@ def audit(spec: ModelSpec, root: Path, connections: Connections, version: str | 
     if registered is None:
         missing = AuditStep("registry", "broken", f"version {chosen or 'none'} of {spec.registered_name} is not there")
         return Audit(spec.name, chosen, (manifest, missing))
-    verifier, files = configured_verifier(), RunFiles(tracking_uri, registered)
+    verifier, files = configured_verifier(), RunFiles(mlflow_client(tracking_uri), registered.run_id)
     links = [manifest, _registry_step(live, registered, reader)]
     links += _model_steps(tracking_uri, live, registered, reader, files, verifier)
     links += [
@@ -75,9 +76,8 @@ def audit(spec: ModelSpec, root: Path, connections: Connections, version: str | 
     ]
     links.append(_sample_step(registered, files))
     card, card_step = _card_step(registered, files)
-    code = registered.tags.get(CODE_TAG, "")
-    links += [card_step, data_step(card, spec, root), code_step(code, root)]
-    links.append(spec_step(registered.tags.get(SPEC_TAG, ""), code, spec, root))
+    code, spec_digest = registered.facts["code_version"], registered.facts["spec_digest"]
+    links += [card_step, data_step(card, spec, root), code_step(code, root), spec_step(spec_digest, code, spec, root)]
     return Audit(spec.name, registered.version, tuple(links))
 
 
@@ -107,22 +107,19 @@ def _registry_step(live: LiveModel | None, registered: ModelVersion, reader: Reg
     """Whether the registry's version says what the manifest says."""
     if live is None:
         return holds("registry", f"version {registered.version} of {registered.name}, by the registry alone")
-    tags = registered.tags
     compared = {
         "registered model": (live.registered_model, registered.name),
         "model digest": (live.digest, registered.digest),
-        "data fingerprint": (live.data_fingerprint, tags.get(FINGERPRINT_TAG, "")),
-        "verdict digest": (live.verdict_digest, tags.get("ostinato.verdict_digest", "")),
-        "code version": (live.code_version, tags.get(CODE_TAG, "")),
-        "spec digest": (live.spec_digest, tags.get(SPEC_TAG, "")),
     }
+    compared |= {name.replace("_", " "): (getattr(live, name), known) for name, known in registered.facts.items()}
     problems = [
         f"the manifest's {what} is {served or 'none'}, the registry has {known or 'none'}"
         for what, (served, known) in compared.items()
         if served != known
     ]
-    if tags.get("ostinato.verdict") != "pass":
-        problems.append(f"the registry's verdict is {tags.get('ostinato.verdict', 'none')}, not pass")
+    verdict = registered.tags.get(VERDICT_TAG, "none")
+    if verdict != "pass":
+        problems.append(f"the registry's verdict is {verdict}, not pass")
     previous = live.previous_version
     if previous and reader.version(registered.name, previous) is None:
         problems.append(f"the previous version {previous} is not there")
@@ -137,7 +134,7 @@ def _model_steps(
     registered: ModelVersion,
     reader: Registry,
     files: RunFiles,
-    verifier: PublicKey | SigstoreIdentity | None,
+    verifier: Verifier | None,
 ) -> list[AuditStep]:
     """The bytes of the model folder, and their signature."""
     uri = live.storage_uri if live else reader.storage_uri(registered.name, registered.version)
@@ -154,9 +151,7 @@ def _model_steps(
     return [bytes_step, checked("signature", problems, "by the configured key, over every file")]
 
 
-def _statement_step(
-    registered: ModelVersion, files: RunFiles, verifier: PublicKey | SigstoreIdentity | None
-) -> AuditStep:
+def _statement_step(registered: ModelVersion, files: RunFiles, verifier: Verifier | None) -> AuditStep:
     raw = files.get(STATEMENT_FILE)
     if raw is None and STATEMENT_TAG not in registered.tags and verifier is None:
         return AuditStep("statement", UNSIGNED, "the version is from before there were statements")
@@ -171,31 +166,21 @@ def _statement_step(
 
 def _sample_step(registered: ModelVersion, files: RunFiles) -> AuditStep:
     """Whether the rows and answers are those that the verdict was made with."""
-    raw = files.get(SAMPLE_FILE)
-    problems = bytes_problems(SAMPLE_FILE, raw, files)
-    if raw is not None:
-        try:
-            sample = Sample.parse_bytes(raw, Sample.__name__)
-            verdict = Verdict.parse_bytes(files.get(VERDICT_FILE) or b"", VERDICT_FILE)
-        except InputError as error:
-            return checked("sample", [*problems, str(error)], "")
-        judged = verdict.served.sample_digest if verdict.served else sample.digest()
-        if sample.digest() != judged:
-            problems.append(f"{SAMPLE_FILE} has digest {sample.digest()}, the verdict names {judged}")
-        if sample.model_digest != registered.digest:
-            problems.append(f"{SAMPLE_FILE} is of the model {sample.model_digest}, registered is {registered.digest}")
+    sample, problems = read_document(Sample, SAMPLE_FILE, files)
+    verdict, others = read_document(Verdict, VERDICT_FILE, files)
+    if sample is None or verdict is None:
+        return checked("sample", [*problems, *others], "")
+    judged = verdict.served.sample_digest if verdict.served else sample.digest()
+    if sample.digest() != judged:
+        problems.append(f"{SAMPLE_FILE} has digest {sample.digest()}, the verdict names {judged}")
+    if sample.model_digest != registered.digest:
+        problems.append(f"{SAMPLE_FILE} is of the model {sample.model_digest}, registered is {registered.digest}")
     return checked("sample", problems, "the one of the verdict")
 
 
 def _card_step(registered: ModelVersion, files: RunFiles) -> tuple[DataCard | None, AuditStep]:
-    raw = files.get(DATA_CARD_FILE)
-    problems, card = bytes_problems(DATA_CARD_FILE, raw, files), None
-    if raw is not None:
-        try:
-            card = DataCard.parse_bytes(raw, DataCard.__name__)
-        except InputError as error:
-            return None, checked("data card", [*problems, str(error)], "")
-        fingerprint = registered.tags.get(FINGERPRINT_TAG, "none")
-        if card.fingerprint != fingerprint:
-            problems.append(f"its fingerprint is {card.fingerprint}, the registry has {fingerprint}")
+    card, problems = read_document(DataCard, DATA_CARD_FILE, files)
+    fingerprint = registered.facts["data_fingerprint"] or "none"
+    if card and card.fingerprint != fingerprint:
+        problems.append(f"its fingerprint is {card.fingerprint}, the registry has {fingerprint}")
     return card, checked("data card", problems, f"fingerprint {card.fingerprint}" if card else "")

@@ -10,7 +10,7 @@ from training.errors import InputError
 
 if TYPE_CHECKING:
     from securesystemslib.signer._key import Key
-    from securesystemslib.signer._signer import Signer
+    from securesystemslib.signer._signer import Signer as StatementSigner
 
 SIGNING_KEY = "OSTINATO_SIGNING_KEY_FILE"
 PASSWORD = "OSTINATO_SIGNING_KEY_PASSWORD"
@@ -44,7 +44,11 @@ class SigstoreIdentity:
     issuer: str
 
 
-def configured_signer() -> PrivateKey | SigstoreIdentity | None:
+Signer = PrivateKey | SigstoreIdentity
+Verifier = PublicKey | SigstoreIdentity
+
+
+def configured_signer() -> Signer | None:
     """What the environment says to sign with, None for nothing. Raises InputError for half a configuration."""
     path, keyless = os.environ.get(SIGNING_KEY, ""), os.environ.get(KEYLESS, "")
     if path and keyless:
@@ -63,7 +67,7 @@ def configured_signer() -> PrivateKey | SigstoreIdentity | None:
     return key
 
 
-def configured_verifier() -> PublicKey | SigstoreIdentity | None:
+def configured_verifier() -> Verifier | None:
     """What signatures must be of, None where nobody has said it. Raises InputError for a key that can't be used."""
     path = os.environ.get(VERIFY_KEY, "")
     if not path:
@@ -73,7 +77,7 @@ def configured_verifier() -> PublicKey | SigstoreIdentity | None:
     return key
 
 
-def verifier_of(signer: PrivateKey | SigstoreIdentity) -> PublicKey | SigstoreIdentity:
+def verifier_of(signer: Signer) -> Verifier:
     """What this signer's own signatures are held against."""
     return public_key_of(signer) if isinstance(signer, PrivateKey) else signer
 
@@ -87,7 +91,7 @@ def public_key_of(key: PrivateKey) -> PublicKey:
     return PublicKey(loaded.public_key().public_bytes(serialization.Encoding.PEM, shape))
 
 
-def statement_signer(signer: PrivateKey | SigstoreIdentity) -> "Signer":
+def statement_signer(signer: Signer) -> "StatementSigner":
     """What securesystemslib signs a statement with. Raises InputError where the identity has no token here."""
     if isinstance(signer, PrivateKey):
         from securesystemslib.signer import CryptoSigner  # pyright: ignore[reportPrivateImportUsage]
@@ -102,7 +106,7 @@ def statement_signer(signer: PrivateKey | SigstoreIdentity) -> "Signer":
         raise InputError(f"{KEYLESS} is 1, but there is no identity token in the environment: {error}") from error
 
 
-def statement_key(verifier: PublicKey | SigstoreIdentity) -> "Key":
+def statement_key(verifier: Verifier) -> "Key":
     """What securesystemslib holds a statement's signature against."""
     signing_package()
     from securesystemslib.signer import SigstoreSigner, SSlibKey  # pyright: ignore[reportPrivateImportUsage]

@@ -1,28 +1,21 @@
 """What a manifest serves, held against the registry: the version, its digests, its verdict, and where its files are."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from operator import attrgetter
 from typing import Any
 
 from delivery.connections import Connections
 from delivery.kserve.manifest import LiveModel, Manifest, ServedVersion
 from delivery.registry.lookup import registry
-from delivery.registry.versions import CODE_TAG, FINGERPRINT_TAG, SPEC_TAG, VERDICT_DIGEST_TAG, ModelVersion, Registry
+from delivery.registry.mlflow import mlflow_client
+from delivery.registry.run_files import RunFiles
+from delivery.registry.versions import FACTS, ModelVersion, Registry
 from delivery.stores.fetch import OCI, PROXIED
 from delivery.stores.storage_uri import map_proxied
-from delivery.trust.keys import VERIFY_KEY, PublicKey, SigstoreIdentity, configured_verifier
+from delivery.trust.keys import VERIFY_KEY, configured_verifier
 from delivery.trust.other_files import HOOK, HOOK_PROBLEM
 from delivery.trust.policy import Policy, Rules
-from delivery.trust.release_check import (
-    RunFiles,
-    fetch_problems,
-    signature_problems,
-    statement_problems,
-    verdict_problems,
-)
-from delivery.trust.signing import SIGNATURE_FILE
-from delivery.trust.statement import STATEMENT_FILE
+from delivery.trust.release_check import stored_problems, verdict_problems
 from training.errors import InputError
 
 URIS = ("storageUri", "uri")
@@ -40,18 +33,8 @@ def check_verifier(policy: Policy) -> None:
 
 def contents(live: LiveModel) -> list[object]:
     """What a manifest serves, to compare two of them by; not which share of the requests each version gets."""
-    versions = [(version.version, version.storage_uri, version.digest, _facts(version)) for version in live.versions]
-    return [live.registered_model, *versions]
-
-
-def _facts(version: ServedVersion) -> dict[str, str]:
-    """What a manifest says of a version, by the registry's tag."""
-    return {
-        FINGERPRINT_TAG: version.data_fingerprint,
-        VERDICT_DIGEST_TAG: version.verdict_digest,
-        CODE_TAG: version.code_version,
-        SPEC_TAG: version.spec_digest,
-    }
+    served = attrgetter("version", "storage_uri", "digest", *FACTS)
+    return [live.registered_model, *map(served, live.versions)]
 
 
 def foreign_parts(manifest: Manifest) -> list[str]:
@@ -87,15 +70,13 @@ def served_problems(served: ServedVersion, name: str, rules: Rules, connections:
     if registered is None:
         return [f"the registry has no {label}"]
     facts = {"model digest": (served.digest, registered.digest)}
-    facts |= {
-        tag.removeprefix("ostinato."): (value, registered.tags.get(tag, "")) for tag, value in _facts(served).items()
-    }
+    facts |= {name: (getattr(served, name), known) for name, known in registered.facts.items()}
     problems = [
         f"{label}: its {what} is {value or 'none'} in the manifest, and {known or 'none'} in the registry"
         for what, (value, known) in facts.items()
         if value != known
     ]
-    files = RunFiles(connections.tracking_uri, registered)
+    files = RunFiles(mlflow_client(connections.tracking_uri), registered.run_id)
     others = verdict_problems(registered, files)
     is_image = served.storage_uri.startswith(OCI)
     expected = served.storage_uri if is_image else _storage_uri(reader, registered, connections)
@@ -103,7 +84,7 @@ def served_problems(served: ServedVersion, name: str, rules: Rules, connections:
         others.append(f"its storage URI is {served.storage_uri} in the manifest, and {expected} in the registry")
     needs_signature = rules.require_signature or verifier is not None
     if (is_image or needs_signature) and not problems and not others:
-        others += _bytes_problems(served, registered, files, verifier)
+        others += stored_problems(registered, served.storage_uri, files, verifier)
     return problems + [f"{label}: {problem}" for problem in others]
 
 
@@ -113,16 +94,3 @@ def _storage_uri(reader: Registry, version: ModelVersion, connections: Connectio
     if stored.startswith(PROXIED):
         return map_proxied(stored, connections.artifacts_destination, connections.tracking_uri)
     return stored
-
-
-def _bytes_problems(
-    served: ServedVersion, registered: ModelVersion, files: RunFiles, verifier: PublicKey | SigstoreIdentity | None
-) -> list[str]:
-    """What is wrong with the files themselves, and with who signed them."""
-    with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
-        folder = Path(scratch)
-        problems = fetch_problems(served.storage_uri, folder, registered.digest, files.tracking_uri)
-        if verifier is not None:
-            problems += signature_problems(folder, files.get(SIGNATURE_FILE), verifier)
-            problems += statement_problems(registered, files.get(STATEMENT_FILE), verifier)
-    return problems

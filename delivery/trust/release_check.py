@@ -6,11 +6,12 @@ from pathlib import Path
 from delivery.documents.verdict import Verdict
 from delivery.models.folder import model_digest
 from delivery.registry.judged import VERDICT_FILE
-from delivery.registry.mlflow import mlflow_client, registry_errors
+from delivery.registry.mlflow import mlflow_client
+from delivery.registry.run_files import D, RunFiles
 from delivery.registry.versions import VERDICT_DIGEST_TAG, VERDICT_TAG, ModelVersion
 from delivery.stores.fetch import download_folder
-from delivery.trust.attest import facts_of_tags, stored_file
-from delivery.trust.keys import PublicKey, SigstoreIdentity
+from delivery.trust.attest import facts_of_tags
+from delivery.trust.keys import Verifier
 from delivery.trust.signing import SIGNATURE_FILE, BrokenSignature, check_folder
 from delivery.trust.statement import (
     STATEMENT_FILE,
@@ -27,41 +28,28 @@ from training.errors import GateRefused, InputError, OstinatoError
 UNSIGNED = "not signed"
 
 
-class RunFiles:
-    """The artifacts of a version's run, read once."""
-
-    def __init__(self, tracking_uri: str, version: ModelVersion) -> None:
-        self.tracking_uri, self.version = tracking_uri, version
-        self._client = mlflow_client(tracking_uri)
-        self._read: dict[str, bytes | None] = {}
-
-    def get(self, name: str) -> bytes | None:
-        """Bytes of a file, None where there is none. Raises OstinatoError if the registry can't be read."""
-        if name not in self._read:
-            with registry_errors(self.tracking_uri):
-                run = self.version.run_id
-                self._read[name] = stored_file(self._client, run, name) if run else None
-        return self._read[name]
-
-
-def check_release(
-    tracking_uri: str, version: ModelVersion, storage_uri: str, verifier: PublicKey | SigstoreIdentity
-) -> None:
+def check_release(tracking_uri: str, version: ModelVersion, storage_uri: str, verifier: Verifier) -> None:
     """Raises GateRefused that lists every difference unless what is at ``storage_uri`` was signed by the verifier, and
     the statement, the registry's tags and the verdict say the same of it."""
-    files = RunFiles(tracking_uri, version)
-    problems = statement_problems(version, files.get(STATEMENT_FILE), verifier)
-    problems += verdict_problems(version, files)
-    with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
-        folder = Path(scratch)
-        problems += fetch_problems(storage_uri, folder, version.digest, tracking_uri)
-        problems += signature_problems(folder, files.get(SIGNATURE_FILE), verifier)
+    files = RunFiles(mlflow_client(tracking_uri), version.run_id)
+    problems = verdict_problems(version, files) + stored_problems(version, storage_uri, files, verifier)
     if problems:
         raise GateRefused(
             f"version {version.version} of {version.name} may not go live, and nothing was committed:"
             + "".join(f"\n  {problem}" for problem in problems)
             + "\n`ostinato sign` signs what is only not signed; `ostinato audit` shows the whole chain"
         )
+
+
+def stored_problems(version: ModelVersion, storage_uri: str, files: RunFiles, verifier: Verifier | None) -> list[str]:
+    """What is wrong with a version's stored files and, where a verifier is given, with who signed them."""
+    with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
+        folder = Path(scratch)
+        problems = fetch_problems(storage_uri, folder, version.digest, files.client.tracking_uri)
+        if verifier is not None:
+            problems += signature_problems(folder, files.get(SIGNATURE_FILE), verifier)
+            problems += statement_problems(version, files.get(STATEMENT_FILE), verifier)
+    return problems
 
 
 def fetch_problems(storage_uri: str, folder: Path, digest: str, tracking_uri: str) -> list[str]:
@@ -76,7 +64,7 @@ def fetch_problems(storage_uri: str, folder: Path, digest: str, tracking_uri: st
     return [] if actual == digest else [f"the model folder {storage_uri} has digest {actual}, not {digest}"]
 
 
-def signature_problems(folder: Path, signature: bytes | None, verifier: PublicKey | SigstoreIdentity) -> list[str]:
+def signature_problems(folder: Path, signature: bytes | None, verifier: Verifier) -> list[str]:
     if signature is None:
         return [f"the model folder is {UNSIGNED}: the run has no {SIGNATURE_FILE}"]
     try:
@@ -86,9 +74,7 @@ def signature_problems(folder: Path, signature: bytes | None, verifier: PublicKe
     return []
 
 
-def statement_problems(
-    version: ModelVersion, raw: bytes | None, verifier: PublicKey | SigstoreIdentity | None
-) -> list[str]:
+def statement_problems(version: ModelVersion, raw: bytes | None, verifier: Verifier | None) -> list[str]:
     """What is wrong with a version's statement; its signature counts only where a verifier is given."""
     if raw is None:
         return [f"the run has no {STATEMENT_FILE}"]
@@ -124,21 +110,16 @@ def fact_problems(version: ModelVersion, facts: Facts) -> list[str]:
 
 def verdict_problems(version: ModelVersion, files: RunFiles) -> list[str]:
     """What is wrong with a version's verdict: its bytes, its digest, its decision, or the model that it is on."""
-    raw = files.get(VERDICT_FILE)
-    problems = bytes_problems(VERDICT_FILE, raw, files)
-    if raw is None:
+    verdict, problems = read_document(Verdict, VERDICT_FILE, files)
+    if verdict is None:
         return problems
-    try:
-        verdict = Verdict.parse_bytes(raw, VERDICT_FILE)
-    except InputError as error:
-        return [*problems, str(error)]
     judged = verdict.contender("candidate")
     compared = {
         "digest": (verdict.digest(), version.tags.get(VERDICT_DIGEST_TAG)),
         "decision": (verdict.decision, version.tags.get(VERDICT_TAG)),
         "model": (judged.digest if judged else None, version.digest),
-        "data fingerprint": (verdict.data_fingerprint, version.tags.get("ostinato.data_fingerprint")),
-        "spec digest": (verdict.spec_digest, version.tags.get("ostinato.spec_digest")),
+        "data fingerprint": (verdict.data_fingerprint, version.facts["data_fingerprint"]),
+        "spec digest": (verdict.spec_digest, version.facts["spec_digest"]),
     }
     problems += [
         f"the {what} of {VERDICT_FILE} is {actual}, the registry has {registered or 'none'}"
@@ -150,13 +131,17 @@ def verdict_problems(version: ModelVersion, files: RunFiles) -> list[str]:
     return problems
 
 
-def bytes_problems(name: str, raw: bytes | None, files: RunFiles) -> list[str]:
-    """What is wrong with a file of the run by the statement, which binds its bytes; nothing without a statement."""
-    if raw is None:
-        return [f"the run has no {name}"]
-    stated = _evidence(files).get(name)
-    actual = payload_digest(raw)
-    return [f"{name} has digest {actual}, stated is {stated}"] if stated and stated != actual else []
+def read_document(kind: type[D], name: str, files: RunFiles) -> tuple[D | None, list[str]]:
+    """A file of the run, None for one that is missing or broken; and what is wrong with it, also by the statement,
+    which binds its bytes."""
+    raw = files.get(name)
+    stated, actual = _evidence(files).get(name), payload_digest(raw or b"")
+    differs = raw is not None and stated is not None and stated != actual
+    problems = [f"{name} has digest {actual}, stated is {stated}"] if differs else []
+    try:
+        return files.document(kind, name), problems
+    except InputError as error:
+        return None, [*problems, str(error)]
 
 
 def _evidence(files: RunFiles) -> dict[str, str]:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from delivery.documents.verdict import CheckResult, Verdict
 from delivery.registry.judged import VERDICT_FILE
+from delivery.registry.mlflow import mlflow_client
+from delivery.registry.run_files import RunFiles
 from delivery.registry.versions import ModelVersion
 from delivery.trust.policy import Rules
-from delivery.trust.release_check import RunFiles
 from training.errors import OstinatoError
 from training.spec.section import parse_duration
 
@@ -37,7 +38,7 @@ def broken_rules(rules: Rules, request: Request, tracking_uri: str) -> list[str]
     now = datetime.now(UTC)
     problems = []
     if rules.required_checks:
-        raw = RunFiles(tracking_uri, request.version).get(VERDICT_FILE)
+        raw = RunFiles(mlflow_client(tracking_uri), request.version.run_id).get(VERDICT_FILE)
         if raw is None:
             raise OstinatoError(
                 f"the policy has required_checks, but the run of version {request.version.version} of "

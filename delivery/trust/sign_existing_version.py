@@ -4,9 +4,10 @@ import tempfile
 from pathlib import Path
 
 from delivery.registry.lookup import registry
-from delivery.registry.mlflow import mlflow_client, registry_errors
+from delivery.registry.mlflow import mlflow_client
+from delivery.registry.run_files import RunFiles
 from delivery.trust.attest import sign_version
-from delivery.trust.release_check import RunFiles, fetch_problems, statement_problems, verdict_problems
+from delivery.trust.release_check import fetch_problems, statement_problems, verdict_problems
 from delivery.trust.statement import STATEMENT_FILE, STATEMENT_TAG, read_envelope
 from training.errors import InputError, OstinatoError
 
@@ -26,7 +27,7 @@ def sign_registered(tracking_uri: str, name: str, version: str) -> bool:
         raise InputError(
             f"version {version} of {name} is from before there were statements, so there is nothing to sign"
         )
-    files = RunFiles(tracking_uri, registered)
+    files = RunFiles(mlflow_client(tracking_uri), registered.run_id)
     statement = files.get(STATEMENT_FILE)
     with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
         folder = Path(scratch)
@@ -37,5 +38,4 @@ def sign_registered(tracking_uri: str, name: str, version: str) -> bool:
                 f"version {version} of {name} is not what was registered, so it is not signed:"
                 + "".join(f"\n  {problem}" for problem in problems)
             )
-        with registry_errors(tracking_uri):
-            return sign_version(mlflow_client(tracking_uri), registered, read_envelope(statement)[0], folder)
+        return sign_version(files, read_envelope(statement)[0], folder)

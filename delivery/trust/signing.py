@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from delivery.trust.keys import KEYLESS, PrivateKey, PublicKey, SigstoreIdentity, signing_package
+from delivery.trust.keys import KEYLESS, PrivateKey, PublicKey, Signer, Verifier, signing_package
 from training.errors import OstinatoError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class BrokenSignature(OstinatoError):
     """The file is no signature of these files by that signer."""
 
 
-def sign_folder(folder: Path, signer: PrivateKey | SigstoreIdentity) -> bytes:
+def sign_folder(folder: Path, signer: Signer) -> bytes:
     """The signature's file. Raises OstinatoError if sigstore can't be reached, or takes the identity for another."""
     signing_package()
     from model_signing.signing import Config
@@ -47,7 +47,7 @@ def _sign_keyless(config: "Signing", folder: Path, target: Path) -> None:
         raise OstinatoError(f"{KEYLESS}: sigstore did not sign the model folder: {error}") from error
 
 
-def check_folder(folder: Path, signature: bytes, verifier: PublicKey | SigstoreIdentity) -> None:
+def check_folder(folder: Path, signature: bytes, verifier: Verifier) -> None:
     """Raises BrokenSignature, with the files that differ, unless the verifier signed exactly the folder's files;
     OstinatoError if sigstore can't be asked."""
     signing_package()

@@ -10,14 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from delivery.trust.keys import (
-    PrivateKey,
-    PublicKey,
-    SigstoreIdentity,
-    signing_package,
-    statement_key,
-    statement_signer,
-)
+from delivery.trust.keys import Signer, Verifier, signing_package, statement_key, statement_signer
 from training.errors import OstinatoError
 
 STATEMENT_FILE = "release.intoto.json"
@@ -63,7 +56,7 @@ def payload_digest(payload: bytes) -> str:
     return _SHA256 + hashlib.sha256(payload).hexdigest()
 
 
-def write_envelope(payload: bytes, signer: PrivateKey | SigstoreIdentity | None) -> bytes:
+def write_envelope(payload: bytes, signer: Signer | None) -> bytes:
     """The envelope's file: with the signer's signature, or with none."""
     if signer is None:
         return _to_bytes({"payload": _encode(payload), "payloadType": PAYLOAD_TYPE, "signatures": []})
@@ -107,7 +100,7 @@ def read_facts(payload: bytes) -> Facts:
     return facts
 
 
-def check_signature(raw: bytes, verifier: PublicKey | SigstoreIdentity) -> None:
+def check_signature(raw: bytes, verifier: Verifier) -> None:
     """Raises BrokenStatement unless the envelope's signature is the verifier's."""
     read_envelope(raw)
     signing_package()
