@@ -1,4 +1,4 @@
-"""The git transaction: read one commit of the manifests repository, write one file, push it, or try again.
+"""The manifests repository: read one commit of it, write another one, push it.
 
 There is never a clone of the whole repository. Each transaction has a scratch bare repository of its own; it
 fetches the tips that it needs without file contents (or borrows a local repository's objects), builds the commit
@@ -6,29 +6,20 @@ with plumbing, and pushes it with the expected old value. Nothing is left behind
 """
 
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from delivery.addresses import redact
-from delivery.effects import effect
 from delivery.git.access import NOTHING, GitAccess, access
-from delivery.git.errors import LostRace, RemoteUnavailable
 from delivery.git.run import check_remote, git, local_path
 from delivery.git.signing import signing
-from delivery.retry import RetryPolicy, retrying
 from training.errors import InputError, OstinatoError
 
 LIVE_BRANCH = "main"
 ReleaseMode = Literal["direct", "pull-request"]
 """A commit on the live branch, or on a branch that a reviewer merges."""
-RACES = RetryPolicy(attempts=41, pause_s=0.04, longest_pause_s=1.0, total_s=600.0)
-"""How often a push is tried while other writers are faster."""
-OUTAGES = 2
-"""How often a push whose outcome is unknown is looked up and tried again."""
 
 
 @dataclass(frozen=True)
@@ -198,39 +189,6 @@ def open_repository(remote: str) -> Iterator[Repository]:
         (scratch / "config").write_text("\n".join(lines) + "\n")
         (scratch / "HEAD").write_text(f"ref: refs/heads/{LIVE_BRANCH}\n")
         yield Repository(url, scratch, not borrows, access(url, scratch))
-
-
-def transact(
-    repository: Repository, attempt: Callable[[], tuple[str, str, str] | None], policy: RetryPolicy = RACES
-) -> str | None:
-    """Push what ``attempt`` prepares, and call it again on fresh state whenever another writer was faster.
-
-    ``attempt`` reads, and returns (commit, branch, expected old commit), or None when nothing has to change.
-    Returns the pushed commit, or None. A push whose answer was lost is looked up by the next attempt, so it
-    happens once. Raises OstinatoError after a bounded number of lost races or outages.
-    """
-    failures, branch = Counter[type](), ""
-
-    def again(error: object) -> bool:
-        failures[type(error)] += 1
-        outage = isinstance(error, RemoteUnavailable)
-        return isinstance(error, LostRace) or (outage and failures[RemoteUnavailable] <= OUTAGES)
-
-    try:
-        for push in retrying(policy, again):
-            prepared = attempt()
-            if prepared is None:
-                return None
-            commit, branch, expected = prepared
-            effect("commit written")
-            with push:
-                repository.push(commit, branch, expected)
-                effect("commit pushed")
-                return commit
-    except LostRace as lost:
-        where = f"branch {branch} of manifests remote {redact(repository.remote)}"
-        raise OstinatoError(f"{where} moved {failures[LostRace]} times in a row; run again. git said: {lost}") from lost
-    raise AssertionError
 
 
 def ensure_local_repository(path: Path, seed_folder: Path) -> Path:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from delivery.git.history import is_proposed
-from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Snapshot, open_repository, transact
-from delivery.kserve.manifest import LiveModel, Manifest, manifest_path, service_of
-from delivery.kserve.parse import parse
+from delivery.git.change import Change, commit_change
+from delivery.git.manifests import manifest_at
+from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Snapshot, open_repository
+from delivery.kserve.manifest import LiveModel, Manifest, service_of
 from training.errors import InputError, OstinatoError
 from training.folder import check_name
 
@@ -89,11 +89,9 @@ def production_path(name: str) -> str:
 
 def in_production(manifests_remote: str, name: str) -> str:
     """The version that was promoted last, "" if none was. Raises InputError for a broken manifest."""
-    path = production_path(name)
     with open_repository(manifests_remote) as repository:
-        snapshot = repository.snapshot()
-        content = snapshot.read(path).get(path)
-    return parse(content, name, snapshot.commit).served.version if content is not None else ""
+        manifest = manifest_at(repository.snapshot(), name, production_path(name))
+    return manifest.served.version if manifest else ""
 
 
 def commit_promotion(manifests_remote: str, name: str, mode: ReleaseMode = "direct") -> Promotion:
@@ -102,37 +100,22 @@ def commit_promotion(manifests_remote: str, name: str, mode: ReleaseMode = "dire
     Again changes nothing. Raises InputError if nothing is live or a canary is running, OstinatoError if another
     release of the model lands meanwhile: what was not looked at is not promoted.
     """
-    source, target = manifest_path(name), production_path(name)
-    seen: dict[str, bytes] = {}
-    at: dict[str, str] = {}
-    with open_repository(manifests_remote) as repository:
+    seen: list[Manifest] = []
 
-        def attempt() -> tuple[str, str, str] | None:
-            proposals = [] if mode == "direct" else [f"promote/{name}/*"]
-            tips = repository.fetch(LIVE_BRANCH, *proposals, history=mode != "direct")
-            snapshot = Snapshot(repository, tips[LIVE_BRANCH])
-            content = snapshot.read(source).get(source)
-            if content is None:
-                raise InputError(f"{name} is not live, so there is nothing to promote; see `ostinato status`")
-            if seen.setdefault("content", content) != content:
-                raise OstinatoError(f"another release of {name} landed while promoting; see `ostinato status {name}`")
-            manifest = parse(content, name, snapshot.commit)
-            model = _decided(manifest.served)
-            branch = LIVE_BRANCH if mode == "direct" else f"promote/{name}/{PRODUCTION}-v{model.version}"
-            at.update(version=model.version, branch=LIVE_BRANCH, commit=snapshot.commit)
-            missing = _missing_in_production(snapshot, manifest)
-            if not missing:
-                return None
-            at["branch"] = branch
-            if mode == "pull-request" and is_proposed(repository, tips, branch, target, content):
-                at["commit"] = tips[branch]
-                return None
-            commit = repository.commit(missing, _message(model), snapshot.commit)
-            return commit, branch, snapshot.commit if mode == "direct" else tips.get(branch, "")
+    def bring(snapshot: Snapshot) -> Change | None:
+        manifest = manifest_at(snapshot, name)
+        if manifest is None:
+            raise InputError(f"{name} is not live, so there is nothing to promote; see `ostinato status`")
+        seen.append(manifest)
+        if manifest.content != seen[0].content:
+            raise OstinatoError(f"another release of {name} landed while promoting; see `ostinato status {name}`")
+        model = _decided(manifest.served)
+        branch = LIVE_BRANCH if mode == "direct" else f"promote/{name}/{PRODUCTION}-v{model.version}"
+        files = _missing_in_production(snapshot, manifest)
+        return Change(production_path(name), files, _message(model), branch) if files else None
 
-        pushed = transact(repository, attempt)
-    commit = pushed or at["commit"]
-    return Promotion(name, at["version"], PRODUCTION, at["branch"], commit, changed=pushed is not None)
+    committed = commit_change(manifests_remote, bring, "" if mode == "direct" else f"promote/{name}/*")
+    return Promotion(name, seen[0].served.version, PRODUCTION, *committed)
 
 
 def _decided(model: LiveModel) -> LiveModel:

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
-from delivery.git.history import is_merged
-from delivery.git.repository import LIVE_BRANCH, open_repository
+from delivery.git.history import blob_of, is_merged
+from delivery.git.manifests import manifest_at
+from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
 from delivery.kserve.manifest import LiveModel, manifest_path
-from delivery.kserve.parse import parse
 
 _MANIFEST = re.compile(r"models/([^/]+)/inferenceservice\.yaml")
 
@@ -30,11 +30,9 @@ class Proposal:
 
 def live(remote: str, name: str) -> LiveModel | None:
     """What git says is live for one model, None if nothing is. Raises InputError for a broken manifest."""
-    path = manifest_path(name)
     with open_repository(remote) as repository:
-        snapshot = repository.snapshot()
-        content = snapshot.read(path).get(path)
-    return parse(content, name, snapshot.commit).served if content is not None else None
+        manifest = manifest_at(repository.snapshot(), name)
+    return manifest.served if manifest else None
 
 
 def live_manifests(remote: str) -> dict[str, tuple[bytes, str]]:
@@ -50,9 +48,10 @@ def open_proposals(remote: str) -> list[Proposal]:
     """The release branches whose manifest has not been merged in any way: merge, squash or rebase."""
     with open_repository(remote) as repository:
         tips = repository.fetch(LIVE_BRANCH, "release/*", history=True)
-        proposals: list[Proposal] = []
+        snapshot, proposals = Snapshot(repository, tips[LIVE_BRANCH]), list[Proposal]()
         for branch, commit in sorted(tips.items()):
             match = _BRANCH.fullmatch(branch)
-            if match and not is_merged(repository, tips[LIVE_BRANCH], commit, manifest_path(match[1])):
+            path = manifest_path(match[1]) if match else ""
+            if match and blob_of(repository, commit, path) and not is_merged(snapshot, commit, path):
                 proposals.append(Proposal(match[1], match[2], branch, commit))
     return proposals

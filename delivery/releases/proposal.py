@@ -15,9 +15,9 @@ from delivery.forges.forge import (
     PullRequest,
     same_text,
 )
+from delivery.git.manifests import manifest_at
 from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
 from delivery.kserve.manifest import LiveModel, manifest_path
-from delivery.kserve.parse import parse
 from delivery.releases.release import Release, subject
 from delivery.retry import RetryPolicy, raised, retrying
 from training.errors import GateRefused, InputError
@@ -86,14 +86,12 @@ def read_change(manifests_remote: str, name: str, branch: str, path: str) -> Man
     """A manifest of the model on the live branch and on the proposed one. Raises InputError for a broken one."""
     with open_repository(manifests_remote) as repository:
         tips = repository.fetch(LIVE_BRANCH, branch)
-        now, then = (Snapshot(repository, tips[tip]).read(path).get(path) for tip in (LIVE_BRANCH, branch))
-    if then is None:
+        before, after = (manifest_at(Snapshot(repository, tips[tip]), name, path) for tip in (LIVE_BRANCH, branch))
+    if after is None:
         raise InputError(
             f"branch {branch} of the manifests repository holds no {path}; delete the branch and run again"
         )
-    return ManifestChange(
-        parse(now, name, tips[LIVE_BRANCH]).served if now is not None else None, parse(then, name, tips[branch]).served
-    )
+    return ManifestChange(before.served if before else None, after.served)
 
 
 def ensure_open(forge: Forge, desired: DesiredProposal) -> PullRequest:

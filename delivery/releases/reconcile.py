@@ -94,7 +94,7 @@ def _manifests(remote: str, name: str | None) -> tuple[dict[str, bytes], dict[st
         released, retired = manifests["models"], {}
         if name not in released:
             repository.fetch_commits()
-            retired = retired_models(repository, snapshot.commit)
+            retired = retired_models(snapshot)
     gone = {model: registered for model, registered in retired.items() if model not in released}
     return released, manifests[production], gone, snapshot.commit
 

@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from delivery.connections import Connections
-from delivery.git.history import MODEL, VERSION, is_proposed, release_commits
-from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Repository, Snapshot, open_repository, transact
+from delivery.git.change import Change, commit_change
+from delivery.git.history import MODEL, VERSION, release_commits
+from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Snapshot
 from delivery.kserve.canary import end_takeover, start_takeover, with_canary
 from delivery.kserve.changes import with_release
 from delivery.kserve.manifest import LiveModel, Manifest, ServedVersion, manifest_path
@@ -133,48 +134,36 @@ def propose_or_commit(
     path = manifest_path(spec.name)
     version = request.version.version
     target = LIVE_BRANCH if mode == "direct" else f"release/{spec.name}/v{version}"
-    at = {"branch": LIVE_BRANCH, "commit": ""}
     rendered: list[LiveModel] = []
-    with open_repository(connections.manifests_remote) as repository:
 
-        def attempt() -> tuple[str, str, str] | None:
-            tips = repository.fetch(
-                LIVE_BRANCH, *([] if mode == "direct" else [f"{target}*"]), history=mode != "direct"
-            )
-            snapshot = Snapshot(repository, tips[LIVE_BRANCH])
-            files = snapshot.read(path, POLICY_FILE)
-            now = parse(files[path], spec.name, snapshot.commit) if path in files else None
-            running = now.served if now else None
-            _check_live_version(running, request, spec.name)
-            _check_order(repository, snapshot.commit, running, request, spec.name)
-            keeps_capacity = request.takeover == "start" and not runs_in_staging(snapshot, spec.name)
-            manifest = _changed(spec, request, now, keeps_capacity)
-            content = manifest.content
-            rendered[:] = [manifest.served]
-            if now is not None and content == now.content:
-                at.update(branch=LIVE_BRANCH, commit=snapshot.commit)
-                return None
-            proposed = tips.get(target, "")
-            if mode == "pull-request" and is_proposed(repository, tips, target, path, content):
-                at.update(branch=target, commit=proposed)
-                return None
+    def render(snapshot: Snapshot) -> Change | None:
+        files = snapshot.read(path, POLICY_FILE)
+        now = parse(files[path], spec.name, snapshot.commit) if path in files else None
+        running = now.served if now else None
+        _check_live_version(running, request, spec.name)
+        _check_order(snapshot, running, request, spec.name)
+        keeps_capacity = request.takeover == "start" and not runs_in_staging(snapshot, spec.name)
+        manifest = _changed(spec, request, now, keeps_capacity)
+        rendered[:] = [manifest.served]
+        if now is not None and manifest.content == now.content:
+            return None
+
+        def check() -> None:
             rules, waits = files.get(POLICY_FILE), mode != "direct"
             if rules is not None and not (running and version in running.answering):
                 from delivery.trust.enforce import enforce
 
-                uri = connections.tracking_uri
-                enforce(repository, snapshot.commit, rules, spec.name, request.version, uri, trailers, waits)
-            message = _message(subject(running, manifest.served, version), spec.name, request.version, trailers)
-            first = first_release_files(snapshot, spec.name, spec.serving.namespace)
-            commit = repository.commit({path: content, **first}, message, snapshot.commit)
-            return commit, target, proposed
+                enforce(snapshot, rules, spec.name, request.version, connections.tracking_uri, trailers, waits)
 
-        pushed = transact(repository, attempt)
+        message = _message(subject(running, manifest.served, version), spec.name, request.version, trailers)
+        first = first_release_files(snapshot, spec.name, spec.serving.namespace)
+        return Change(path, {path: manifest.content, **first}, message, target, check)
+
+    committed = commit_change(connections.manifests_remote, render, "" if mode == "direct" else f"{target}*")
     percent = _percent_of(rendered[0], version)
     ignored = request.percent is None and spec.serving.canary and not rendered[0].previous_version
     note = "a first release gets all requests: there is nothing to be a canary beside" if ignored else ""
-    branch, commit = (target, pushed) if pushed else (at["branch"], at["commit"])
-    return Release(spec.name, version, branch, commit, pushed is not None, percent, note)
+    return Release(spec.name, version, *committed, percent, note)
 
 
 def _percent_of(live_model: LiveModel, version: str) -> int:
@@ -204,9 +193,7 @@ def _check_live_version(running: LiveModel | None, request: ReleaseRequest, name
         )
 
 
-def _check_order(
-    repository: Repository, tip: str, running: LiveModel | None, request: ReleaseRequest, name: str
-) -> None:
+def _check_order(snapshot: Snapshot, running: LiveModel | None, request: ReleaseRequest, name: str) -> None:
     """Raises GateRefused if a run would bring back a version that was live, or a canary, and was taken away since.
 
     A run that was late, or one on the same data and code after a rollback, ends with that very version. Only a person
@@ -215,8 +202,8 @@ def _check_order(
     version = request.version.version
     if request.judged_against is None or (running and version in running.answering):
         return
-    repository.fetch_commits()
-    earlier = release_commits(repository, tip, name).get(version)
+    snapshot.repository.fetch_commits()
+    earlier = release_commits(snapshot, name).get(version)
     if earlier:
         raise GateRefused(
             f"version {version} of {name} was released by commit {earlier[:12]} and taken back since; a run does not "

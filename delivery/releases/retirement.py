@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from delivery.git.change import Change, commit_change
 from delivery.git.history import MODEL, RETIRED, file_history
-from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Repository, Snapshot, open_repository, transact
-from delivery.kserve.manifest import LiveModel, manifest_path
-from delivery.kserve.parse import parse
+from delivery.git.manifests import manifest_at
+from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Snapshot
+from delivery.kserve.manifest import LiveModel, Manifest, manifest_path
 from delivery.releases.places import ending_commands, places_of
 from training.errors import InputError, OstinatoError
 
@@ -35,37 +36,23 @@ def commit_retirement(manifests_remote: str, name: str, mode: ReleaseMode = "dir
     Again changes nothing, and says the same commands. Raises InputError if the model never was live or a canary runs;
     OstinatoError if a release of the model lands meanwhile.
     """
-    path = manifest_path(name)
-    seen: dict[str, bytes] = {}
+    seen: list[Manifest] = []
     last: list[tuple[LiveModel, tuple[str, ...]]] = []
-    at = {"branch": LIVE_BRANCH, "commit": ""}
-    with open_repository(manifests_remote) as repository:
 
-        def attempt() -> tuple[str, str, str] | None:
-            tips = repository.fetch(LIVE_BRANCH, *([] if mode == "direct" else [f"retire/{name}/*"]), history=True)
-            snapshot = Snapshot(repository, tips[LIVE_BRANCH])
-            content = snapshot.read(path).get(path)
-            if content is not None and seen.setdefault("content", content) != content:
-                raise OstinatoError(f"a release of {name} landed while retiring it; see `ostinato status {name}`")
-            live = _decided(_last(repository, snapshot, name, last))
-            at.update(branch=LIVE_BRANCH, commit=snapshot.commit)
-            paths = model_paths(snapshot, name)
-            if not paths:
-                return None
-            branch = LIVE_BRANCH if mode == "direct" else f"retire/{name}/v{live.version}"
-            tip = tips.get(branch, "")
-            if mode != "direct":
-                at["branch"] = branch
-                if tip and _is_proposed(repository, snapshot, tip, name):
-                    at["commit"] = tip
-                    return None
-            commit = repository.commit(dict.fromkeys(paths), _message(live), snapshot.commit)
-            return commit, branch, tip
+    def take_out(snapshot: Snapshot) -> Change | None:
+        manifest = manifest_at(snapshot, name)
+        seen.extend([manifest] if manifest else [])
+        if manifest and manifest.content != seen[0].content:
+            raise OstinatoError(f"a release of {name} landed while retiring it; see `ostinato status {name}`")
+        last.append(_last(snapshot, name))
+        live = _decided(last[-1][0])
+        branch = LIVE_BRANCH if mode == "direct" else f"retire/{name}/v{live.version}"
+        paths = model_paths(snapshot, name)
+        return Change(manifest_path(name), dict.fromkeys(paths), _message(live), branch) if paths else None
 
-        pushed = transact(repository, attempt)
+    committed = commit_change(manifests_remote, take_out, "" if mode == "direct" else f"retire/{name}/*", history=True)
     live, commands = last[-1]
-    commit = pushed or at["commit"]
-    return Retirement(name, live.version, live.registered_model, at["branch"], commit, pushed is not None, commands)
+    return Retirement(name, live.version, live.registered_model, *committed, commands)
 
 
 def model_paths(snapshot: Snapshot, name: str) -> list[str]:
@@ -74,20 +61,16 @@ def model_paths(snapshot: Snapshot, name: str) -> list[str]:
     return sorted(path for path in paths if path.startswith("models/") or path.split("/")[2:3] == [name])
 
 
-def _last(
-    repository: Repository, snapshot: Snapshot, name: str, last: list[tuple[LiveModel, tuple[str, ...]]]
-) -> LiveModel:
+def _last(snapshot: Snapshot, name: str) -> tuple[LiveModel, tuple[str, ...]]:
     """What is live, or was until it was taken out; with the commands of its places."""
-    path = manifest_path(name)
-    where = snapshot
-    if path not in snapshot.paths(path):
-        history = file_history(repository, snapshot.commit, path)
+    if manifest_path(name) not in snapshot.paths(manifest_path(name)):
+        history = file_history(snapshot.repository, snapshot.commit, manifest_path(name))
         if not history:
             raise InputError(f"{name} never was live, so there is nothing to retire; see `ostinato status`")
-        where = Snapshot(repository, f"{history[-1][0]}^")
-    live = parse(where.read(path)[path], name, where.commit).served
-    last.append((live, ending_commands(places_of(where, name))))
-    return live
+        snapshot = Snapshot(snapshot.repository, f"{history[-1][0]}^")
+    manifest = manifest_at(snapshot, name)
+    assert manifest, "a commit takes away what its parent has"
+    return manifest.served, ending_commands(places_of(snapshot, name))
 
 
 def _decided(live: LiveModel) -> LiveModel:
@@ -97,14 +80,6 @@ def _decided(live: LiveModel) -> LiveModel:
             f"first, with `ostinato canary {live.name} --finish` or `--abort`"
         )
     return live
-
-
-def _is_proposed(repository: Repository, snapshot: Snapshot, tip: str, name: str) -> bool:
-    """Whether the branch takes out what is there now; one that was merged, before the model came back, does not."""
-    path = manifest_path(name)
-    same = Snapshot(repository, f"{tip}^").read(path) == snapshot.read(path)
-    merged = any(not new.strip("0") for _, _, new in file_history(repository, f"{tip}..{snapshot.commit}", path))
-    return same and not merged and not model_paths(Snapshot(repository, tip), name)
 
 
 def _message(live: LiveModel) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from delivery.git.history import file_history, is_proposed
-from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Repository, Snapshot, open_repository, transact
+from delivery.git.change import Change, commit_change
+from delivery.git.history import file_history
+from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Repository, Snapshot
 from delivery.kserve.changes import settle, without_canary
 from delivery.kserve.manifest import LiveModel, Manifest, manifest_path
 from delivery.kserve.parse import parse
@@ -59,7 +60,7 @@ class _Restored:
 
 _State = tuple[str, _File]
 """What was live, and the commit that brought it in."""
-_Target = Callable[[Repository, Snapshot, _File], _Restored]
+_Target = Callable[[Snapshot, _File], _Restored]
 """From what is live to what comes back."""
 
 
@@ -94,8 +95,8 @@ def commit_rollback(
     """
     place = _place(name, environment)
 
-    def target(repository: Repository, snapshot: Snapshot, now: _File) -> _Restored:
-        states = _states(repository, snapshot, place, now)
+    def target(snapshot: Snapshot, now: _File) -> _Restored:
+        states = _states(snapshot, place, now)
         if to is not None:
             return _back_to(states, now, place, to)
         if now.settled is None:
@@ -110,7 +111,7 @@ def commit_rollback(
                 f"(commit {culprit[:12]}) and nothing was live before it"
             )
         old = before.served()
-        return _Restored(before.settled, old.version, _revert_message(repository, culprit, old, place))
+        return _Restored(before.settled, old.version, _revert_message(snapshot.repository, culprit, old, place))
 
     return _go_back(manifests_remote, place, target, mode)
 
@@ -147,11 +148,11 @@ def commit_canary_end(manifests_remote: str, name: str) -> Release:
         note = f"no canary runs; version {running.version} is live"
         return Release(name, running.version, LIVE_BRANCH, running.commit, changed=False, note=note)
 
-    def target(repository: Repository, snapshot: Snapshot, now: _File) -> _Restored:
+    def target(snapshot: Snapshot, now: _File) -> _Restored:
         served = now.served()
         if served.canary is None:
             return _Restored(now.content, served.version, "")
-        return _without_canary(_states(repository, snapshot, place, now), now)
+        return _without_canary(_states(snapshot, place, now), now)
 
     return _go_back(manifests_remote, place, target, "direct")
 
@@ -161,47 +162,32 @@ def _go_back(manifests_remote: str, place: _Place, target: _Target, mode: Releas
     name, path = place.name, place.path
     seen: list[bytes] = []
     restored: list[_Restored] = []
-    at = {"branch": LIVE_BRANCH, "commit": ""}
-    with open_repository(manifests_remote) as repository:
 
-        def attempt() -> tuple[str, str, str] | None:
-            tips = repository.fetch(LIVE_BRANCH, *([] if mode == "direct" else [f"rollback/{name}/*"]), history=True)
-            snapshot = Snapshot(repository, tips[LIVE_BRANCH])
-            now = _File(name, snapshot.read(path).get(path, b""), snapshot.commit)
-            at.update(branch=LIVE_BRANCH, commit=snapshot.commit)
-            if restored and now.content == restored[-1].content:
-                return None
-            if seen and seen[0] != now.content:
-                raise OstinatoError(
-                    f"another release of {name} landed while rolling back; see `ostinato status {name}`"
-                )
-            seen.append(now.content)
-            if not now.content:
-                raise InputError(f"{place.called} is not live, so there is nothing to roll back; see `ostinato status`")
-            back = target(repository, snapshot, now)
-            restored.append(back)
-            if back.content == now.content:
-                return None
-            if mode == "direct":
-                commit = repository.commit({path: back.content}, back.message, snapshot.commit)
-                return commit, LIVE_BRANCH, snapshot.commit
-            at["branch"] = branch = f"rollback/{name}/{place.environment or 'release'}-v{back.version}"
-            if is_proposed(repository, tips, branch, path, back.content):
-                at["commit"] = tips[branch]
-                return None
-            commit = repository.commit({path: back.content}, back.message, snapshot.commit)
-            return commit, branch, tips.get(branch, "")
+    def restore(snapshot: Snapshot) -> Change | None:
+        now = _File(name, snapshot.read(path).get(path, b""), snapshot.commit)
+        if restored and now.content == restored[-1].content:
+            return None
+        seen.append(now.content)
+        if now.content != seen[0]:
+            raise OstinatoError(f"another release of {name} landed while rolling back; see `ostinato status {name}`")
+        if not now.content:
+            raise InputError(f"{place.called} is not live, so there is nothing to roll back; see `ostinato status`")
+        back = target(snapshot, now)
+        restored.append(back)
+        branch = f"rollback/{name}/{place.environment or 'release'}-v{back.version}"
+        branch = LIVE_BRANCH if mode == "direct" else branch
+        return Change(path, {path: back.content}, back.message, branch) if back.content != now.content else None
 
-        pushed = transact(repository, attempt)
-    commit = pushed or at["commit"]
-    return Release(name, restored[-1].version, at["branch"], commit, changed=pushed is not None)
+    proposals = "" if mode == "direct" else f"rollback/{name}/*"
+    committed = commit_change(manifests_remote, restore, proposals, history=True)
+    return Release(name, restored[-1].version, *committed)
 
 
-def _states(repository: Repository, snapshot: Snapshot, place: _Place, now: _File) -> list[_State]:
+def _states(snapshot: Snapshot, place: _Place, now: _File) -> list[_State]:
     """What was live, oldest first, each since the commit that brought it in; what had a canary beside it is left
     out."""
-    changes = file_history(repository, snapshot.commit, place.path)
-    contents = repository.blobs({new for _, _, new in changes if new.strip("0")})
+    changes = file_history(snapshot.repository, snapshot.commit, place.path)
+    contents = snapshot.repository.blobs({new for _, _, new in changes if new.strip("0")})
     files = {now.content: now}
     states: list[_State] = []
     for commit, _, new in changes:

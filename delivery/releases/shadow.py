@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from delivery.connections import Connections
-from delivery.git.repository import LIVE_BRANCH, open_repository, transact
+from delivery.git.change import Change, commit_change
+from delivery.git.manifests import manifest_at
+from delivery.git.repository import Snapshot
 from delivery.kserve.changes import with_shadow, without_shadow
 from delivery.kserve.manifest import Manifest, manifest_path
-from delivery.kserve.parse import parse
 from delivery.releases.release import Release, releasable, served_version
 from training.errors import InputError
 from training.spec import ModelSpec
@@ -43,25 +44,18 @@ def _change(
     manifests_remote: str, name: str, version: str, subject: str, change: Callable[[Manifest], Manifest]
 ) -> Release:
     """Commit what ``change`` makes of the manifest that is live."""
-    path = manifest_path(name)
-    at = {"commit": "", "live": ""}
-    with open_repository(manifests_remote) as repository:
+    live_version = ""
 
-        def attempt() -> tuple[str, str, str] | None:
-            snapshot = repository.snapshot()
-            raw = snapshot.read(path).get(path)
-            if raw is None:
-                raise InputError(f"{name} is not live, so it has no requests to mirror; see `ostinato status`")
-            now = parse(raw, name, snapshot.commit)
-            content = change(now).content
-            at.update(commit=snapshot.commit, live=now.served.version)
-            if content == raw:
-                return None
-            trailers = f"Ostinato-Model: {name}\nOstinato-Version: {now.served.version}\n"
-            message = f"{subject}\n\n{trailers}" + (f"Ostinato-Shadow: {version}\n" if version else "")
-            return repository.commit({path: content}, message, snapshot.commit), LIVE_BRANCH, snapshot.commit
+    def mirror(snapshot: Snapshot) -> Change | None:
+        nonlocal live_version
+        now = manifest_at(snapshot, name)
+        if now is None:
+            raise InputError(f"{name} is not live, so it has no requests to mirror; see `ostinato status`")
+        content, live_version, path = change(now).content, now.served.version, manifest_path(name)
+        trailers = f"Ostinato-Model: {name}\nOstinato-Version: {live_version}\n"
+        message = f"{subject}\n\n{trailers}" + (f"Ostinato-Shadow: {version}\n" if version else "")
+        return Change(path, {path: content}, message) if content != now.content else None
 
-        pushed = transact(repository, attempt)
+    committed = commit_change(manifests_remote, mirror)
     note = f"version {version} gets a copy of the requests" if version else "no shadow runs"
-    commit = pushed or at["commit"]
-    return Release(name, version or at["live"], LIVE_BRANCH, commit, changed=pushed is not None, note=note)
+    return Release(name, version or live_version, *committed, note=note)

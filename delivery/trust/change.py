@@ -205,7 +205,7 @@ def _policy_problems(
     assert registered, "served_problems has looked it up"
 
     def released() -> dict[str, datetime]:
-        return first_releases(change.repository, change.base, name)
+        return first_releases(Snapshot(change.repository, change.base), name)
 
     author, skips = _skips(change, manifest_path(name))
     return broken_rules(policy.of(name), Request(registered, author, skips, released), connections.tracking_uri)

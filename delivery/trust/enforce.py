@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from delivery.git.history import first_releases
-from delivery.git.repository import Repository
+from delivery.git.repository import Snapshot
 from delivery.registry.versions import ModelVersion
 from delivery.trust.keys import ISSUER, VERIFY_KEY, configured_verifier
 from delivery.trust.policy import POLICY_FILE, parse_policy
@@ -13,8 +13,7 @@ from training.errors import GateRefused, InputError
 
 
 def enforce(
-    repository: Repository,
-    tip: str,
+    snapshot: Snapshot,
     content: bytes,
     name: str,
     version: ModelVersion,
@@ -23,8 +22,10 @@ def enforce(
     proposal: bool,
 ) -> None:
     """Raises GateRefused with every rule of the policy that forbids the version, InputError for a policy that can't be
-    read. content: of policy.yaml at ``tip``."""
-    rules = parse_policy(content, f"{POLICY_FILE} at commit {tip[:12]} of the manifests repository").of(name)
+    read. content: of policy.yaml there."""
+    rules = parse_policy(content, f"{POLICY_FILE} at commit {snapshot.commit[:12]} of the manifests repository").of(
+        name
+    )
     if rules.require_signature and configured_verifier() is None:
         raise InputError(
             f"{POLICY_FILE} of the manifests repository has require_signature, but nothing says whose; set "
@@ -32,10 +33,10 @@ def enforce(
         )
 
     def released() -> dict[str, datetime]:
-        repository.fetch_commits()
-        return first_releases(repository, tip, name)
+        snapshot.repository.fetch_commits()
+        return first_releases(snapshot, name)
 
-    identity = repository.git("var", "GIT_AUTHOR_IDENT").decode()
+    identity = snapshot.repository.git("var", "GIT_AUTHOR_IDENT").decode()
     author = identity.partition("<")[2].partition(">")[0]
     skips = (trailers[SKIP],) if trailers.get(SKIP) else ()
     problems = broken_rules(rules, Request(version, author, skips, released, proposal), tracking_uri)

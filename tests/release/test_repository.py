@@ -11,8 +11,9 @@ from harness.servers import GitServer, free_port
 from release.transactions import commits, put, read
 
 from delivery.addresses import redact
+from delivery.git.change import Change, commit_change
 from delivery.git.errors import LostRace, explain
-from delivery.git.repository import LIVE_BRANCH, ensure_local_repository, open_repository, transact
+from delivery.git.repository import LIVE_BRANCH, Snapshot, ensure_local_repository, open_repository
 from delivery.git.run import check_remote
 from delivery.retry import RetryPolicy
 from training.errors import InputError, OstinatoError
@@ -129,16 +130,14 @@ def test_a_push_on_an_old_state_is_a_lost_race_and_changes_nothing(manifests: Pa
 
 def test_a_race_that_is_always_lost_ends_with_an_error(manifests: Path) -> None:
     pauses: list[float] = []
-    with open_repository(str(manifests)) as repository:
-        first = repository.snapshot().commit
-        put(str(manifests), "b", b"2")
 
-        def attempt() -> tuple[str, str, str]:
-            return repository.commit({"a": b"1"}, "stubborn\n", first), LIVE_BRANCH, first
+    def prepare(snapshot: Snapshot) -> Change:
+        put(str(manifests), "b", snapshot.commit.encode())
+        return Change("a", {"a": b"1"}, "stubborn\n")
 
-        with pytest.raises(OstinatoError, match="moved 3 times in a row; run again"):
-            transact(repository, attempt, RetryPolicy(attempts=3, sleep=pauses.append))
-    assert commits(manifests) == 2 and len(pauses) == 2
+    with pytest.raises(OstinatoError, match="moved 3 times in a row; run again"):
+        commit_change(str(manifests), prepare, policy=RetryPolicy(attempts=3, sleep=pauses.append))
+    assert commits(manifests) == 4 and len(pauses) == 2
 
 
 def test_a_hook_that_refuses_is_reported_with_its_words_and_not_tried_again(manifests: Path, tmp_path: Path) -> None:

@@ -4,21 +4,19 @@ from pathlib import Path
 
 from harness.candidates import bare_git
 
-from delivery.git.repository import LIVE_BRANCH, open_repository, transact
+from delivery.git.change import Change, commit_change
+from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
 
 
 def put(remote: str, path: str, content: bytes) -> str | None:
     """Commit one file to the live branch, unless it holds these bytes already."""
-    with open_repository(remote) as repository:
 
-        def attempt() -> tuple[str, str, str] | None:
-            snapshot = repository.snapshot()
-            if snapshot.read(path).get(path) == content:
-                return None
-            commit = repository.commit({path: content}, f"Put {path}\n", snapshot.commit)
-            return commit, LIVE_BRANCH, snapshot.commit
+    def prepare(snapshot: Snapshot) -> Change | None:
+        change = Change(path, {path: content}, f"Put {path}\n")
+        return None if snapshot.read(path).get(path) == content else change
 
-        return transact(repository, attempt)
+    committed = commit_change(remote, prepare)
+    return committed.commit if committed.changed else None
 
 
 def read(remote: str, *paths: str) -> dict[str, bytes]:
