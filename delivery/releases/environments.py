@@ -6,6 +6,7 @@ from delivery.git.change import Change, commit_change
 from delivery.git.manifests import manifest_at
 from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Snapshot, open_repository
 from delivery.kserve.manifest import LiveModel, Manifest, service_of
+from delivery.releases.manifest_commit import ManifestCommit
 from training.errors import InputError, OstinatoError
 from training.folder import check_name
 
@@ -33,21 +34,10 @@ patches:
 
 
 @dataclass(frozen=True)
-class Promotion:
+class Promotion(ManifestCommit):
     """What a promotion came to."""
 
-    model: str
-    version: str
-    environment: str
-    branch: str
-    """The live branch, or the branch that waits for a reviewer."""
-    commit: str
-    """The commit that brought it there if `changed`, else the branch's tip, which had it already."""
-    changed: bool
-    pull_request: str = ""
-    """Address of the open one, "" without one."""
-    note: str = ""
-    """What the caller should know besides, "" for nothing."""
+    environment: str = PRODUCTION
 
 
 def first_release_files(snapshot: Snapshot, name: str, namespace: str) -> dict[str, bytes]:
@@ -115,7 +105,7 @@ def commit_promotion(manifests_remote: str, name: str, mode: ReleaseMode = "dire
         return Change(production_path(name), files, _message(model), branch) if files else None
 
     committed = commit_change(manifests_remote, bring, "" if mode == "direct" else f"promote/{name}/*")
-    return Promotion(name, seen[0].served.version, PRODUCTION, *committed)
+    return Promotion(name, seen[0].served.version, *committed)
 
 
 def _decided(model: LiveModel) -> LiveModel:

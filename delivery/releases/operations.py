@@ -9,12 +9,14 @@ from typing import Generic, TypeVar
 
 from delivery.connections import Connections
 from delivery.forges.choose import connected_forge
+from delivery.forges.forge import Forge
 from delivery.git.repository import LIVE_BRANCH, ReleaseMode
 from delivery.registry.lookup import registry
 from delivery.registry.versions import CANDIDATE
 from delivery.releases.canary import commit_canary, commit_takeover, commit_takeover_end
 from delivery.releases.environments import Promotion, commit_promotion
 from delivery.releases.live import live
+from delivery.releases.manifest_commit import ManifestCommit
 from delivery.releases.promotion_proposals import propose_promotion, propose_retirement, propose_rollback
 from delivery.releases.proposal import pushed
 from delivery.releases.propose import check_proposable, propose
@@ -71,8 +73,7 @@ def promote_to_production(
     """Bring what is released to production, byte for byte; raises as
     :func:`delivery.releases.environments.commit_promotion` does."""
     promotion = commit_promotion(connections.manifests_remote, spec.name, mode or spec.release.mode)
-    if promotion.branch != LIVE_BRANCH:
-        promotion = propose_promotion(connected_forge(connections), spec, connections.manifests_remote, promotion)
+    promotion = propose_promotion(_forge(connections, promotion), spec, connections.manifests_remote, promotion)
     return _followed(promotion, lambda: reconcile(connections, spec.name))
 
 
@@ -86,8 +87,7 @@ def roll_back(
     """Go back, with or without a registry; raises as :func:`delivery.releases.rollback.commit_rollback` does."""
     remote = connections.manifests_remote
     restored = commit_rollback(remote, spec.name, to, environment, mode)
-    if restored.branch != LIVE_BRANCH:
-        restored = propose_rollback(connected_forge(connections), spec, remote, restored, environment)
+    restored = propose_rollback(_forge(connections, restored), spec, remote, restored, environment)
     return _followed(restored, lambda: reconcile(connections, spec.name))
 
 
@@ -200,10 +200,14 @@ def deploy(
 
 def _proposed_and_followed(spec: ModelSpec, connections: Connections, released: Release) -> Outcome[Release]:
     """What a person released: with its pull request, rejected no more, and followed by the aliases."""
-    forge = connected_forge(connections) if released.branch != LIVE_BRANCH else None
-    released = propose(forge, spec, connections, released, by_hand=True)
+    released = propose(_forge(connections, released), spec, connections, released, by_hand=True)
     overrule(connections.tracking_uri, spec, released.version)
     return Outcome(released, tuple(reconcile(connections, spec.name)))
+
+
+def _forge(connections: Connections, change: ManifestCommit) -> Forge | None:
+    """Where a change that waits for a reviewer is proposed; nothing is asked for one that does not."""
+    return connected_forge(connections) if change.branch != LIVE_BRANCH else None
 
 
 def _followed(change: Change, follow: Callable[[], list[AliasChange]]) -> Outcome[Change]:

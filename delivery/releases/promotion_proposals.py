@@ -1,15 +1,13 @@
 """A promotion, a rollback or a retirement as a pull request: which version gives way to which, and the way back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from delivery.documents.markdown import code
-from delivery.forges.forge import DesiredProposal, Forge, ForgeError, PullRequest
-from delivery.git.repository import LIVE_BRANCH
+from delivery.forges.forge import Forge, PullRequest
 from delivery.kserve.manifest import manifest_path
 from delivery.releases.environments import PRODUCTION, Promotion, production_path
-from delivery.releases.proposal import ManifestChange, ensure_open, pushed, read_change, settle, supersede
-from delivery.releases.propose import how_to_merge
+from delivery.releases.proposal import C, ManifestChange, read_change, supersede, with_proposal
 from delivery.releases.pull_request_text import change_lines
 from delivery.releases.release import Release
 from delivery.releases.retirement import Retirement
@@ -21,7 +19,6 @@ class _Proposed:
     """The version that a promotion or a rollback brings, and where to."""
 
     spec: ModelSpec
-    branch: str
     environment: str
     """"" for what is released."""
     version: str
@@ -35,43 +32,28 @@ _Describe = Callable[[_Proposed, ManifestChange], list[str]]
 
 
 def propose_promotion(forge: Forge | None, spec: ModelSpec, manifests_remote: str, promotion: Promotion) -> Promotion:
-    """The promotion with its open pull request or, without a forge, with a note that says how to merge the branch.
-
-    Nothing is done for one on the live branch. Raises ForgeError if the forge can't be used; the branch stays, and
-    calling again finishes.
-    """
-    if promotion.branch == LIVE_BRANCH:
-        return promotion
-    if forge is None:
-        return replace(promotion, note=how_to_merge(manifests_remote, promotion.branch))
-    proposal = _Proposed(spec, promotion.branch, promotion.environment, promotion.version)
+    """The promotion with its open pull request; see :func:`delivery.releases.proposal.with_proposal`."""
+    proposal = _Proposed(spec, promotion.environment, promotion.version)
     title = f"Promote {spec.name} v{promotion.version} to {promotion.environment}"
-    return replace(promotion, pull_request=_propose(forge, manifests_remote, proposal, title, _describe_promotion).url)
+    return _propose(forge, manifests_remote, promotion, proposal, title, _describe_promotion)
 
 
 def propose_rollback(
     forge: Forge | None, spec: ModelSpec, manifests_remote: str, release: Release, environment: str | None
 ) -> Release:
-    """The rollback with its open pull request; see :func:`propose_promotion`."""
-    if release.branch == LIVE_BRANCH:
-        return release
-    if forge is None:
-        return replace(release, note=how_to_merge(manifests_remote, release.branch))
-    proposal = _Proposed(spec, release.branch, environment or "", release.version)
+    """The rollback with its open pull request; see :func:`delivery.releases.proposal.with_proposal`."""
+    proposal = _Proposed(spec, environment or "", release.version)
     title = f"Roll back {proposal.called} to v{release.version}"
-    return replace(release, pull_request=_propose(forge, manifests_remote, proposal, title, _describe_rollback).url)
+    return _propose(forge, manifests_remote, release, proposal, title, _describe_rollback)
 
 
 def propose_retirement(
-    forge: Forge | None, release: ReleaseSpec, manifests_remote: str, retirement: Retirement
+    forge: Forge | None, settings: ReleaseSpec, manifests_remote: str, retirement: Retirement
 ) -> Retirement:
-    """The retirement with its open pull request; see :func:`propose_promotion`."""
-    if forge is None:
-        return replace(retirement, note=how_to_merge(manifests_remote, retirement.branch))
-    name = retirement.model
+    """The retirement with its open pull request; see :func:`delivery.releases.proposal.with_proposal`."""
     lines = [
-        f"{code(name)} goes when this is merged; version {retirement.version} is live until then. The registry's "
-        f"aliases go with the next `ostinato reconcile`.",
+        f"{code(retirement.model)} goes when this is merged; version {retirement.version} is live until then. The "
+        "registry's aliases go with the next `ostinato reconcile`.",
         "",
         "The cluster keeps the service until somebody types, in this order:",
         "",
@@ -79,35 +61,27 @@ def propose_retirement(
         "",
         "The way back, before that: `git revert` of the merged commit.",
     ]
-    request = DesiredProposal(
-        retirement.branch, f"Retire {name}", "\n".join(lines) + "\n", release.labels, release.reviewers, release.draft
-    )
-    try:
-        pull = ensure_open(forge, request)
-        settle(forge, pull, request)
-    except ForgeError as error:
-        raise pushed(error, retirement.branch) from error
-    return replace(retirement, pull_request=pull.url)
+    text = (f"Retire {retirement.model}", "\n".join(lines) + "\n")
+    return with_proposal(forge, manifests_remote, retirement, settings, lambda: text)
 
 
-def _propose(forge: Forge, manifests_remote: str, proposed: _Proposed, title: str, describe: _Describe) -> PullRequest:
-    path = (production_path if proposed.environment == PRODUCTION else manifest_path)(proposed.spec.name)
-    try:
-        change = read_change(manifests_remote, proposed.spec.name, proposed.branch, path)
-        lines = [*describe(proposed, change), "", *change_lines(change, proposed.version)]
-        release = proposed.spec.release
-        desired = DesiredProposal(
-            proposed.branch, title, "\n".join(lines) + "\n", release.labels, release.reviewers, release.draft
-        )
-        pull = ensure_open(forge, desired)
-        settle(forge, pull, desired)
-        kind = proposed.branch.rpartition("-v")[0]
+def _propose(
+    forge: Forge | None, manifests_remote: str, change: C, proposed: _Proposed, title: str, describe: _Describe
+) -> C:
+    path = (production_path if proposed.environment == PRODUCTION else manifest_path)(change.model)
+
+    def described() -> tuple[str, str]:
+        manifests = read_change(manifests_remote, change.model, change.branch, path)
+        lines = [*describe(proposed, manifests), "", *change_lines(manifests, proposed.version)]
+        return title, "\n".join(lines) + "\n"
+
+    def give_way(forge: Forge, pull: PullRequest) -> None:
+        kind = change.branch.rpartition("-v")[0]
         for other in forge.proposals("open"):
             if other.branch.rpartition("-v")[0] == kind and other.number != pull.number:
                 supersede(forge, other, pull)
-    except ForgeError as error:
-        raise pushed(error, proposed.branch) from error
-    return pull
+
+    return with_proposal(forge, manifests_remote, change, proposed.spec.release, described, give_way)
 
 
 def _describe_promotion(proposed: _Proposed, change: ManifestChange) -> list[str]:

@@ -1,9 +1,12 @@
 """A release as a proposal at a forge: one open pull request a model, found by its branch before it is opened."""
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from delivery.addresses import redact
 from delivery.effects import effect
 from delivery.forges.forge import (
     AlreadyProposed,
@@ -17,12 +20,13 @@ from delivery.forges.forge import (
 )
 from delivery.git.manifests import manifest_at
 from delivery.git.repository import LIVE_BRANCH, Snapshot, open_repository
-from delivery.kserve.manifest import LiveModel, manifest_path
-from delivery.releases.release import Release, subject
+from delivery.kserve.manifest import LiveModel
+from delivery.releases.manifest_commit import ManifestCommit
 from delivery.retry import RetryPolicy, raised, retrying
 from training.errors import GateRefused, InputError
-from training.spec import ModelSpec
+from training.spec import ReleaseSpec
 
+C = TypeVar("C", bound=ManifestCommit)
 BRANCH = re.compile(r"release/([^/]+)/v([1-9][0-9]*)")
 SUPERSEDED = "<!-- ostinato: superseded -->"
 """In the comment of a proposal that gave way to another one, which is no rejection."""
@@ -36,44 +40,45 @@ class ManifestChange:
     after: LiveModel
 
 
-def ensure_proposed(
-    forge: Forge,
-    spec: ModelSpec,
+def with_proposal(
+    forge: Forge | None,
     manifests_remote: str,
-    released: Release,
-    body: Callable[[ManifestChange], str],
-    by_hand: bool,
-) -> Release:
-    """The release with the address of its open pull request, which is opened, or updated where it differs.
+    change: C,
+    settings: ReleaseSpec,
+    describe: Callable[[], tuple[str, str]],
+    give_way: Callable[[Forge, PullRequest], object] = lambda forge, pull: None,
+) -> C:
+    """The change with its open pull request or, without a forge, with a note that says how to merge the branch.
 
-    Nothing is done for a release that is on the live branch. Other open proposals of the model are superseded: the
-    older ones by what a run proposes, all of them by what a person does. The branch is pushed already, so calling
-    again finishes what a failure left. Raises ForgeError if the forge can't be used; GateRefused if a newer version
-    is proposed and this is a run.
+    Nothing is done for a change on the live branch. describe: title and body. give_way: closes what the proposal takes
+    the place of. The branch is pushed already, so calling again finishes what a failure left. Raises ForgeError if the
+    forge can't be used.
     """
-    if released.branch == LIVE_BRANCH:
-        return released
+    if change.branch == LIVE_BRANCH:
+        return change
+    if forge is None:
+        notes = (change.note, how_to_merge(manifests_remote, change.branch))
+        return replace(change, note="\n".join(note for note in notes if note))
     try:
-        change = read_change(manifests_remote, spec.name, released.branch, manifest_path(spec.name))
-        desired = DesiredProposal(
-            branch=released.branch,
-            title=subject(change.before, change.after, released.version),
-            body=body(change),
-            labels=spec.release.labels,
-            reviewers=spec.release.reviewers,
-            draft=spec.release.draft,
-        )
+        title, body = describe()
+        desired = DesiredProposal(change.branch, title, body, settings.labels, settings.reviewers, settings.draft)
         pull = ensure_open(forge, desired)
-        settle(forge, pull, desired)
-        newest = _give_way(forge, spec.name, pull, by_hand)
+        give_way(forge, pull)
     except ForgeError as error:
-        raise pushed(error, released.branch) from error
-    if newest.number != pull.number:
-        raise GateRefused(
-            f"version {released.version} of {spec.name} is older than what is proposed at {newest.url}, so {pull.url} "
-            f"was closed. If it is to go live all the same: ostinato promote {spec.name} --version {released.version}"
-        )
-    return replace(released, pull_request=pull.url)
+        raise pushed(error, change.branch) from error
+    return replace(change, pull_request=pull.url)
+
+
+def how_to_merge(manifests_remote: str, branch: str) -> str:
+    """The commands that do what the button of a forge does."""
+    return (
+        "there is no forge for pull requests; look at the branch, and merge it with:\n"
+        f"  git clone {shlex.quote(redact(manifests_remote))} manifests && cd manifests\n"
+        f"  git diff origin/{LIVE_BRANCH}...origin/{branch}\n"
+        f"  git merge --no-ff origin/{branch}\n"
+        f"  git push origin {LIVE_BRANCH}\n"
+        "  ostinato reconcile"
+    )
 
 
 def pushed(error: ForgeError, branch: str) -> ForgeError:
@@ -95,15 +100,16 @@ def read_change(manifests_remote: str, name: str, branch: str, path: str) -> Man
 
 
 def ensure_open(forge: Forge, desired: DesiredProposal) -> PullRequest:
-    """The branch's open proposal, opened if there is none; a lost answer is looked up before it is asked again."""
+    """The branch's open proposal, opened if there is none, and brought up to date; a lost answer is looked up before it
+    is asked again."""
     for attempt in retrying(RetryPolicy(), raised(AlreadyProposed, ForgeUnavailable)):
         pull = open_one(forge.of_branch(desired.branch))
-        if pull:
-            return pull
         with attempt:
-            opened = forge.open(desired)
-            effect("pull request opened")
-            return opened
+            if pull is None:
+                pull = forge.open(desired)
+                effect("pull request opened")
+            _settle(forge, pull, desired)
+            return pull
     raise AssertionError
 
 
@@ -112,7 +118,7 @@ def open_one(pulls: list[PullRequest]) -> PullRequest | None:
     return next((pull for pull in pulls if pull.state == "open"), None)
 
 
-def settle(forge: Forge, pull: PullRequest, desired: DesiredProposal) -> None:
+def _settle(forge: Forge, pull: PullRequest, desired: DesiredProposal) -> None:
     """Make title, text, labels and reviewers what is wanted; whether it is a draft is for people to say."""
     asked = {name.lower() for name in pull.reviewers}
     ask = [name for name in desired.reviewers if name.lower() not in asked]
@@ -126,14 +132,22 @@ def settle(forge: Forge, pull: PullRequest, desired: DesiredProposal) -> None:
     effect("pull request updated")
 
 
-def _give_way(forge: Forge, name: str, own: PullRequest, by_hand: bool) -> PullRequest:
-    """Close every open proposal of the model but one, and return that one: a person's, else the newest version."""
+def keep_one(forge: Forge, name: str, own: PullRequest, by_hand: bool) -> None:
+    """Close every open proposal of the model's releases but one: a person's, else the newest version's.
+
+    Raises GateRefused if that is another one than a run's own.
+    """
     others = [pull for pull in forge.proposals("open") if model_of(pull) == name and pull.number != own.number]
     staying = own if by_hand else max([own, *others], key=lambda pull: int(version_of(pull)))
     for pull in [own, *others]:
         if pull.number != staying.number:
             supersede(forge, pull, staying)
-    return staying
+    if staying.number != own.number:
+        version = version_of(own)
+        raise GateRefused(
+            f"version {version} of {name} is older than what is proposed at {staying.url}, so {own.url} "
+            f"was closed. If it is to go live all the same: ostinato promote {name} --version {version}"
+        )
 
 
 def supersede(forge: Forge, old: PullRequest, by: PullRequest) -> None:

@@ -1,20 +1,18 @@
 """From a pushed release branch to its open pull request, with the evidence read back from the registry."""
 
-import shlex
 from dataclasses import replace
 from urllib.parse import quote
 
 from delivery.addresses import without_credentials
 from delivery.connections import Connections
-from delivery.forges.forge import Forge, ForgeError
-from delivery.git.repository import LIVE_BRANCH
-from delivery.git.run import redact
+from delivery.forges.forge import Forge, ForgeError, PullRequest
+from delivery.kserve.manifest import manifest_path
 from delivery.registry.lookup import registry
 from delivery.releases.live import live
-from delivery.releases.proposal import ManifestChange, ensure_proposed, newer_proposal, version_of
+from delivery.releases.proposal import ManifestChange, keep_one, newer_proposal, read_change, version_of, with_proposal
 from delivery.releases.pull_request_text import Link, Story, body
 from delivery.releases.rejection import follow_rejections
-from delivery.releases.release import Release
+from delivery.releases.release import Release, subject
 from training.errors import GateRefused, OstinatoError
 from training.spec import ModelSpec
 
@@ -44,35 +42,22 @@ def check_proposable(forge: Forge, spec: ModelSpec, connections: Connections, ve
 def propose(
     forge: Forge | None, spec: ModelSpec, connections: Connections, released: Release, by_hand: bool
 ) -> Release:
-    """The release with its open pull request or, without a forge, with a note that says how to merge the branch.
+    """The release with its open pull request; see :func:`delivery.releases.proposal.with_proposal`.
 
-    Raises as :func:`ensure_proposed` does.
+    Other open proposals of the model are superseded: the older ones by what a run proposes, all of them by what a
+    person does. Raises GateRefused if a newer version is proposed and this is a run.
     """
-    if released.branch == LIVE_BRANCH:
-        return released
-    if forge is None:
-        notes = (released.note, how_to_merge(connections.manifests_remote, released.branch))
-        return replace(released, note="\n".join(note for note in notes if note))
-    return ensure_proposed(
-        forge,
-        spec,
-        connections.manifests_remote,
-        released,
-        lambda change: body(describe_release(spec, connections.tracking_uri, released, change)),
-        by_hand,
-    )
+    remote = connections.manifests_remote
 
+    def describe() -> tuple[str, str]:
+        change = read_change(remote, spec.name, released.branch, manifest_path(spec.name))
+        line = subject(change.before, change.after, released.version)
+        return line, body(describe_release(spec, connections.tracking_uri, released, change))
 
-def how_to_merge(manifests_remote: str, branch: str) -> str:
-    """The commands that do what the button of a forge does."""
-    return (
-        "there is no forge for pull requests; look at the branch, and merge it with:\n"
-        f"  git clone {shlex.quote(redact(manifests_remote))} manifests && cd manifests\n"
-        f"  git diff origin/{LIVE_BRANCH}...origin/{branch}\n"
-        f"  git merge --no-ff origin/{branch}\n"
-        f"  git push origin {LIVE_BRANCH}\n"
-        "  ostinato reconcile"
-    )
+    def give_way(forge: Forge, pull: PullRequest) -> None:
+        keep_one(forge, spec.name, pull, by_hand)
+
+    return with_proposal(forge, remote, released, spec.release, describe, give_way)
 
 
 def describe_release(spec: ModelSpec, tracking_uri: str, released: Release, change: ManifestChange) -> Story:

@@ -25,6 +25,7 @@ from delivery.registry.versions import (
 )
 from delivery.releases.environments import first_release_files
 from delivery.releases.live import live
+from delivery.releases.manifest_commit import ManifestCommit
 from delivery.releases.places import runs_in_staging
 from delivery.stores.storage_uri import manifest_uri
 from delivery.trust.keys import configured_verifier
@@ -34,22 +35,11 @@ from training.spec import ModelSpec
 
 
 @dataclass(frozen=True)
-class Release:
+class Release(ManifestCommit):
     """What a release command came to."""
 
-    model: str
-    version: str
-    branch: str
-    """The live branch, or the release branch that waits for a reviewer."""
-    commit: str
-    """The commit that holds the manifest: a new one if `changed`, else the branch's tip that already had it."""
-    changed: bool
     canary_percent: int = 0
     """Of the requests that the version gets while it is a canary; 0 for a version that gets them all."""
-    note: str = ""
-    """What the caller should know besides, "" for nothing."""
-    pull_request: str = ""
-    """Address of the open pull request, "" without one."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +153,7 @@ def propose_or_commit(
     percent = _percent_of(rendered[0], version)
     ignored = request.percent is None and spec.serving.canary and not rendered[0].previous_version
     note = "a first release gets all requests: there is nothing to be a canary beside" if ignored else ""
-    return Release(spec.name, version, *committed, percent, note)
+    return Release(spec.name, version, *committed, note, canary_percent=percent)
 
 
 def _percent_of(live_model: LiveModel, version: str) -> int:

@@ -7,27 +7,19 @@ from delivery.git.history import MODEL, RETIRED, file_history
 from delivery.git.manifests import manifest_at
 from delivery.git.repository import LIVE_BRANCH, ReleaseMode, Snapshot
 from delivery.kserve.manifest import LiveModel, Manifest, manifest_path
+from delivery.releases.manifest_commit import ManifestCommit
 from delivery.releases.places import ending_commands, places_of
 from training.errors import InputError, OstinatoError
 
 
-@dataclass(frozen=True)
-class Retirement:
-    """What a retirement came to in git; the cluster keeps the service until the commands are typed."""
+@dataclass(frozen=True, kw_only=True)
+class Retirement(ManifestCommit):
+    """What a retirement came to in git, of the version that was live last; the cluster keeps the service until the
+    commands are typed."""
 
-    model: str
-    version: str
-    """That was live last."""
     registered_model: str
-    branch: str
-    """The live branch, or the branch that waits for a reviewer."""
-    commit: str
-    changed: bool
     commands: tuple[str, ...]
     """They end Application and service, in this order."""
-    pull_request: str = ""
-    """Address of the open one, "" without one."""
-    note: str = ""
 
 
 def commit_retirement(manifests_remote: str, name: str, mode: ReleaseMode = "direct") -> Retirement:
@@ -52,7 +44,8 @@ def commit_retirement(manifests_remote: str, name: str, mode: ReleaseMode = "dir
 
     committed = commit_change(manifests_remote, take_out, "" if mode == "direct" else f"retire/{name}/*", history=True)
     live, commands = last[-1]
-    return Retirement(name, live.version, live.registered_model, *committed, commands)
+    registered_model = live.registered_model
+    return Retirement(name, live.version, *committed, registered_model=registered_model, commands=commands)
 
 
 def model_paths(snapshot: Snapshot, name: str) -> list[str]:

@@ -45,10 +45,9 @@ def stored_problems(version: ModelVersion, storage_uri: str, files: RunFiles, ve
     """What is wrong with a version's stored files and, where a verifier is given, with who signed them."""
     with tempfile.TemporaryDirectory(prefix="ostinato-trust-") as scratch:
         folder = Path(scratch)
-        problems = fetch_problems(storage_uri, folder, version.digest, files.client.tracking_uri)
-        if verifier is not None:
-            problems += signature_problems(folder, files.get(SIGNATURE_FILE), verifier)
-            problems += statement_problems(version, files.get(STATEMENT_FILE), verifier)
+        problems = statement_problems(version, files.get(STATEMENT_FILE), verifier) if verifier else []
+        problems += fetch_problems(storage_uri, folder, version.digest, files.client.tracking_uri)
+        problems += signature_problems(folder, files.get(SIGNATURE_FILE), verifier) if verifier else []
     return problems
 
 
