@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 from components.drift.decide import Decided, Decision, Finding, Seen, WindowReport
 from delivery.effects import effect
 from delivery.registry.mlflow import mlflow_client, registry_errors
-from delivery.registry.runs import ensure_experiment, log_file
+from delivery.registry.run_files import RunFiles
+from delivery.registry.runs import ensure_experiment
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -84,7 +85,7 @@ class Records:
         metrics = [Metric(name, value, now, 0) for name, value in values.items()]
         self.client.log_batch(run_id, metrics=metrics, tags=[RunTag(*tag) for tag in tags.items()])
         if page:
-            log_file(self.client, run_id, page, REPORT)
+            RunFiles(self.client, run_id).put(REPORT, page.read_bytes())
 
     def decide(self, window: Kept, decided: Decided) -> None:
         """Write a decision on its window; a request for a training stays."""

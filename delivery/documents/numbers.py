@@ -13,9 +13,7 @@ def short(value: float) -> str:
         return f"{value:,.0f}"
     if abs(value) < 1e-4:
         return f"{value:.2e}"
-    digits = max(0, 3 - _magnitude(value))
-    text = f"{value:.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{value:.4g}"
 
 
 def percent(share: float) -> str:
@@ -23,10 +21,6 @@ def percent(share: float) -> str:
     value = share * 100
     text = f"{value:,.2f}" if 0 < abs(value) < 1 else f"{value:,.1f}"
     return f"{text.rstrip('0').rstrip('.')} %"
-
-
-def _magnitude(value: float) -> int:
-    return math.floor(math.log10(abs(value)))
 
 
 def shortened(text: str, most: int = 120) -> str:

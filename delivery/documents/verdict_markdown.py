@@ -3,6 +3,8 @@
 Names and reasons come from data and models, so they are written as text that says only itself.
 """
 
+from collections.abc import Sequence
+
 from delivery.documents.markdown import table, text
 from delivery.documents.numbers import percent, short
 from delivery.documents.verdict import CheckResult, Contender, Measure, SliceResult, Verdict
@@ -20,12 +22,20 @@ MARKS = {
 
 def verdict_text(verdict: Verdict) -> str:
     """The whole of it; ends with a line break."""
-    mark = "**✓ Pass**" if verdict.decision == "pass" else "**✗ Reject**"
-    first = [f"## {text(verdict.model)}", "", f"{mark}: {headline(verdict)}. {counted(verdict)}."]
+    first = [f"## {text(verdict.model)}", "", summary(verdict)]
     sections = [first, metrics_table(verdict), checks_table(verdict), slices_table(verdict), judges_list(verdict)]
-    if verdict.warnings:
-        sections.append(["### Warnings", "", *(f"- {text(warning)}" for warning in verdict.warnings[:ROWS])])
+    sections.append(warnings_list(verdict.warnings))
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
+
+
+def summary(verdict: Verdict) -> str:
+    """The decision and what it rests on, in one line."""
+    mark = "**✓ Pass**" if verdict.decision == "pass" else "**✗ Reject**"
+    return f"{mark}: {_headline(verdict)}. {counted(verdict)}."
+
+
+def warnings_list(warnings: Sequence[str]) -> list[str]:
+    return ["### Warnings", "", *(f"- {text(warning)}" for warning in warnings[:ROWS])] if warnings else []
 
 
 def counted(verdict: Verdict) -> str:
@@ -40,7 +50,7 @@ def counted(verdict: Verdict) -> str:
     return f"{passed} of {len(verdict.checks)} checks passed" + (f" ({'; '.join(others)})" if others else "")
 
 
-def headline(verdict: Verdict) -> str:
+def _headline(verdict: Verdict) -> str:
     """The metric of record of the candidate against the champion's, else the baseline's, in words."""
     candidate, champion = verdict.contender("candidate"), verdict.contender("champion")
     subject = f"{text(verdict.metric)} {_measure(candidate.metrics.get(verdict.metric) if candidate else None)}"

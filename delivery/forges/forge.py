@@ -75,13 +75,6 @@ class Status:
     """Where the whole story is."""
 
 
-class Numbered(Protocol):
-    """A proposal, of which no more than its number is needed."""
-
-    @property
-    def number(self) -> int: ...
-
-
 class Forge(Protocol):
     """One repository at a forge. Proposals are of branches of that repository itself, never of a fork.
 
@@ -112,13 +105,13 @@ class Forge(Protocol):
         """Give it the wanted title, body and labels besides those it has, and ask these reviewers too."""
         ...
 
-    def comments(self, pull: Numbered) -> list[Comment]:
-        """Of people and programs, oldest first."""
+    def comments(self, number: int) -> list[Comment]:
+        """Of a proposal, by people and programs, oldest first."""
         ...
 
-    def comment(self, pull: Numbered, text: str) -> None: ...
+    def comment(self, number: int, text: str) -> None: ...
 
-    def edit_comment(self, pull: Numbered, comment: Comment, text: str) -> None: ...
+    def edit_comment(self, number: int, comment: Comment, text: str) -> None: ...
 
     def set_status(self, commit: str, status: Status) -> None:
         """Say it of a commit of the repository; once more does no harm."""

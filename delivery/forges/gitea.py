@@ -75,6 +75,6 @@ class Gitea(GitHub):
         return [known[name] for name in names]
 
     def closed_by(self, pull: PullRequest) -> str:
-        events = self._rest.all(_Event, f"{self._issue(pull)}/timeline", **self.page)
+        events = self._rest.all(_Event, f"{self._issue(pull.number)}/timeline", **self.page)
         who = [event.user.login for event in events if event.type == "close" and event.user]
         return who[-1] if who else ""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
-from delivery.forges.forge import OURS, Comment, DesiredProposal, Numbered, PullRequest, Status, same_text
+from delivery.forges.forge import OURS, Comment, DesiredProposal, PullRequest, Status, same_text
 from delivery.forges.rest import Place, Rest
 from delivery.git.repository import LIVE_BRANCH
 
@@ -148,19 +148,19 @@ class GitHub:
             self._rest.send("PATCH", f"{self._pulls}/{pull.number}", {"title": title, "body": desired.body})
         missing = [label for label in desired.labels if label not in pull.labels]
         if missing:
-            self._rest.send("POST", f"{self._issue(pull)}/labels", {"labels": self._labels(missing)})
+            self._rest.send("POST", f"{self._issue(pull.number)}/labels", {"labels": self._labels(missing)})
         if ask:
             self._rest.send("POST", f"{self._pulls}/{pull.number}/requested_reviewers", {"reviewers": list(ask)})
 
-    def comments(self, pull: Numbered) -> list[Comment]:
+    def comments(self, number: int) -> list[Comment]:
         page = self.page if self.comment_pages else {}
-        notes = self._rest.all(_IssueComment, f"{self._issue(pull)}/comments", self.comment_pages, **page)
+        notes = self._rest.all(_IssueComment, f"{self._issue(number)}/comments", self.comment_pages, **page)
         return [Comment(note.user.login if note.user else "", note.body or "", note.id) for note in notes]
 
-    def comment(self, pull: Numbered, text: str) -> None:
-        self._rest.send("POST", f"{self._issue(pull)}/comments", {"body": text}, again=False)
+    def comment(self, number: int, text: str) -> None:
+        self._rest.send("POST", f"{self._issue(number)}/comments", {"body": text}, again=False)
 
-    def edit_comment(self, pull: Numbered, comment: Comment, text: str) -> None:
+    def edit_comment(self, number: int, comment: Comment, text: str) -> None:
         self._rest.send("PATCH", f"{self._repository}/issues/comments/{comment.id}", {"body": text})
 
     def set_status(self, commit: str, status: Status) -> None:
@@ -172,8 +172,8 @@ class GitHub:
         self._rest.send("PATCH", f"{self._pulls}/{pull.number}", {"state": "closed"})
 
     def closed_by(self, pull: PullRequest) -> str:
-        user = self._rest.get(_Issue, self._issue(pull)).closed_by
+        user = self._rest.get(_Issue, self._issue(pull.number)).closed_by
         return user.login if user else ""
 
-    def _issue(self, pull: Numbered) -> str:
-        return f"{self._repository}/issues/{pull.number}"
+    def _issue(self, number: int) -> str:
+        return f"{self._repository}/issues/{number}"

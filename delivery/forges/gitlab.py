@@ -7,17 +7,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from delivery.forges.forge import (
-    OURS,
-    Comment,
-    DesiredProposal,
-    ForgeError,
-    Numbered,
-    Outcome,
-    PullRequest,
-    State,
-    Status,
-)
+from delivery.forges.forge import OURS, Comment, DesiredProposal, ForgeError, Outcome, PullRequest, State, Status
 from delivery.forges.rest import Place, Rest
 from delivery.git.repository import LIVE_BRANCH
 
@@ -74,13 +64,9 @@ class GitLab:
 
     def proposals(self, state: Literal["open", "closed"]) -> list[PullRequest]:
         """GitLab lists closed and merged ones apart; the merged are asked for too."""
-        if state == "open":
-            merges = self._list(10, state="opened")
-        else:
-            latest: dict[str, Any] = {"order_by": "updated_at", "sort": "desc"}
-            merges = [
-                merge for state in ("closed", "merged") for merge in self._list(CLOSED_PAGES, state=state, **latest)
-            ]
+        states, pages = (("opened",), 10) if state == "open" else (("closed", "merged"), CLOSED_PAGES)
+        latest = {"order_by": "updated_at", "sort": "desc"}
+        merges = [merge for listed in states for merge in self._list(pages, state=listed, **latest)]
         return sorted((merge for merge in merges if merge.branch.startswith(OURS)), key=lambda merge: -merge.number)
 
     def _list(self, pages: int, **query: Any) -> list[PullRequest]:
@@ -113,17 +99,17 @@ class GitLab:
             fields["reviewer_ids"] = self._ids([*pull.reviewers, *ask])
         self._rest.send("PUT", f"{self._merges}/{pull.number}", fields)
 
-    def comments(self, pull: Numbered) -> list[Comment]:
+    def comments(self, number: int) -> list[Comment]:
         order: dict[str, Any] = {"order_by": "created_at", "sort": "asc"}
-        notes = self._rest.all(_Note, f"{self._merges}/{pull.number}/notes", per_page=100, **order)
+        notes = self._rest.all(_Note, f"{self._merges}/{number}/notes", per_page=100, **order)
         written = (note for note in notes if not note.system)
         return [Comment(note.author.username if note.author else "", note.body or "", note.id) for note in written]
 
-    def comment(self, pull: Numbered, text: str) -> None:
-        self._rest.send("POST", f"{self._merges}/{pull.number}/notes", {"body": text}, again=False)
+    def comment(self, number: int, text: str) -> None:
+        self._rest.send("POST", f"{self._merges}/{number}/notes", {"body": text}, again=False)
 
-    def edit_comment(self, pull: Numbered, comment: Comment, text: str) -> None:
-        self._rest.send("PUT", f"{self._merges}/{pull.number}/notes/{comment.id}", {"body": text})
+    def edit_comment(self, number: int, comment: Comment, text: str) -> None:
+        self._rest.send("PUT", f"{self._merges}/{number}/notes/{comment.id}", {"body": text})
 
     def set_status(self, commit: str, status: Status) -> None:
         """GitLab refuses a status that a commit has, so it is looked up before."""

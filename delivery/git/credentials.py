@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from delivery.addresses import redact
 from delivery.git import credential_helper
-from delivery.git.credential_helper import SERVER, TOKEN, TOKEN_FILE, USER, token_of
+from delivery.git.credential_helper import SERVER, TOKEN, TOKEN_FILE, USER
+from delivery.secret import secret
 from training.errors import InputError
 
 
@@ -21,17 +22,11 @@ def forge_token(remote: str) -> str:
     A GitHub App's is asked for when there is none or the last one is about to expire. Raises InputError for a wrong
     configuration, OstinatoError if GitHub does not give one.
     """
-    if os.environ.get(TOKEN) and os.environ.get(TOKEN_FILE):
-        raise InputError(f"both {TOKEN} and {TOKEN_FILE} are set; set one of them")
-    name = TOKEN if os.environ.get(TOKEN) else TOKEN_FILE
+    token, name = secret(TOKEN), TOKEN if os.environ.get(TOKEN) else TOKEN_FILE
     if not os.environ.get(name):
         from delivery.git.github_app import app_token
 
         return app_token(remote)
-    try:
-        token = token_of({name: os.environ[name]})
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{TOKEN_FILE} is {os.environ[name]!r}, which can't be read: {error}") from error
     if not token.isascii() or not token.isprintable() or " " in token or not token:
         raise InputError(f"{name} holds no token: it is empty, or has blanks or control characters in it")
     return token

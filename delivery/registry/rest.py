@@ -31,6 +31,17 @@ def rest_session() -> "requests.Session":
     return session
 
 
+def ask(session: "requests.Session", tracking_uri: str, path: str, **options: Any) -> "requests.Response":
+    """The answer of an MLflow server, whatever its status. Raises OstinatoError if there is none."""
+    import requests
+
+    url = f"{tracking_uri.rstrip('/')}/api/2.0/{path}"
+    try:
+        return retrying(RetryPolicy(), is_transient)(session.get, url, timeout=(CONNECT_S, READ_S), **options)
+    except requests.exceptions.RequestException as error:
+        raise registry_down(tracking_uri, reason(error)) from error
+
+
 class RestRegistry:
     """See :class:`delivery.registry.lookup.Registry`."""
 
@@ -42,13 +53,7 @@ class RestRegistry:
         """The answer's JSON; None when the thing asked for does not exist."""
         import requests
 
-        url = f"{self.tracking_uri.rstrip('/')}/api/2.0/mlflow/{path}"
-        try:
-            answer = retrying(RetryPolicy(), is_transient)(
-                self.session.get, url, params=parameters, timeout=(CONNECT_S, READ_S)
-            )
-        except requests.exceptions.RequestException as error:
-            raise registry_down(self.tracking_uri, reason(error)) from error
+        answer = ask(self.session, self.tracking_uri, f"mlflow/{path}", params=parameters)
         try:
             body = answer.json()
         except requests.exceptions.JSONDecodeError as error:

@@ -1,6 +1,7 @@
 """The MLflow run and the stored model folder behind a version: each found by the model digest before it is made."""
 
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from delivery.documents.verdict import Verdict
 from delivery.effects import effect
 from delivery.registry.mlflow import EXISTS, artifact_root, registry_errors
 from delivery.registry.reference import REFERENCE_FILE, write_reference
+from delivery.registry.run_files import RunFiles
 from delivery.registry.versions import DIGEST_TAG, FINGERPRINT_TAG, RUN_TAG, VERDICT_DIGEST_TAG, ModelVersion
 from training.errors import OstinatoError
 from training.spec import ModelSpec
@@ -82,6 +84,7 @@ def ensure_run(
     )
     client.log_inputs(run_id, _datasets(spec.name, DataCard.read(files.data / DATA_CARD_FILE)))
     effect("run described")
+    stored = RunFiles(client, run_id)
     for file, name in (
         (files.verdict, "verdict.json"),
         (files.report, "report.html"),
@@ -89,9 +92,11 @@ def ensure_run(
         (files.sample, SAMPLE_FILE),
         (files.data / DATA_CARD_FILE, DATA_CARD_FILE),
     ):
-        log_file(client, run_id, file, name)
+        stored.put(name, file.read_bytes())
     if spec.drift_watch is not None:
-        log_reference(client, run_id, files.data)
+        with tempfile.TemporaryDirectory(prefix="ostinato-") as folder:
+            write_reference(files.data / TRAIN_FILE, Path(folder, REFERENCE_FILE))
+            stored.put(REFERENCE_FILE, Path(folder, REFERENCE_FILE).read_bytes())
     effect("run artifacts logged")
     client.set_terminated(run_id)
     effect("run finished")
@@ -162,29 +167,6 @@ def facts_of_run(client: "MlflowClient", run_id: str, tags: dict[str, str]) -> d
     """
     of_run = client.get_run(run_id).data.tags
     return {key: of_run.get(key, value) for key, value in tags.items()}
-
-
-def log_file(client: "MlflowClient", run_id: str, file: Path, name: str) -> None:
-    """Log a file under a name that need not be its own."""
-    import tempfile
-
-    if file.name == name:
-        client.log_artifact(run_id, str(file))
-        return
-    with tempfile.TemporaryDirectory(prefix="ostinato-") as folder:
-        alias = Path(folder, name)
-        alias.symlink_to(file.resolve())
-        client.log_artifact(run_id, str(alias))
-
-
-def log_reference(client: "MlflowClient", run_id: str, data: Path) -> None:
-    """Log what a drift watch compares live inputs with."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="ostinato-") as folder:
-        reference = Path(folder, REFERENCE_FILE)
-        write_reference(data / TRAIN_FILE, reference)
-        client.log_artifact(run_id, str(reference))
 
 
 def ensure_model(

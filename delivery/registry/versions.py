@@ -80,6 +80,16 @@ class Registry(Protocol):
         ...
 
 
+def known_version(reader: Registry, name: str, version: str, without: str = "") -> ModelVersion:
+    """The version that somebody names. Raises InputError with those there are; without: said besides if there are
+    none."""
+    registered = reader.version(name, version)
+    if registered is None:
+        known = ", ".join(other.version for other in reader.versions(name)) or f"none{without}"
+        raise InputError(f"--version {version}: {name} has versions {known}")
+    return registered
+
+
 def sqlite_file(tracking_uri: str) -> Path | None:
     """The database file of a ``sqlite:///`` tracking URI, None for other URIs. Raises InputError without a path."""
     if not urlsplit(tracking_uri).scheme.startswith("sqlite"):

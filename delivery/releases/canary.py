@@ -6,10 +6,16 @@ from pydantic import ValidationError
 
 from delivery.connections import Connections
 from delivery.git.repository import LIVE_BRANCH
-from delivery.registry.lookup import registry
-from delivery.registry.versions import CANDIDATE
 from delivery.releases.live import live
-from delivery.releases.release import Release, ReleaseMode, ReleaseRequest, propose_or_commit, releasable, release
+from delivery.releases.release import (
+    Release,
+    ReleaseMode,
+    ReleaseRequest,
+    chosen_version,
+    propose_or_commit,
+    releasable,
+    release,
+)
 from training.errors import InputError, OstinatoError
 from training.spec import ModelSpec
 
@@ -30,12 +36,7 @@ def commit_canary(
             f"ostinato promote {spec.name}"
         )
     beside = running.canary.version if running.canary else None
-    chosen = version or beside or registry(connections.tracking_uri).aliases(spec.registered_name).get(CANDIDATE)
-    if chosen is None:
-        raise InputError(
-            f"{spec.registered_name} has no candidate in the registry; `ostinato run {spec.name}` makes one, "
-            "or name a version with --version"
-        )
+    chosen = chosen_version(spec, connections, version or beside)
     if chosen == running.version:
         raise InputError(f"version {chosen} of {spec.name} is live already; name another one with --version")
     chosen_mode = mode or spec.release.mode

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from delivery.documents import markdown
 from delivery.documents.verdict import Verdict
-from delivery.documents.verdict_markdown import counted, headline, verdict_text
+from delivery.documents.verdict_markdown import summary, verdict_text
 from delivery.forges.choose import forge_of
 from delivery.forges.forge import Comment, Forge, ForgeUnavailable, Status, same_text
 from delivery.releases.pull_request_text import LONGEST
@@ -17,6 +17,7 @@ from training.errors import InputError
 MARKER = "<!-- ostinato quality -->"
 """How the comment is found again. Nobody sees it."""
 NAME = "ostinato/quality"
+UNFINISHED = "**✗ Did not finish**: there is no verdict; see the log."
 _NUMBER = re.compile(r"^(?P<repository>/.+?)/(?P<kind>pull|pulls|-/merge_requests)/(?P<number>\d+)/?$")
 _KINDS = {"pull": "github", "pulls": "gitea", "-/merge_requests": "gitlab"}
 
@@ -70,7 +71,8 @@ def render_comment(results: Sequence[Judged], details: str = "") -> str:
     lines = [MARKER, "## Checks of this change", ""]
     lines += ["No model is affected: nothing was trained or judged.", ""] if not results else []
     for result in results:
-        lines += [f"- {markdown.code(result.model)} {_describe_verdict(result.verdict)}"]
+        decision = summary(result.verdict) if result.verdict else UNFINISHED
+        lines += [f"- {markdown.code(result.model)} {decision}"]
     for result in results:
         if result.verdict:
             lines += ["", f"<details><summary>{markdown.text(result.model)}: every metric and check</summary>", ""]
@@ -81,14 +83,6 @@ def render_comment(results: Sequence[Judged], details: str = "") -> str:
         note = "\n\n</details>\n\n*Shortened; the whole evidence is in the reports of the runs.*"
         content = content[: LONGEST - len(end) - len(note)].rpartition("\n")[0] + note
     return content + end
-
-
-def _describe_verdict(verdict: Verdict | None) -> str:
-    """The decision and what it rests on, in one line."""
-    if verdict is None:
-        return "**✗ Did not finish**: there is no verdict; see the log."
-    mark = "**✓ Pass**" if verdict.decision == "pass" else "**✗ Reject**"
-    return f"{mark}: {headline(verdict)}. {counted(verdict)}."
 
 
 def write_comment(url: str, results: Sequence[Judged], commit: str = "", details: str = "") -> str:
@@ -103,22 +97,22 @@ def write_comment(url: str, results: Sequence[Judged], commit: str = "", details
         raise InputError(f"{url} is commented with a token: set OSTINATO_FORGE_TOKEN or OSTINATO_FORGE_TOKEN_FILE")
     if commit:
         forge.set_status(commit, outcome(results, details))
-    return _comment(forge, proposed, render_comment(results, details), bool(results))
+    return _comment(forge, proposed.number, render_comment(results, details), bool(results))
 
 
-def _comment(forge: Forge, proposed: Proposed, content: str, new: bool) -> str:
+def _comment(forge: Forge, number: int, content: str, new: bool) -> str:
     """A comment whose answer is lost is looked for before it is written again."""
     for attempt in retrying(RetryPolicy(), raised(ForgeUnavailable)):
-        existing = _ours(forge.comments(proposed))
+        existing = _ours(forge.comments(number))
         if existing is None and not new:
             return "nothing to say"
         if existing is not None and same_text(existing.text, content):
             return "the comment is up to date"
         with attempt:
             if existing is not None:
-                forge.edit_comment(proposed, existing, content)
+                forge.edit_comment(number, existing, content)
                 return "brought the comment up to date"
-            forge.comment(proposed, content)
+            forge.comment(number, content)
             return "wrote the comment"
     raise AssertionError
 

@@ -11,8 +11,6 @@ from delivery.connections import Connections
 from delivery.forges.choose import connected_forge
 from delivery.forges.forge import Forge
 from delivery.git.repository import LIVE_BRANCH, ReleaseMode
-from delivery.registry.lookup import registry
-from delivery.registry.versions import CANDIDATE
 from delivery.releases.canary import commit_canary, commit_takeover, commit_takeover_end
 from delivery.releases.environments import Promotion, commit_promotion
 from delivery.releases.live import live
@@ -22,12 +20,12 @@ from delivery.releases.proposal import pushed
 from delivery.releases.propose import check_proposable, propose
 from delivery.releases.reconcile import AliasChange, follow_retirement, reconcile
 from delivery.releases.rejection import follow_rejections, overrule
-from delivery.releases.release import Release, release
+from delivery.releases.release import Release, chosen_version, release
 from delivery.releases.retirement import Retirement, commit_retirement
 from delivery.releases.rollback import commit_canary_end, commit_rollback
 from delivery.releases.shadow import commit_shadow, commit_shadow_end
 from delivery.trust.rules import SKIP
-from training.errors import InputError, OstinatoError
+from training.errors import OstinatoError
 from training.spec import ModelSpec, ReleaseSpec
 
 Change = TypeVar("Change", Release, Promotion, Retirement)
@@ -56,12 +54,7 @@ def promote(
     :func:`delivery.releases.release.release` does, and InputError if there is no candidate; ForgeError where the branch
     is pushed and the pull request is not open.
     """
-    chosen = version or registry(connections.tracking_uri).aliases(spec.registered_name).get(CANDIDATE)
-    if chosen is None:
-        raise InputError(
-            f"{spec.registered_name} has no candidate in the registry; `ostinato run {spec.name}` makes one, "
-            "or name a version with --version"
-        )
+    chosen = chosen_version(spec, connections, version)
     trailers = {SKIP: skip} if skip else {}
     released = release(spec, connections, chosen, mode or spec.release.mode, trailers)
     return _proposed_and_followed(spec, connections, released)

@@ -154,10 +154,10 @@ def supersede(forge: Forge, old: PullRequest, by: PullRequest) -> None:
     """Close a proposal with a comment that names the one that takes its place."""
     text = f"Superseded by {by.url}, which proposes version {version_of(by)}.\n\n{SUPERSEDED}"
     for attempt in retrying(RetryPolicy(), raised(ForgeUnavailable)):
-        if superseding(forge.comments(old), by):
+        if superseding(forge.comments(old.number), by):
             break
         with attempt:
-            forge.comment(old, text)
+            forge.comment(old.number, text)
     forge.close(old)
     effect("older proposal superseded")
 

@@ -11,11 +11,11 @@ from delivery.documents.verdict import Verdict
 from delivery.documents.verdict_markdown import (
     ROWS,
     checks_table,
-    counted,
-    headline,
     judges_list,
     metrics_table,
     slices_table,
+    summary,
+    warnings_list,
 )
 from delivery.kserve.manifest import LiveModel
 from delivery.releases.proposal import ManifestChange
@@ -56,7 +56,8 @@ def body(story: Story) -> str:
             slices_table(story.verdict),
             _data(story),
         ]
-        evidence += [judges_list(story.verdict), _warnings(story)]
+        warnings = (*story.verdict.warnings, *(story.card.warnings if story.card else ()))
+        evidence += [judges_list(story.verdict), warnings_list(warnings)]
     elif story.missing:
         evidence.append([f"> **The evidence could not be read back:** {text(story.missing, 1000)}"])
     change = ["### What changes", "", *change_lines(story.change, story.version)]
@@ -88,8 +89,7 @@ def _decision(story: Story) -> list[str]:
     verdict = story.verdict
     if not verdict:
         return [does]
-    mark = "**✓ Pass**" if verdict.decision == "pass" else "**✗ Reject**"
-    return [f"{mark}: {headline(verdict)}. {counted(verdict)}.", "", does]
+    return [summary(verdict), "", does]
 
 
 def _ends_takeover(story: Story) -> bool:
@@ -129,11 +129,6 @@ def _period(card: DataCard) -> str:
 def _refused(card: DataCard) -> str:
     reasons = sorted(card.refused_by_reason.items(), key=lambda refusal: (-refusal[1], refusal[0]))[:10]
     return f" ({'; '.join(f'{text(why, 120)}: {count:,}' for why, count in reasons)})" if reasons else ""
-
-
-def _warnings(story: Story) -> list[str]:
-    given = [*(story.verdict.warnings if story.verdict else ()), *(story.card.warnings if story.card else ())]
-    return ["### Warnings", "", *(f"- {text(warning)}" for warning in given[:ROWS])] if given else []
 
 
 def change_lines(change: ManifestChange, version: str) -> list[str]:

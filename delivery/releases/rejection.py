@@ -72,7 +72,7 @@ def _why(forge: Forge, tracking_uri: str, version: ModelVersion, pull: PullReque
         return known
     if version.tags.get(OVERRULED_TAG) == pull.url:
         return ""
-    comments = forge.comments(pull)
+    comments = forge.comments(pull.number)
     if superseding(comments):
         _settle(tracking_uri, version, pull.url)  # so that its comments are read once
         return ""

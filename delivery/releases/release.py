@@ -16,6 +16,7 @@ from delivery.kserve.manifest import LiveModel, Manifest, ServedVersion, manifes
 from delivery.kserve.parse import parse
 from delivery.registry.lookup import registry
 from delivery.registry.versions import (
+    CANDIDATE,
     FINGERPRINT_TAG,
     REJECTED_TAG,
     SPEC_TAG,
@@ -80,6 +81,17 @@ def release(
         check_not_rejected(registered, spec.name)
     request = ReleaseRequest(registered, storage_uri, percent, judged_against)
     return propose_or_commit(spec, connections, request, mode, trailers)
+
+
+def chosen_version(spec: ModelSpec, connections: Connections, version: str | None) -> str:
+    """The version itself, else the registry's candidate. Raises InputError without one."""
+    chosen = version or registry(connections.tracking_uri).aliases(spec.registered_name).get(CANDIDATE)
+    if chosen is None:
+        raise InputError(
+            f"{spec.registered_name} has no candidate in the registry; `ostinato run {spec.name}` makes one, "
+            "or name a version with --version"
+        )
+    return chosen
 
 
 def releasable(spec: ModelSpec, connections: Connections, version: str) -> tuple[ModelVersion, str]:

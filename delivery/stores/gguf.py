@@ -4,10 +4,10 @@ The weights are stored in bfloat16, as exact as GGUF's 4 to 8 bits need; transfo
 (https://huggingface.co/docs/transformers/gguf).
 """
 
-import json
 import struct
 from pathlib import Path
 
+from delivery.models.language.base_files import drop_keys
 from training.errors import InputError
 from training.llm_extra import need_llm_extra
 
@@ -37,16 +37,6 @@ def convert_gguf(file: Path, folder: Path) -> None:
         raise InputError(f"{file} can't be read as GGUF: {type(error).__name__}: {str(error)[:300]}") from error
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    _make_plain(folder)
-
-
-def _make_plain(folder: Path) -> None:
-    """Drop what only the conversion knew: the path it read from, and the quantisation that is no more."""
-    for name, volatile in (
-        ("config.json", ("_name_or_path", "quantization_config")),
-        ("tokenizer_config.json", ("name_or_path", "gguf_file", "local_files_only")),
-    ):
-        path = folder / name
-        described = json.loads(path.read_text(encoding="utf-8"))
-        kept = {key: value for key, value in described.items() if key not in volatile}
-        path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    # What only the conversion knew: the path that it read from, and the quantisation that is no more.
+    drop_keys(folder / "config.json", "_name_or_path", "quantization_config")
+    drop_keys(folder / "tokenizer_config.json", "name_or_path", "gguf_file", "local_files_only")

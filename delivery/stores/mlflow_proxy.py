@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from delivery.addresses import without_credentials
-from delivery.registry.rest import CONNECT_S, READ_S, rest_session
+from delivery.registry.rest import ask, rest_session
 from delivery.registry.versions import registry_down
-from delivery.retry import RetryPolicy, is_transient, retrying
 from training.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,15 +77,8 @@ def _copy(session: "requests.Session", tracking_uri: str, path: str, target: Pat
 def _get(
     session: "requests.Session", tracking_uri: str, path: str, parameters: dict[str, str] | None = None
 ) -> "requests.Response":
-    import requests
-
-    url = f"{tracking_uri.rstrip('/')}/api/2.0/mlflow-artifacts/artifacts{path}"
-    try:
-        answer = retrying(RetryPolicy(), is_transient)(
-            session.get, url, params=parameters, timeout=(CONNECT_S, READ_S), stream=bool(path)
-        )
-    except requests.exceptions.RequestException as error:
-        raise registry_down(tracking_uri, error) from error
+    address = f"mlflow-artifacts/artifacts{path}"
+    answer = ask(session, tracking_uri, address, params=parameters, stream=bool(path))
     if not answer.ok:
         raise registry_down(tracking_uri, f"it answered HTTP {answer.status_code} for artifact {path or parameters}")
     return answer

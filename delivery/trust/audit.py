@@ -15,7 +15,7 @@ from delivery.registry.judged import VERDICT_FILE
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
 from delivery.registry.run_files import RunFiles
-from delivery.registry.versions import CHAMPION, VERDICT_TAG, ModelVersion, Registry
+from delivery.registry.versions import CHAMPION, VERDICT_TAG, ModelVersion, Registry, known_version
 from delivery.trust.audit_step import AuditStep, checked, holds, not_checked
 from delivery.trust.keys import Verifier, configured_verifier
 from delivery.trust.manual_edits import manual_edit_problem
@@ -59,11 +59,10 @@ def audit(spec: ModelSpec, root: Path, connections: Connections, version: str | 
     tracking_uri = connections.tracking_uri
     reader = registry(tracking_uri)
     live, manifest = _manifest_step(spec, connections.manifests_remote, version)
+    if version is not None:
+        known_version(reader, spec.registered_name, version)
     chosen = version or (live.version if live else reader.aliases(spec.registered_name).get(CHAMPION, ""))
     registered = reader.version(spec.registered_name, chosen) if chosen else None
-    if version is not None and registered is None:
-        known = ", ".join(other.version for other in reader.versions(spec.registered_name)) or "none"
-        raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
     if registered is None:
         missing = AuditStep("registry", "broken", f"version {chosen or 'none'} of {spec.registered_name} is not there")
         return Audit(spec.name, chosen, (manifest, missing))

@@ -6,6 +6,7 @@ from pathlib import Path
 from delivery.registry.lookup import registry
 from delivery.registry.mlflow import mlflow_client
 from delivery.registry.run_files import RunFiles
+from delivery.registry.versions import known_version
 from delivery.trust.attest import sign_version
 from delivery.trust.release_check import fetch_problems, statement_problems, verdict_problems
 from delivery.trust.statement import STATEMENT_FILE, STATEMENT_TAG, read_envelope
@@ -19,10 +20,7 @@ def sign_registered(tracking_uri: str, name: str, version: str) -> bool:
     files, its statement or its verdict are not the registered ones: they are then not signed.
     """
     reader = registry(tracking_uri)
-    registered = reader.version(name, version)
-    if registered is None:
-        known = ", ".join(other.version for other in reader.versions(name)) or "none"
-        raise InputError(f"--version {version}: {name} has versions {known}")
+    registered = known_version(reader, name, version)
     if STATEMENT_TAG not in registered.tags:
         raise InputError(
             f"version {version} of {name} is from before there were statements, so there is nothing to sign"

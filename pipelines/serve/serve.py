@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from delivery.registry.lookup import registry
-from delivery.registry.versions import CANDIDATE
+from delivery.registry.versions import CANDIDATE, known_version
 from delivery.releases.follow import Watch
 from delivery.releases.live import live
 from delivery.stores.fetch import fetch_model
@@ -105,11 +105,7 @@ def choose(workspace: Workspace, spec: ModelSpec, version: str | None, candidate
                 f"ostinato run {spec.name} --until register"
             )
     assert version is not None
-    registered = reader.version(spec.registered_name, version)
-    if registered is None:
-        versions = reader.versions(spec.registered_name)
-        known = ", ".join(each.version for each in versions) or f"none; make one with: ostinato run {spec.name}"
-        raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
+    registered = known_version(reader, spec.registered_name, version, f"; make one with: ostinato run {spec.name}")
     uri, serving = reader.storage_uri(registered.name, version), spec.serving
     return Choice(
         version, uri, registered.digest, serving.runtime, serving.protocol, workspace.connections.tracking_uri

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from delivery.documents.sample import Sample
 from delivery.registry.judged import fetch_sample
 from delivery.registry.lookup import registry
-from delivery.registry.versions import ModelVersion
+from delivery.registry.versions import ModelVersion, known_version
 from delivery.releases.live import live
 from delivery.serving.clients.chat import ChatModel, openai_url
 from delivery.serving.clients.predict import ServedModel
@@ -64,11 +64,7 @@ def version_to_verify(workspace: Workspace, spec: ModelSpec, version: str | None
     """The version that git names, with the digest that git names."""
     reader = registry(workspace.connections.tracking_uri)
     if version is not None:
-        chosen = reader.version(spec.registered_name, version)
-        if chosen is None:
-            known = ", ".join(other.version for other in reader.versions(spec.registered_name)) or "none"
-            raise InputError(f"--version {version}: {spec.registered_name} has versions {known}")
-        return chosen
+        return known_version(reader, spec.registered_name, version)
     running = live(workspace.connections.manifests_remote, spec.name)
     if running is None:
         raise InputError(f"{spec.name} is not live yet; release it with: ostinato run {spec.name}")

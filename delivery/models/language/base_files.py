@@ -119,6 +119,15 @@ def check_weights(path: Path) -> None:
         )
 
 
+def drop_keys(path: Path, *keys: str) -> None:
+    """Take keys out of a JSON file; other names of its bytes keep them."""
+    document = _object(path)
+    if document.keys() & set(keys):
+        path.unlink()
+        kept = {key: value for key, value in document.items() if key not in keys}
+        path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def _pickles(folder: Path) -> str:
     pickles = sorted(path.name for suffix in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{suffix}"))
     return f"; {pickles[0]} may run code when it is loaded and is not used, save it as safetensors" if pickles else ""

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from delivery.models.language.base_files import TOKENIZER_CONFIG
+from delivery.models.language.base_files import TOKENIZER_CONFIG, drop_keys
 from training.errors import InputError
 
 TEMPLATE_FILE = "chat_template.jinja"
@@ -58,12 +58,7 @@ def with_system_prompt(template: str, text: str) -> str:
 
 def write_templates(folder: Path, templates: dict[str, str]) -> None:
     """Put the templates into files of their own, and out of the tokenizer's configuration."""
-    path = folder / TOKENIZER_CONFIG
-    config = json.loads(path.read_text(encoding="utf-8"))
-    if "chat_template" in config:
-        del config["chat_template"]
-        path.unlink()
-        path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    drop_keys(folder / TOKENIZER_CONFIG, "chat_template")
     for name, template in templates.items():
         file = folder / TEMPLATE_FILE if name == DEFAULT else folder / FURTHER / f"{name}.jinja"
         file.parent.mkdir(exist_ok=True)

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from delivery.models.language.base_files import CONFIG, TOKENIZER_CONFIG, check_complete, model_files, weight_files
+from delivery.models.language.base_files import (
+    CONFIG,
+    TOKENIZER_CONFIG,
+    check_complete,
+    drop_keys,
+    model_files,
+    weight_files,
+)
 from delivery.models.language.mlflow_entry import write_mlflow_entry
 from delivery.models.language.prepared_base import put
 from delivery.models.language.prompts import PROMPTS
@@ -143,7 +150,7 @@ def save_language_model(
         _take_adapter(result.folder, folder / ADAPTER, str(facts.get("base_model", "")))
     elif result.method == "lora":
         _merge(base, result.folder, folder)
-    _drop_path(folder / CONFIG)
+    drop_keys(folder / CONFIG, "_name_or_path")  # the path that it was loaded from
     for name, text in prompts.items():
         path = folder / PROMPTS / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -192,12 +199,3 @@ def _merge(base: Path, adapter: Path, folder: Path) -> None:
         dtype = model.dtype
         merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()  # pyright: ignore[reportCallIssue]
     merged.to(dtype).save_pretrained(folder)
-
-
-def _drop_path(config: Path) -> None:
-    """Take the path that a model was loaded from out of its configuration."""
-    described = json.loads(config.read_text(encoding="utf-8"))
-    if "_name_or_path" in described:
-        del described["_name_or_path"]
-        config.unlink()
-        config.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from delivery.models.language.language_model import load_language_model
 from delivery.serving.process.language_arguments import check_window
+from delivery.serving.stand_ins.openai_requests import Asked
 from training.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,26 +21,15 @@ UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 """What the first bytes of a character are decoded to before the rest is there."""
 
 
-@dataclass(frozen=True)
-class Wish:
-    """How an answer is made. What is None is taken from the model's generation config."""
-
-    max_new_tokens: int
-    temperature: float | None = None
-    """0 is greedy."""
-    top_p: float | None = None
-    seed: int | None = None
-    stop: Sequence[str] = ()
-    with_adapter: bool = True
-
-
 @dataclass
 class Answering:
     """An answer that is being made."""
 
     on_text: Callable[[str], object]
     """Called with each further piece of the text, from the thread that makes it."""
-    wish: Wish
+    asked: Asked
+    max_new_tokens: int
+    with_adapter: bool
     cancelled: threading.Event = field(default_factory=threading.Event)
     """Set it when nobody listens any more."""
     tokens: int = 0
@@ -93,37 +83,36 @@ class Generator:
 
         if answering.cancelled.is_set():
             return
-        wish = answering.wish
-        if wish.seed is not None:
-            torch.manual_seed(wish.seed)
+        if answering.asked.seed is not None:
+            torch.manual_seed(answering.asked.seed)
         text = _Text(self._tokenizer, answering, self._ends)
         ids = torch.tensor([prompt], device=self._model.device)
-        off = self.has_adapter and not wish.with_adapter
+        off = self.has_adapter and not answering.with_adapter
         with torch.inference_mode(), self._model.disable_adapter() if off else nullcontext():
             self._model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
-                generation_config=self._config(wish),
+                generation_config=self._config(answering),
                 streamer=text,
                 stopping_criteria=StoppingCriteriaList([text.is_over]),
             )
 
-    def _config(self, wish: Wish) -> "GenerationConfig":
+    def _config(self, answering: Answering) -> "GenerationConfig":
         """Greedy, or sampled; where the model's own generation config has more, such as a repetition penalty, it holds
         as it does offline."""
         from transformers import GenerationConfig
 
-        default = self._defaults
-        temperature = next(value for value in (wish.temperature, default.temperature, 1.0) if value is not None)
+        default, asked = self._defaults, answering.asked
+        temperature = next(value for value in (asked.temperature, default.temperature, 1.0) if value is not None)
         sampled = temperature > 0
-        top_p = next(value for value in (wish.top_p, default.top_p, 1.0) if value is not None)
+        top_p = next(value for value in (asked.top_p, default.top_p, 1.0) if value is not None)
         return GenerationConfig(
             do_sample=sampled,
             num_beams=1,
             temperature=temperature if sampled else 1.0,
             top_p=top_p if sampled else 1.0,
             top_k=(default.top_k or 0) if sampled else 50,
-            max_new_tokens=wish.max_new_tokens,
+            max_new_tokens=answering.max_new_tokens,
             eos_token_id=self._ends or None,
             pad_token_id=next((token for token in (self._tokenizer.pad_token_id, *self._ends) if token is not None), 0),
         )
@@ -152,14 +141,14 @@ class _Text:
             return
         self._tokens.append(token)
         text = self._decoded()
-        cuts = [at for stop in self._answering.wish.stop if (at := text.find(stop)) >= 0]
+        cuts = [at for stop in self._answering.asked.stop if (at := text.find(stop)) >= 0]
         if cuts:
             self._give(text[: min(cuts)])
             self._over = True
             self._answering.finish_reason = "stop"
             self._tokens.clear()
         elif not text.endswith(UNFINISHED):
-            self._give(text[: len(text) - held_back(text, self._answering.wish.stop)])
+            self._give(text[: len(text) - held_back(text, self._answering.asked.stop)])
 
     def end(self) -> None:
         self._give(self._decoded())

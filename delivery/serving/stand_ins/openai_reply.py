@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from delivery.serving.stand_ins.generation import Answering, Generator, Wish
+from delivery.serving.stand_ins.generation import Answering, Generator
 from delivery.serving.stand_ins.openai_requests import Asked, ChatRequest, RefusedRequest
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ class CompletionReply:
         loop = asyncio.get_running_loop()
         self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
         self._put = partial(loop.call_soon_threadsafe, self._pieces.put_nowait)
-        wish = Wish(limit, asked.temperature, asked.top_p, asked.seed, tuple(asked.stop), with_adapter)
-        self._answering = Answering(self._put, wish)
+        self._answering = Answering(self._put, asked, limit, with_adapter)
         id_, kind = ("chatcmpl", "chat.completion") if self._chat else ("cmpl", "text_completion")
         self._head = {"id": f"{id_}-{uuid.uuid4().hex}", "created": int(time.time()), "model": asked.model}
         self._kind = kind
