@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
+from delivery.addresses import signed_with
 from delivery.forges.forge import AlreadyProposed, Forge, ForgeError, ForgeUnavailable
 from delivery.retry import RetryPolicy, is_transient, retry_after, retrying
 
@@ -110,7 +111,7 @@ class Rest:
                 params=query,
                 json=body,
                 headers=self._headers,
-                auth=self._authorize,
+                auth=signed_with(self.place.kind.scheme + self.place.token),
                 timeout=(CONNECT_S, READ_S),
                 allow_redirects=False,
             )
@@ -132,10 +133,6 @@ class Rest:
                 f"{self.name} answered {request} with HTTP {answer.status_code} and no JSON; is the setting `forge` "
                 "the forge's own address, with no login page before it?"
             ) from error
-
-    def _authorize(self, request: "requests.PreparedRequest") -> "requests.PreparedRequest":
-        request.headers["Authorization"] = self.place.kind.scheme + self.place.token
-        return request
 
     def _safe(self, text: str) -> str:
         return text.replace(self.place.token, "***")[:300]

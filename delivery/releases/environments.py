@@ -49,11 +49,9 @@ def first_release_files(snapshot: Snapshot, name: str, namespace: str) -> dict[s
     existing = snapshot.paths(model, staging)
     if model in existing:
         return {}
-    header = HEADER.format(event="release")
-    base = f"resources:\n  - ../../../models/{name}\nnamespace: {namespace}-staging\n"
     files = {
-        model: f"{header}resources:\n  - inferenceservice.yaml\n".encode(),
-        staging: f"{header}{base}{STAGING_PATCHES}".encode(),
+        model: _kustomization("release", "inferenceservice.yaml"),
+        staging: _kustomization("release", f"../../../models/{name}", f"{namespace}-staging", STAGING_PATCHES),
     }
     return {path: content for path, content in files.items() if path not in existing}
 
@@ -127,14 +125,14 @@ def _missing_in_production(snapshot: Snapshot, manifest: Manifest) -> dict[str, 
     if kustomization not in files:
         service = service_of(manifest.documents, name)
         assert service, "the manifest was parsed"
-        needed[kustomization] = _kustomization(service["metadata"].get("namespace", ""))
+        namespace = service["metadata"].get("namespace", "")
+        needed[kustomization] = _kustomization("promotion", "inferenceservice.yaml", namespace)
     return {} if all(files.get(path) == content for path, content in needed.items()) else needed
 
 
-def _kustomization(namespace: str) -> bytes:
-    header = HEADER.format(event="promotion")
+def _kustomization(event: str, resource: str, namespace: str = "", patches: str = "") -> bytes:
     place = f"namespace: {namespace}\n" if namespace else ""
-    return f"{header}resources:\n  - inferenceservice.yaml\n{place}".encode()
+    return f"{HEADER.format(event=event)}resources:\n  - {resource}\n{place}{patches}".encode()
 
 
 def _message(model: LiveModel) -> str:

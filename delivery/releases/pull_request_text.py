@@ -17,7 +17,7 @@ from delivery.documents.verdict_markdown import (
     summary,
     warnings_list,
 )
-from delivery.kserve.manifest import LiveModel
+from delivery.kserve.manifest import ServedVersion
 from delivery.releases.proposal import ManifestChange
 
 LONGEST = 60_000
@@ -134,25 +134,17 @@ def _refused(card: DataCard) -> str:
 def change_lines(change: ManifestChange, version: str) -> list[str]:
     """What the manifest names before and after, as a diff; version: the one that the proposal is about."""
     before, after = change.before, change.after
-    old = [f"- {line}" for line in _named(before)] if before else []
     if before and before.takes_over and before.version == after.version:
-        kept = [f"  {line}" for line in _named(after)]
-        return ["```diff", *kept, f"- canary: version {version}", "```"]
+        return ["```diff", *(f"  {line}" for line in _facts(after)), f"- canary: version {version}", "```"]
     tried = after.canary if after.canary and after.canary.version == version and not after.takes_over else None
-    new = [f"+ {line}" for line in _facts(tried.version, tried.storage_uri, tried.digest)] if tried else []
-    if tried and before:
-        old = [f"  {line}" for line in _named(before)]
-    lines = [*old, *(new or [f"+ {line}" for line in _named(after)])]
-    return ["```diff", *lines, "```"]
+    old = [f"{' ' if tried else '-'} {line}" for line in _facts(before)] if before else []
+    return ["```diff", *old, *(f"+ {line}" for line in _facts(tried or after)), "```"]
 
 
-def _named(model: LiveModel) -> list[str]:
-    return _facts(model.version, model.storage_uri, model.digest)
-
-
-def _facts(version: str, uri: str, digest: str) -> list[str]:
+def _facts(served: ServedVersion) -> list[str]:
     """The values hold no line break and no fence: the first two are checked when a manifest is read."""
-    return [f"version: {version}", f"storageUri: {uri}", f"digest: {digest.split()[0].replace('`', '')}"]
+    digest = served.digest.split()[0].replace("`", "")
+    return [f"version: {served.version}", f"storageUri: {served.storage_uri}", f"digest: {digest}"]
 
 
 def _links(story: Story) -> list[str]:
