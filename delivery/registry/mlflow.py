@@ -61,12 +61,6 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
         return mlflow.MlflowClient(tracking_uri, registry_uri=tracking_uri)
 
 
-def artifact_root(tracking_uri: str) -> Path | None:
-    """Where artifacts go beside a SQLite store; None on a server, which decides itself."""
-    file = sqlite_file(tracking_uri)
-    return file.parent / "artifacts" if file else None
-
-
 def _make_store(file: Path) -> None:
     """Make MLflow's database, beside its place and then linked there whole: its migrations don't survive a kill."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore

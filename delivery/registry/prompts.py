@@ -81,11 +81,6 @@ def _versions(reader: Registry, name: str, model: str, digest: str) -> list[Mode
     return [prompt for prompt in known if prompt.tags.get(PROMPT_DIGEST_TAG) == digest]
 
 
-def prompts_of(version: ModelVersion | None) -> dict[str, str]:
-    """Versions of the prompts that a model version has, by name."""
-    return json.loads(version.tags.get(PROMPTS_TAG, "{}")) if version else {}
-
-
 def alias_moves(reader: Registry, model: str, alias: str, version: str) -> list[tuple[str, str, str]]:
     """What to change so that an alias of the model's prompts says what the model's version has: (prompt, version now,
     version then), "" for none.
@@ -93,7 +88,8 @@ def alias_moves(reader: Registry, model: str, alias: str, version: str) -> list[
     model: the registered model's name. version: where the model's own alias is, "" for nowhere. A prompt that only
     other versions have loses the alias.
     """
-    by_version = {registered.version: prompts_of(registered) for registered in reader.versions(model)}
+    versions = reader.versions(model)
+    by_version = {registered.version: json.loads(registered.tags.get(PROMPTS_TAG, "{}")) for registered in versions}
     target = by_version.get(version, {})
     moves = []
     for name in sorted({name for prompts in by_version.values() for name in prompts}):

@@ -10,10 +10,17 @@ from delivery.documents.data_card import DATA_CARD_FILE, TRAIN_FILE, DataCard
 from delivery.documents.sample import SAMPLE_FILE
 from delivery.documents.verdict import Verdict
 from delivery.effects import effect
-from delivery.registry.mlflow import EXISTS, artifact_root, registry_errors
+from delivery.registry.mlflow import EXISTS, registry_errors
 from delivery.registry.reference import REFERENCE_FILE, write_reference
 from delivery.registry.run_files import RunFiles
-from delivery.registry.versions import DIGEST_TAG, FINGERPRINT_TAG, RUN_TAG, VERDICT_DIGEST_TAG, ModelVersion
+from delivery.registry.versions import (
+    DIGEST_TAG,
+    FINGERPRINT_TAG,
+    RUN_TAG,
+    VERDICT_DIGEST_TAG,
+    ModelVersion,
+    sqlite_file,
+)
 from training.errors import OstinatoError
 from training.spec import ModelSpec
 
@@ -40,8 +47,8 @@ class Candidate:
 
 def ensure_experiment(client: "MlflowClient", tracking_uri: str, name: str) -> str:
     """Id of the experiment; made unless it exists. Beside a SQLite store its artifacts have a stated place."""
-    root = artifact_root(tracking_uri)
-    location = (root / name).as_uri() if root else None
+    file = sqlite_file(tracking_uri)
+    location = (file.parent / "artifacts" / name).as_uri() if file else None
     with registry_errors(tracking_uri, fine=EXISTS):
         experiment = client.get_experiment_by_name(name)
         if experiment is None:

@@ -9,7 +9,7 @@ from delivery.documents import markdown
 from delivery.documents.verdict import Verdict
 from delivery.documents.verdict_markdown import summary, verdict_text
 from delivery.forges.choose import forge_of
-from delivery.forges.forge import Comment, Forge, ForgeUnavailable, Status, same_text
+from delivery.forges.forge import Forge, ForgeUnavailable, Status, same_text
 from delivery.releases.pull_request_text import LONGEST
 from delivery.retry import RetryPolicy, raised, retrying
 from training.errors import InputError
@@ -103,7 +103,7 @@ def write_comment(url: str, results: Sequence[Judged], commit: str = "", details
 def _comment(forge: Forge, number: int, content: str, new: bool) -> str:
     """A comment whose answer is lost is looked for before it is written again."""
     for attempt in retrying(RetryPolicy(), raised(ForgeUnavailable)):
-        existing = _ours(forge.comments(number))
+        existing = next((comment for comment in forge.comments(number) if comment.text.startswith(MARKER)), None)
         if existing is None and not new:
             return "nothing to say"
         if existing is not None and same_text(existing.text, content):
@@ -115,7 +115,3 @@ def _comment(forge: Forge, number: int, content: str, new: bool) -> str:
             forge.comment(number, content)
             return "wrote the comment"
     raise AssertionError
-
-
-def _ours(comments: Sequence[Comment]) -> Comment | None:
-    return next((comment for comment in comments if comment.text.startswith(MARKER)), None)

@@ -20,7 +20,8 @@ class Watch:
 
         Raises InputError, once a tip, if the manifest is broken or gone; OstinatoError if git can't be asked.
         """
-        tip = live_tip(self._remote)
+        with open_repository(self._remote) as repository:  # nothing is fetched
+            tip = repository.git("ls-remote", "origin", f"refs/heads/{LIVE_BRANCH}").decode().partition("\t")[0]
         if tip == self._read:
             return None
         try:
@@ -32,9 +33,3 @@ class Watch:
             raise
         self._read = tip
         return current
-
-
-def live_tip(manifests_remote: str) -> str:
-    """The commit that the live branch is at, "" if there is no such branch. Nothing is fetched."""
-    with open_repository(manifests_remote) as repository:
-        return repository.git("ls-remote", "origin", f"refs/heads/{LIVE_BRANCH}").decode().partition("\t")[0]

@@ -103,7 +103,7 @@ def ensure_open(forge: Forge, desired: DesiredProposal) -> PullRequest:
     """The branch's open proposal, opened if there is none, and brought up to date; a lost answer is looked up before it
     is asked again."""
     for attempt in retrying(RetryPolicy(), raised(AlreadyProposed, ForgeUnavailable)):
-        pull = open_one(forge.of_branch(desired.branch))
+        pull = next((pull for pull in forge.of_branch(desired.branch) if pull.state == "open"), None)
         with attempt:
             if pull is None:
                 pull = forge.open(desired)
@@ -111,11 +111,6 @@ def ensure_open(forge: Forge, desired: DesiredProposal) -> PullRequest:
             _settle(forge, pull, desired)
             return pull
     raise AssertionError
-
-
-def open_one(pulls: list[PullRequest]) -> PullRequest | None:
-    """The open one of a branch's proposals."""
-    return next((pull for pull in pulls if pull.state == "open"), None)
 
 
 def _settle(forge: Forge, pull: PullRequest, desired: DesiredProposal) -> None:

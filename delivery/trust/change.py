@@ -114,14 +114,11 @@ def _opened(where: str) -> Iterator[Repository]:
         return
     if not path.is_dir():
         raise InputError(f"--repository {where!r} is no folder and no URL of a git repository")
-    repository = Repository(str(path), _git_dir(path), partial=False)
+    git_dir = git(path / ".git", "rev-parse", "--absolute-git-dir", remote=str(path)).decode().strip()
+    repository = Repository(str(path), Path(git_dir), partial=False)
     if repository.git("rev-parse", "--is-shallow-repository").strip() == b"true":
         raise InputError(f"{path} has a part of the history only; bring the rest with: git fetch --unshallow")
     yield repository
-
-
-def _git_dir(path: Path) -> Path:
-    return Path(git(path / ".git", "rev-parse", "--absolute-git-dir", remote=str(path)).decode().strip())
 
 
 def _change(repository: Repository, commits: str) -> ManifestsDiff:

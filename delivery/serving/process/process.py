@@ -49,6 +49,8 @@ class RunningServer:
     """Returns the exit code of the process when it has ended."""
     openai: str = ""
     """Base URL of its OpenAI routes, where it has them."""
+    faults: tuple[str, ...] = ()
+    """Known departures of the runtime from OpenAI's protocol."""
 
 
 class Ended(OstinatoError):
@@ -99,7 +101,7 @@ def serving(
             _ask_first(openai or url, name, first, protocol, log)
             cold_start_s = time.perf_counter() - began
             ran, grpc = _ran(runtime, start, url), f"127.0.0.1:{ports[1]}"
-            yield RunningServer(url, grpc, name, cold_start_s, process.pid, ran, process.wait, openai)
+            yield RunningServer(url, grpc, name, cold_start_s, process.pid, ran, process.wait, openai, known.faults)
         except OstinatoError as error:
             code = _ended(process)
             if code is None or isinstance(error, Ended):
@@ -107,11 +109,6 @@ def serving(
             raise Ended(f"{error}; the server of {name} ended with exit code {code}: {_last_output(log)}") from error
         finally:
             _end(process)
-
-
-def faults_of(runtime: str) -> tuple[str, ...]:
-    """Known departures from OpenAI's protocol of a runtime. Raises InputError for an unknown one."""
-    return named(runtime, _workspace()).faults
 
 
 def _first_asked(folder: Path, first: Any, protocol: str) -> Any:

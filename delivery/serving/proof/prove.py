@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from delivery.documents.sample import Sample, difference
 from delivery.documents.verdict import Latency, ServingProof
 from delivery.serving.clients.chat import ChatModel
 from delivery.serving.clients.predict import ServedModel
-from delivery.serving.process.process import RunningServer, faults_of, serving
+from delivery.serving.process.process import RunningServer, serving
 from delivery.serving.proof.behaviours import try_behaviours
 from delivery.serving.proof.prove_chat import compare_texts, sampling_of, time_streams
 from training.errors import OstinatoError
@@ -45,7 +45,7 @@ def prove(folder: Path, sample: Sample, serving_spec: ServingSpec, concurrencies
         with serving(folder, sample.model, _first(sample), runtime, protocol, engine=serving_spec.engine) as served:
             facts |= {"ran": served.ran, "cold_start_s": served.cold_start_s}
             if protocol == "openai":
-                facts |= _prove_chat(served, sample, faults_of(runtime))
+                facts |= _prove_chat(served, sample)
             else:
                 facts |= _prove_rows(served, sample, protocol, concurrencies)
     except OstinatoError as error:
@@ -67,10 +67,10 @@ def _prove_rows(served: RunningServer, sample: Sample, protocol: str, concurrenc
     return {"worst": worst, "latency": tuple(timed)}
 
 
-def _prove_chat(served: RunningServer, sample: Sample, faults: Collection[str]) -> dict[str, Any]:
+def _prove_chat(served: RunningServer, sample: Sample) -> dict[str, Any]:
     """The promises first: where one is broken, answers that can't be had are not asked for."""
     model, sampling = ChatModel(served.openai, sample.model), sampling_of(sample)
-    behaviours = try_behaviours(model, sample.prompts, sampling, faults)
+    behaviours = try_behaviours(model, sample.prompts, sampling, served.faults)
     worst = compare_texts(model, sample)
     broken = {behaviour.name for behaviour in behaviours if not behaviour.held}
     streaming = None if "streaming" in broken else time_streams(model, sample.prompts, sampling)
