@@ -135,7 +135,7 @@ def test_five_fields_become_six_that_the_scheduler_can_read(cron: str, six: str)
     check_cron(six)
 
 
-@pytest.mark.parametrize("cron", ["0 3 * * 1", "CRON_TZ=Europe/Berlin 0 0 3 * * 1", "0 0 3 * * 7", "0 0 3 * * 5-7"])
+@pytest.mark.parametrize("cron", ["3 * * 1", "CRON_TZ=Europe/Berlin 0 0 3 * * 1", "0 0 3 * * 7", "0 0 3 * * 5-7"])
 def test_the_stand_in_refuses_what_the_scheduler_can_not_read(cron: str) -> None:
-    with pytest.raises(Refused, match="malformatted"):
+    with pytest.raises(Refused, match="not a supported format"):
         check_cron(cron)

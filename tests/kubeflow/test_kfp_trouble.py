@@ -112,7 +112,7 @@ def test_a_package_that_the_server_does_not_take_is_wrong_input(
     kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     whole = submission()
-    with pytest.raises(InputError, match=r"refused \(400\) starting the run .* has no parameters \['colour'\]"):
+    with pytest.raises(InputError, match=r"refused \(400\) starting the run .* not required by pipeline: colour"):
         engine.submit(submission(arguments={**whole.arguments, "colour": "red"}))
     assert kfp.state.runs == {}
 

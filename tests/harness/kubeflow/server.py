@@ -130,7 +130,12 @@ class KfpServer(LoopbackServer):
 
 
 def _refusal(refused: Refused) -> Reply:
-    return Reply(refused.status, {"code": 3, "message": str(refused), "details": []})
+    if refused.upload:
+        return Reply(
+            refused.status, {"error_message": str(refused), "error_details": f"{refused} (a stack trace follows)"}
+        )
+    detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": refused.code, "message": refused.detail}
+    return Reply(refused.status, {"code": refused.code, "message": str(refused), "details": [detail]})
 
 
 @pytest.fixture

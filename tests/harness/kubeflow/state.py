@@ -1,5 +1,6 @@
 """What Kubeflow's server remembers, and what it refuses beyond the form of a message."""
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -13,12 +14,40 @@ EPOCH = "1970-01-01T00:00:00Z"
 DEFAULT_PAGE = 20
 STEP_NODES = re.compile(r"(preprocess|train|champion|evaluate|register|deploy|executor)\b")
 """Those that are made anew when a run goes on; what holds them goes on."""
+FILTERED = ("name", "display_name", "recurring_run_id", "state", "storage_state")
+"""Fields that lists are filtered by here; the real server has more."""
+PLUGINS = {
+    "mlflow": {
+        "entries": {"experiment_name": {"value": "KFP-Default"}},
+        "state": "PLUGIN_FAILED",
+        "state_message": "MLflow config resolution failed; run creation will continue: Invalid input error: Kubernetes "
+        "bearer token is empty for MLflow auth",
+    }
+}
+"""Of Kubeflow's own plugin, which 2.17.0 brings switched on."""
+OTHER_PAGE = (
+    "page token does not match the supplied sort by and/or filtering criteria. Either specify the same criteria or "
+    "leave the latter empty if page token is specified"
+)
+
+
+UNREADABLE = "Failed to create a recurring run due to conversion error"
+UNREADABLE_CRON = "Schedule cron is not a supported format(https://godoc.org/github.com/robfig/cron). Error: "
+NOT_RUN = "Failed to create a new run: Failed to generate the ExecutionSpec: invalid pipeline job inputs"
 
 
 class Refused(Exception):
-    def __init__(self, status: int, message: str) -> None:
+    """detail: the cause without what the server put around it. upload: the upload's own form of an error."""
+
+    def __init__(self, status: int, message: str, detail: str = "", code: int = 0, upload: bool = False) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.detail, self.upload = status, detail or message, upload
+        self.code = code or {400: 3, 404: 5, 409: 6}.get(status, 2)
+        """Of gRPC."""
+
+
+def invalid(around: str, detail: str) -> Refused:
+    return Refused(400, f"{around}: Invalid input error: {detail}", detail)
 
 
 class State:
@@ -78,17 +107,21 @@ class State:
         for predicate in parts.get("filter", {}).get("predicates", []):
             if predicate.get("operation") != "EQUALS" or set(predicate) != {"operation", "key", "string_value"}:
                 raise Refused(400, f"this stand-in has no filter {predicate}")
+            if predicate["key"] not in FILTERED:
+                unknown = f'no support for filtering on unrecognized field "{predicate["key"]}"'
+                raise invalid("Failed to create list options", unknown)
             wanted = predicate["string_value"]
             entries = [one for one in entries if not self.filters or one.get(predicate["key"]) == wanted]
         if "sort_by" in query:
             name, _, way = query["sort_by"].partition(" ")
             entries = sorted(entries, key=lambda one: one[name], reverse=way == "desc")
         size = min(int(query.get("page_size", 0)) or self.page, self.page)
-        first = int(query.get("page_token") or 0)
-        more = {"next_page_token": str(first + size)} if first + size < len(entries) else {}
-        # protojson leaves out an empty list
-        shown = {key: entries[first : first + size]} if entries else {}
-        return {**shown, "total_size": len(entries), **more}
+        order = json.dumps([query.get("sort_by"), parts.get("filter")])
+        first, asked = json.loads(query["page_token"]) if query.get("page_token") else (0, order)
+        if asked != order:
+            raise invalid("Failed to create list options", OTHER_PAGE)
+        more = {"next_page_token": json.dumps([first + size, order])} if first + size < len(entries) else {}
+        return {key: entries[first : first + size], "total_size": len(entries), **more} if entries else {}
 
     def _check_namespace(self, given: str) -> None:
         if given and not self.multi_user:
@@ -106,17 +139,21 @@ class State:
     def _CreateExperiment(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
         self._check_namespace(body.get("namespace", ""))
         if any(one["display_name"] == body["display_name"] for one in self.experiments.values()):
-            raise Refused(409, f"Experiment already exists: {body['display_name']}")
-        made = {**body, **self._new("experiment"), "storage_state": "AVAILABLE"}
+            taken = f"Failed to create a new experiment. {_taken(body['display_name'], 'exists')}"
+            raise Refused(409, f"Failed to create a experiment: Already exist error: {taken}", taken)
+        made = {**body, **self._new("experiment"), "storage_state": "AVAILABLE", "last_run_created_at": EPOCH}
         return self.experiments.setdefault(made["experiment_id"], made)
 
     def _ListPipelines(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
         return self._page("pipelines", list(self.pipelines.values()), parts, query)
 
     def _CreatePipeline(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
-        if any(one["name"] == body["name"] for one in self.pipelines.values()):
-            raise Refused(409, f"The name {body['name']} already exists. Please specify a new name")
-        made = {"display_name": body["name"], **body, **self._new("pipeline")}
+        name = body.get("name") or body["display_name"]
+        if any(one["name"] == name for one in self.pipelines.values()):
+            around = "Failed to create a pipeline due to server error: Failed to create a pipeline in PipelineStore"
+            taken = f"Failed to create a new pipeline. {_taken(name, 'exist')}"
+            raise Refused(409, f"{around}: Already exist error: {taken}", taken)
+        made = {"display_name": name, "name": name, **body, **self._new("pipeline")}
         return self.pipelines.setdefault(made["pipeline_id"], made)
 
     def _ListPipelineVersions(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
@@ -129,7 +166,7 @@ class State:
     def _UploadPipelineVersion(self, parts: Entry, query: dict[str, str], body: str) -> Entry:
         self._known(self.pipelines, query["pipelineid"])
         if any(one["name"] == query["name"] for one in self.versions.values()):
-            raise Refused(409, f"The name {query['name']} already exists")
+            raise Refused(409, "Failed to create a pipeline version", upload=True)
         components.load_component_from_text(body)  # what kfp itself takes for a package
         spec, *platform = yaml.safe_load_all(body)
         made = {
@@ -150,30 +187,38 @@ class State:
     def _CreateRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
         self._known(self.experiments, body["experiment_id"])
         self._check_source(body)
-        made = {**body, **self._new("run"), "state": "PENDING", "storage_state": "AVAILABLE", "finished_at": EPOCH}
+        made = {"service_account": "pipeline-runner", **body, **self._new("run"), "state": "PENDING"}
+        made |= {"storage_state": "AVAILABLE", "scheduled_at": made["created_at"], "finished_at": EPOCH}
+        made |= {"plugins_output": PLUGINS}
+        made["state_history"] = [{"update_time": made["created_at"], "state": "PENDING"}]
         return self.runs.setdefault(made["run_id"], made)
 
     def _GetRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
-        run = self._known(self.runs, parts["run_id"])
+        run = self._known_run(parts["run_id"], "Failed to get a run")
         if self.pace:
             self.walk(*self.pace.pop(0))
         return run
 
     def _TerminateRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
-        run = self._known(self.runs, parts["run_id"])
+        failed = f"Failed to terminate a run: Failed to terminate run {parts['run_id']}"
+        run = self._known_run(parts["run_id"], f"{failed} due to error fetching the run")
         if run["state"] not in ("PENDING", "RUNNING"):
-            raise Refused(400, f"the run has ended: {run['state']}")
+            raise invalid(failed, f"Failed to terminate a run {parts['run_id']}. Row not found")
         run["state"] = "CANCELING"
         return {}
 
     def _RetryRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
-        run = self._known(self.runs, parts["run_id"])
+        run = self._known_run(parts["run_id"], "Failed to retry a run")
         if run["state"] not in ("FAILED", "CANCELED"):
-            raise Refused(400, "Only failed or cancelled runs can be retried")
+            detail = f"Failed to retry run {parts['run_id']} due to error fetching workflow manifest"
+            around = "Failed to retry a run: BadRequestError"
+            raise Refused(
+                409, f"{around}: {detail}: Invalid input error: Workflow manifest cannot be empty", detail, 10
+            )
         run["state"] = "RUNNING"
         details = run["run_details"]["task_details"]
         for one in details:
-            if not STEP_NODES.match(one["display_name"]) and one.get("state") == "FAILED":
+            if not STEP_NODES.match(one.get("display_name", "")) and one.get("state") == "FAILED":
                 one["state"] = "RUNNING"
         kept = ("SUCCEEDED", "SKIPPED", "RUNNING")
         run["run_details"]["task_details"] = [one for one in details if one.get("state") in kept]
@@ -188,13 +233,21 @@ class State:
         self._known(self.experiments, body["experiment_id"])
         self._check_source(body)
         if not 1 <= int(body["max_concurrency"]) <= 10:
-            raise Refused(400, "max_concurrency must be in [1, 10]")
-        check_cron(body["trigger"]["cron_schedule"]["cron"])
-        made = {**body, **self._new("recurring_run"), "status": "ENABLED" if body["mode"] == "ENABLE" else "DISABLED"}
+            bound = "Max concurrency of a recurring run must be at least 1 and at most 10."
+            raise invalid(UNREADABLE, f"{bound} Received {body['max_concurrency']}")
+        if "cron_schedule" in body["trigger"]:
+            check_cron(body["trigger"]["cron_schedule"]["cron"])
+        made = {"service_account": "pipeline-runner", **body, **self._new("recurring_run")}
+        made |= {"updated_at": made["created_at"], "namespace": body.get("namespace") or "kubeflow"}
+        made["status"] = "ENABLED" if body["mode"] == "ENABLE" else "DISABLED"
         return self.recurring.setdefault(made["recurring_run_id"], made)
 
     def _DeleteRecurringRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
-        self._known(self.recurring, parts["recurring_run_id"])
+        number = parts["recurring_run_id"]
+        if number not in self.recurring:
+            gone = f"Failed to delete recurring run {number}. Check if exists: ResourceNotFoundError"
+            detail = f"Job {number} not found"
+            raise Refused(404, f"Failed to delete a recurring run: {gone}: {detail}", detail)
         del self.recurring[parts["recurring_run_id"]]
         return {}
 
@@ -204,11 +257,21 @@ class State:
         spec = version["pipeline_spec"].get("pipeline_spec", version["pipeline_spec"])
         known = spec["root"].get("inputDefinitions", {}).get("parameters", {})
         given = body["runtime_config"].get("parameters", {})
-        if set(given) - set(known):
-            raise Refused(400, f"the pipeline has no parameters {sorted(set(given) - set(known))}")
-        missing = {name for name, one in known.items() if not one.get("isOptional")} - set(given)
-        if missing:
-            raise Refused(400, f"the parameters {sorted(missing)} are missing")
+        for name in sorted(set(given) - set(known)):
+            raise invalid(NOT_RUN, f"parameter(s) provided are not required by pipeline: {name}")
+        for name, parameter in known.items():
+            if name not in given and not parameter.get("isOptional"):
+                lacks = "is not optional, yet has neither default value nor user provided value"
+                raise invalid(NOT_RUN, f"parameter name {lacks}")  # of every parameter it says "name"
+            if parameter["parameterType"] == "NUMBER_INTEGER" and isinstance(given.get(name), str):
+                wants = "requires type double or integer, but the parameter value is not of number value type"
+                raise invalid(NOT_RUN, f"input parameter {name} {wants}")
+
+    def _known_run(self, number: str, around: str) -> Entry:
+        if number not in self.runs:
+            detail = f"Run {number} not found"
+            raise Refused(404, f"{around}: Failed to fetch run {number}: ResourceNotFoundError: {detail}", detail)
+        return self.runs[number]
 
     def _known(self, entries: dict[str, Entry], number: str) -> Entry:
         if number not in entries:
@@ -216,17 +279,21 @@ class State:
         return entries[number]
 
 
+def _taken(name: str, exists: str) -> str:
+    return f"The name {name} already {exists}. Please specify a new name"
+
+
 def check_cron(cron: str) -> None:
-    """As robfig/cron 1.2 reads it: six fields, seconds first, no time zone, days of the week from 0 to 6."""
+    """As robfig/cron 1.2 reads it: seconds first, the day of the week may be left out, no time zone."""
     fields = cron.split()
     ranges = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
-    if len(fields) != 6:
-        raise Refused(400, f"The Schedule cron is malformatted: expected 6 fields, found {len(fields)}: {cron}")
-    for text, (low, high) in zip(fields, ranges, strict=True):
+    if len(fields) not in (5, 6):
+        raise invalid(UNREADABLE, f"{UNREADABLE_CRON}Expected 5 to 6 fields, found {len(fields)}: {cron}")
+    for text, (low, high) in zip(fields, ranges, strict=False):
         for part in text.split(","):
             match = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?", part)
             if not match:
-                raise Refused(400, f"The Schedule cron is malformatted: failed to parse int from {part}")
+                raise invalid(UNREADABLE, f"{UNREADABLE_CRON}Failed to parse int from {part}")
             first, last = int(match[1] or low), int(match[2] or match[1] or high)
             if not low <= first <= last <= high:
-                raise Refused(400, f"The Schedule cron is malformatted: {part} is beyond {low} to {high}")
+                raise invalid(UNREADABLE, f"{UNREADABLE_CRON}{part} is beyond {low} to {high}")
