@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Where pip is told to look for wheels, uv looks too.
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 
-.PHONY: run run-llm test coverage setup llm tools check fix lock golden docs site bench clean
+.PHONY: run run-llm test coverage setup llm tools check fix lock golden docs site bench conformance clean
 
 run: setup
 	$(BIN)/ostinato run demand-forecaster
@@ -86,6 +86,10 @@ site: setup
 # All figures of docs/reference/benchmarks.md, in an hour; the machine should have nothing else to do.
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
+
+# On a cluster that KUBECONFIG names, in namespaces of its own: docs/how-to/conformance.md.
+conformance: setup
+	$(BIN)/python -m pytest conformance -p no:cacheprovider
 
 clean:
 	rm -rf .ostinato .pytest_cache .ruff_cache .coverage* build *.egg-info

@@ -18,7 +18,7 @@ def named_tests(file: str) -> set[str]:
 
 
 def test_every_test_that_the_page_names_exists() -> None:
-    assert len(NAMED) == PAGE.count("::")
+    assert len(NAMED) == PAGE.count("::") - PAGE.count("`conformance/")  # those: tests/docs/test_conformance.py
     assert sorted(f"{file}::{name}" for file, name in NAMED if name not in named_tests(file)) == []
 
 
