@@ -25,7 +25,7 @@ from pipelines.settings.settings import Workspace
 from pipelines.step_names import check_step
 from training.errors import GateRefused, InputError, did_you_mean
 from training.folder import load_module, model_folder, model_spec
-from training.spec import ModelSpec, Task
+from training.spec import TASKS, ModelSpec, Task
 
 _SCIKIT = ("numpy", "scipy.stats", "pandas", "sklearn.ensemble", "skops.io")
 _TORCH = ("numpy", "torch", "transformers.modeling_utils", "transformers.models.auto.modeling_auto")
@@ -45,7 +45,7 @@ may be imported before the engine forks, and only computes after it.
 
 def preload(task: Task) -> dict[str, tuple[str, ...]]:
     """What to import ahead for a task: nothing of PyTorch's for a model of a table."""
-    return TEXTS if task == "generation" else TABLES
+    return TEXTS if TASKS[task].is_language_model else TABLES
 
 
 @dataclass(frozen=True)

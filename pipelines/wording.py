@@ -10,6 +10,7 @@ from rich.table import Table
 
 from delivery.documents.verdict import CheckResult, Contender, Measure, Verdict
 from delivery.git.repository import LIVE_BRANCH
+from training.spec import TASKS
 
 if TYPE_CHECKING:
     from delivery.releases.environments import Promotion
@@ -164,7 +165,7 @@ def render_comparison(comparison: "NumberComparison | ClassComparison") -> str:
 
 def format_verified(verified: "Verified") -> str:
     version = f"{verified.model} version {verified.version}"
-    if verified.task == "generation":
+    if TASKS[verified.task].is_language_model:
         return (
             f"{verified.url} answers as {version} was judged: {verified.rows} questions of the test sample, "
             f"{verified.worst_difference:.0%} of them in other words. Its protocol has no place for a digest, so a "

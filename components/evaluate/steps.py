@@ -8,7 +8,7 @@ from components.evaluate.shared.page import PageInputs
 from components.evaluate.shared.scored import paired_changes
 from delivery.documents.verdict import Verdict
 from delivery.serving.proof.prove import prove
-from training.spec import LatencyCheck, QualitySpec
+from training.spec import TASKS, LatencyCheck, QualitySpec
 
 if TYPE_CHECKING:
     from components.evaluate.table.contenders import Predictions
@@ -22,7 +22,7 @@ def evaluate_task(inputs: EvaluateInputs, outputs: EvaluateOutputs) -> "tuple[Ve
     Returns the verdict, and for a table's model what curves are drawn from. Raises InputError for a spec, rows or
     questions that can't be judged, OstinatoError for a model that can't be.
     """
-    if inputs.task == "generation":
+    if TASKS[inputs.task].is_language_model:
         from components.evaluate.language.steps import assess_answers as assess
     else:
         from components.evaluate.table.steps import assess_predictions as assess

@@ -13,7 +13,7 @@ from delivery.models.folder import model_digest, save_model
 from delivery.models.onnx.export import check_export, check_installed, export_onnx
 from training.errors import InputError, did_you_mean
 from training.folder import load_module, model_folder, running_code_of, workspace_root
-from training.spec import DataSpec, TrainingSpec
+from training.spec import TASKS, DataSpec, TrainingSpec
 from training.spec.plain_yaml import explain_no_text
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def train(
     if check_export(export):
         check_installed()
     training = TrainingSpec.model_validate_json(training_spec)
-    if task == "generation":
+    if TASKS[task].is_language_model:
         return train_language_model(model, training, data, out, code)
     contract = DataSpec.model_validate_json(data_spec)
     card = DataCard.read(data / DATA_CARD_FILE)
@@ -138,7 +138,7 @@ def read_training_rows(path: Path, contract: DataSpec) -> "tuple[pd.DataFrame, p
 
 def check_target(target: "pd.Series", task: str, name: str) -> None:
     """Raises InputError when there is nothing to learn."""
-    if task == "classification" and target.nunique() < 2:
+    if TASKS[task].answers == "classes" and target.nunique() < 2:
         raise InputError(
             f"the target {name!r} has one class only in the training rows ({target.iloc[0]!r}); "
             "a classifier needs two: check the source and data.split"

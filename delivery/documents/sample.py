@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import JsonValue
 
 from delivery.documents.document import Document
-from training.spec import Decoding, Task
+from training.spec import TASKS, Decoding, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,7 @@ class Sample(Document):
         """The offline predictions, (n,): float64, class labels, or texts."""
         import numpy as np
 
-        return np.array(self.expected, dtype=np.float64 if self.task == "regression" else object)
+        return np.array(self.expected, dtype=np.float64 if TASKS[self.task].answers == "numbers" else object)
 
 
 def make_sample(
@@ -67,15 +67,15 @@ def make_sample(
         model_digest=digest,
         columns=json.loads(json.dumps(columns)),
         expected=expected.tolist(),
-        tolerance=tolerance if task == "regression" else 0.0,
+        tolerance=tolerance if TASKS[task].answers == "numbers" else 0.0,
     )
 
 
 def difference(served: "np.ndarray", expected: "np.ndarray", task: Task) -> float:
     """How far served (n,) is from expected (n,).
 
-    Classification: the share of the rows with another class. Generation: the share with another text, white space
-    apart. Regression: the largest |served - expected| relative to
+    Classes: the share of the rows with another class. Texts: the share with another text, white space
+    apart. Numbers: the largest |served - expected| relative to
     |expected|, or to a hundredth of the largest |expected| where that is more, so that rounding next to zero counts
     for what it is; infinite where one is not finite.
     """
@@ -83,11 +83,12 @@ def difference(served: "np.ndarray", expected: "np.ndarray", task: Task) -> floa
 
     if served.shape != expected.shape:
         return float("inf")
-    if task == "generation":
+    answers = TASKS[task].answers
+    if answers == "texts":
         served, expected = (
             np.array([" ".join(answer.split()) for answer in side], object) for side in (served, expected)
         )
-    if task in ("classification", "generation"):
+    if answers != "numbers":
         return sum(mine != other for mine, other in zip(served.tolist(), expected.tolist(), strict=True)) / len(
             expected
         )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from delivery.documents.markdown import table, text
 from delivery.documents.numbers import percent, short
 from delivery.documents.verdict import CheckResult, Contender, Measure, SliceResult, Verdict
-from training.spec.metrics import METRICS
+from training.spec.tasks import METRICS
 
 ROWS = 60
 """That a table shows at most."""

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from training.errors import InputError, did_you_mean
 from training.spec.kubernetes_rules import FormatName, ObjectName
 from training.spec.section import Frozen
+from training.spec.tasks import TASKS
 
 TABLE = Path(__file__).with_name("runtimes.yaml")
 OWN_TABLE = "serving-runtimes.yaml"
@@ -60,7 +61,7 @@ class Runtime(Frozen):
     """One serving runtime: what its image loads, and what must be equal for the answers to be."""
 
     about: str
-    tasks: tuple[str, ...] = ("regression", "classification")
+    tasks: tuple[str, ...] = tuple(task for task, row in TASKS.items() if not row.is_language_model)
     formats: Annotated[dict[FormatName, tuple[Weights, ...]], Field(min_length=1)]
     """KServe's name of each model format, and how its weights may be stored."""
     protocols: Annotated[tuple[Literal["v1", "v2", "openai"], ...], Field(min_length=1)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from delivery.serving.runtime_table import HOW_TO_ADD, Runtime, Weights, named, runtimes
 from training.errors import InputError, did_you_mean
-from training.spec import ModelSpec, Task
+from training.spec import TASKS, Answers, ModelSpec, Task
 
 
 def runtime_of(spec: ModelSpec, root: Path | None) -> Runtime:
@@ -64,16 +64,16 @@ def check_runtime_here(spec: ModelSpec, root: Path | None) -> str:
     return f"{name} loads {serving.model_format} and speaks {serving.protocol}" + (", by an export" if export else "")
 
 
-SAVED_AS: dict[Task, tuple[Weights, ...]] = {
-    "regression": ("skops", "onnx"),
-    "classification": ("skops", "onnx"),
-    "generation": ("safetensors",),
+SAVED_AS: dict[Answers, tuple[Weights, ...]] = {
+    "numbers": ("skops", "onnx"),
+    "classes": ("skops", "onnx"),
+    "texts": ("safetensors",),
 }
 """How train saves weights: none of them runs code when it is loaded."""
 
 
 def _weights(runtime: Runtime, model_format: str, task: Task) -> list[str]:
-    stored, saved = runtime.formats[model_format], SAVED_AS[task]
+    stored, saved = runtime.formats[model_format], SAVED_AS[TASKS[task].answers]
     if set(saved) & set(stored):
         return []
     code = ", which can run code when they are loaded" if runtime.loading_runs_code else ""

@@ -26,7 +26,7 @@ def training_job_text(
     """
     if backend.training_job is None:
         raise InputError(f"the backend {backend.name!r} has no training jobs; leave out --training-job")
-    if spec.task != "generation":
+    if not spec.is_language_model:
         raise InputError(f"--training-job trains language models; {spec.name} is one of {spec.task}: ostinato run")
     if not (data and out):
         raise InputError(

@@ -50,7 +50,9 @@ def _steps(root: Path, spec: "ModelSpec", sources: "Sources") -> Steps:
     steps["evaluate"] |= step_files(root, spec, "champion", sources)
     pipeline = sources.module("pipelines.continuous_training")
     rows = [path for path in (*data_files(spec, folder), pipeline) if path and path.is_relative_to(root)]
-    steps["preprocess"] |= {sources.name(path): sources.digest(path) for path in rows} | _libraries(root, spec.task)
+    steps["preprocess"] |= {sources.name(path): sources.digest(path) for path in rows} | _libraries(
+        root, spec.is_language_model
+    )
     return steps
 
 
@@ -73,9 +75,9 @@ def _parts(root: Path, spec: "ModelSpec") -> dict[str, Any]:
     }
 
 
-def _libraries(root: Path, task: str) -> dict[str, str]:
+def _libraries(root: Path, is_language_model: bool) -> dict[str, str]:
     """The locked libraries and the image that they are in, without comments."""
-    names = (*ALL_TASKS, *(LANGUAGE if task == "generation" else ()))
+    names = (*ALL_TASKS, *(LANGUAGE if is_language_model else ()))
     return {path.name: _digest(_lines(path)) for path in (root / name for name in names) if path.is_file()}
 
 

@@ -6,25 +6,26 @@ import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from training.errors import InputError, did_you_mean
 from training.folder import check_name, model_names
-from training.spec import Task, parse_spec
+from training.spec import TASKS, Answers, Task, parse_spec
 
 if TYPE_CHECKING:
     import polars as pl
 
-ESTIMATORS: dict[Task, str] = {
-    "regression": "HistGradientBoostingRegressor",
-    "classification": "HistGradientBoostingClassifier",
+ESTIMATORS: dict[Answers, str] = {
+    "numbers": "HistGradientBoostingRegressor",
+    "classes": "HistGradientBoostingClassifier",
 }
-METRIC: dict[Task, str] = {"regression": "mae", "classification": "roc_auc"}
-BASELINE: dict[Task, str] = {
-    "regression": "{kind: mean, name: mean of the training rows}",
-    "classification": "{kind: majority, name: most frequent class}",
+METRIC: dict[Task, str] = {"classification": "roc_auc"}
+"""Of record in a new spec; the task's first one unless it is here."""
+BASELINE: dict[Answers, str] = {
+    "numbers": "{kind: mean, name: mean of the training rows}",
+    "classes": "{kind: majority, name: most frequent class}",
 }
 TRUSTED_TYPES = (
     "sklearn.compose._column_transformer.make_column_selector",
@@ -44,11 +45,9 @@ class NewColumn:
 
 def check_task(text: str) -> Task:
     """The task itself. Raises InputError for an unknown one."""
-    tasks: tuple[Task, ...] = (*ESTIMATORS, "generation")
-    for task in tasks:
-        if text == task:
-            return task
-    raise InputError(f"--task {text!r} is unknown. {did_you_mean(text, tasks)}")
+    if text not in TASKS:
+        raise InputError(f"--task {text!r} is unknown. {did_you_mean(text, TASKS)}")
+    return cast(Task, text)
 
 
 def create_model(
@@ -68,7 +67,7 @@ def create_model(
         raise InputError(f"{final} exists already but has no spec.yaml; remove it or choose another name")
     with tempfile.TemporaryDirectory(dir=root / "training", prefix=".new-") as scratch:
         draft = Path(scratch) / "model"
-        if task == "generation":
+        if TASKS[task].is_language_model:
             if target or time:
                 raise InputError("--target and --time name columns of a table; conversations have messages")
             _write_talker(draft, name, data, key)
@@ -118,7 +117,7 @@ def _write_estimator(
         (draft / source).write_text(text, encoding="utf-8")
     for template, values in (
         ("spec.yaml.j2", _spec_values(name, task, frame, source, target, time, key)),
-        ("model.py.j2", {"name": name, "estimator": ESTIMATORS[task]}),
+        ("model.py.j2", {"name": name, "estimator": ESTIMATORS[TASKS[task].answers]}),
     ):
         (draft / template.removesuffix(".j2")).write_text(_render(template, values), encoding="utf-8")
 
@@ -149,8 +148,8 @@ def _spec_values(
         "time": time and json.dumps(time),
         "key": key and json.dumps(key),
         "split": f"{{by: time, test: {_test_period(frame, time)}}}" if time else "{by: key, test: 0.2}",
-        "metric": METRIC[task],
-        "baseline": BASELINE[task],
+        "metric": METRIC.get(task) or next(iter(TASKS[task].metrics)),
+        "baseline": BASELINE[TASKS[task].answers],
         "trusted_types": TRUSTED_TYPES,
     }
 
@@ -221,7 +220,7 @@ def _bundled(task: Task) -> "tuple[pl.DataFrame, str, str, str]":
     import polars as pl
     from sklearn import datasets
 
-    if task == "regression":
+    if TASKS[task].answers == "numbers":
         loaded, target, name = datasets.load_diabetes(as_frame=True, scaled=False), "progression", "diabetes"
         frame = pl.from_pandas(loaded.frame.rename(columns={"target": target}))  # pyright: ignore[reportAttributeAccessIssue]
     else:

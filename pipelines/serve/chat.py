@@ -36,7 +36,7 @@ def chat(root: Path, spec: ModelSpec, url: str | None, system: str, question: st
 
 def model_at(root: Path, spec: ModelSpec, url: str | None) -> ChatModel:
     """The served model. Raises InputError as :func:`chat` does."""
-    if spec.task != "generation":
+    if not spec.is_language_model:
         raise InputError(
             f"{spec.name} answers rows, not questions (task: {spec.task}); ask it with: ostinato predict {spec.name} "
             "ROWS.csv"

@@ -14,7 +14,7 @@ from training.spec import ModelSpec
 def predict_rows(url: str, spec: ModelSpec, file: Path) -> pd.DataFrame:
     """The file's rows with a column ``prediction``. Raises InputError for a file that can't be read or lacks a column
     and for a language model; OstinatoError if the server does not answer or refuses."""
-    if spec.task == "generation":
+    if spec.is_language_model:
         raise InputError(
             f"{spec.name} is a language model and takes questions, not rows; ask: ostinato chat {spec.name}"
         )

@@ -16,7 +16,7 @@ from delivery.serving.proof.prove_chat import compare_texts
 from delivery.serving.runtimes import runtime_of
 from pipelines.settings.settings import Workspace
 from training.errors import GateRefused, InputError, OstinatoError
-from training.spec import ModelSpec, Task
+from training.spec import TASKS, ModelSpec, Task
 
 AGAIN_S = 2.0
 """Between two tries with ``--wait``."""
@@ -54,7 +54,7 @@ def verify_model(
         raise InputError(f"--url {url!r} is no address; write one such as https://{spec.name}.example.org")
     registered = version_to_verify(workspace, spec, version)
     sample = fetch_sample(workspace.connections.tracking_uri, registered)
-    if spec.task == "generation":
+    if spec.is_language_model:
         base_url = openai_url(url, runtime_of(spec, workspace.root).openai_path)
         return _tried(lambda: ask_questions(spec, base_url, registered, sample), wait_s)
     return _tried(lambda: ask(spec, url, registered, sample), wait_s)
@@ -127,7 +127,7 @@ def ask_questions(spec: ModelSpec, url: str, version: ModelVersion, sample: Samp
 def _check_difference(called: str, worst: float, sample: Sample) -> None:
     """Raises GateRefused if the endpoint answers otherwise than the version did when it was judged."""
     if not worst <= sample.tolerance:
-        how = f"{worst:.3g} of its value" if sample.task == "regression" else f"{worst:.2%} of the rows"
+        how = f"{worst:.3g} of its value" if TASKS[sample.task].answers == "numbers" else f"{worst:.2%} of the rows"
         raise GateRefused(
             f"{called}: of {len(sample.expected)} rows of the test sample it answers otherwise than it was judged, by "
             f"{how}; at most {sample.tolerance:g} is allowed"

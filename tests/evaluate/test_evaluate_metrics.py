@@ -1,5 +1,6 @@
 """Exact metrics agree with scikit-learn."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from components.evaluate.shared.bootstrap import Groups, draw, interval, random_groups, time_blocks
-from components.evaluate.table.metrics import Actual, Prediction, metric_sums, metrics_of
+from components.evaluate.table.metrics import Actual, Prediction
 from components.evaluate.table.roc import roc_auc, roc_points
 from components.evaluate.table.scoring import score
+from components.evaluate.table.scorings import metric_sums, metrics_of
 
 
 def regression() -> tuple[Actual, Prediction]:
@@ -29,12 +31,14 @@ def classification(load: Any, model: Any) -> tuple[Actual, Prediction]:
     cut = len(y) // 2
     model.fit(x[:cut], y[:cut])
     chances = model.predict_proba(x[cut:])
-    return Actual(y[cut:].astype(np.intp), model.classes_), Prediction(chances.argmax(axis=1), chances)
+    return Actual(y[cut:].astype(np.intp), model.classes_, "classification"), Prediction(
+        chances.argmax(axis=1), chances
+    )
 
 
 def of_all(actual: Actual, prediction: Prediction) -> dict[str, float]:
     groups = Groups(np.zeros(actual.rows, dtype=np.intp), 1)
-    return {name: float(v[0]) for name, v in metrics_of(metric_sums(actual, prediction, groups)).items()}
+    return {name: float(v[0]) for name, v in metrics_of(actual.task, metric_sums(actual, prediction, groups)).items()}
 
 
 def test_regression_metrics_equal_those_of_scikit_learn():
@@ -98,14 +102,14 @@ def test_classification_metrics_equal_those_of_scikit_learn(load, model):
 
 
 def test_macro_averages_ignore_a_class_that_neither_occurs_nor_is_predicted():
-    actual = Actual(np.array([0, 1, 0, 1]), np.array(["a", "b", "c"]))
+    actual = Actual(np.array([0, 1, 0, 1]), np.array(["a", "b", "c"]), "classification")
     said = Prediction(np.array([0, 1, 1, 1]))
     found = of_all(actual, said)
     assert found["f1"] == pytest.approx(sk.f1_score(actual.values, said.values, average="macro"))
 
 
 def test_roc_auc_counts_ties_as_half():
-    actual = Actual(np.array([0, 0, 1, 1, 1, 0]), np.array([0, 1]))
+    actual = Actual(np.array([0, 0, 1, 1, 1, 0]), np.array([0, 1]), "classification")
     scores = np.array([0.1, 0.5, 0.5, 0.5, 0.9, 0.9])
     said = Prediction((scores > 0.4).astype(int), np.column_stack([1 - scores, scores]))
     assert roc_auc(actual, said) == pytest.approx(sk.roc_auc_score(actual.values, scores))
@@ -119,7 +123,7 @@ def test_roc_auc_of_a_constant_score_is_one_half():
 def test_swapping_the_labels_keeps_what_does_not_name_a_positive_class():
     actual, said = classification(load_breast_cancer, GaussianNB())
     assert said.probabilities is not None
-    swapped = Actual(1 - actual.values, actual.classes), Prediction(1 - said.values, said.probabilities[:, ::-1])
+    swapped = replace(actual, values=1 - actual.values), Prediction(1 - said.values, said.probabilities[:, ::-1])
     before, after = of_all(actual, said), of_all(*swapped)
     for name in ("accuracy", "balanced_accuracy", "log_loss", "brier"):
         assert after[name] == pytest.approx(before[name])
@@ -139,7 +143,7 @@ def test_group_sums_add_up_to_the_whole():
     actual, said = regression()
     groups = random_groups(actual.rows)
     sums = metric_sums(actual, said, groups)
-    whole = metrics_of({name: value.sum(axis=0, keepdims=True) for name, value in sums.items()})
+    whole = metrics_of(actual.task, {name: value.sum(axis=0, keepdims=True) for name, value in sums.items()})
     assert {k: float(v[0]) for k, v in whole.items()} == pytest.approx(of_all(actual, said), rel=1e-9)
 
 

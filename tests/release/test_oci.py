@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
 from harness.candidates import bare_git, candidate, fetch_champion, language_spec, model_spec
+from harness.command_line import ROOT
 from harness.contracts import crd_validator
 from harness.image_registries import ImageRegistry
 from harness.registered import Place

@@ -22,7 +22,6 @@ from training.spec.data import Column, DataSpec, KeySplit, TestSet, TimeSplit
 from training.spec.drift import DriftWatchSpec
 from training.spec.fine_tuning import FineTuning
 from training.spec.generation import BaseModelSpec, ConversationSpec, Decoding, EngineSpec, JudgeSpec
-from training.spec.metrics import METRICS, Task
 from training.spec.model_spec import ModelSpec, ReleaseSpec, TrainingSpec, json_schema, load_spec, parse_spec
 from training.spec.quality import Baseline, QualitySpec
 from training.spec.resources import Accelerator, Resources, StepAccelerator, StepResources
@@ -40,11 +39,14 @@ from training.spec.serving import (
     Toleration,
 )
 from training.spec.steps import CachedStep, SizedStep, Step, StepsSpec, TrainStep
+from training.spec.tasks import METRICS, TASKS, Answers, Task
 
 __all__ = [
     "METRICS",
+    "TASKS",
     "AbsoluteCheck",
     "Accelerator",
+    "Answers",
     "BaseModelSpec",
     "Baseline",
     "Batching",

@@ -21,7 +21,6 @@ from training.spec.explain import explain, is_echo
 from training.spec.fine_tuning import FineTuning
 from training.spec.generation import BaseModelSpec, ConversationSpec, Decoding
 from training.spec.kubernetes_rules import ModelName, RegisteredName
-from training.spec.metrics import Task
 from training.spec.plain_yaml import ambiguous_numbers, read_yaml
 from training.spec.quality import QualitySpec
 from training.spec.resources import StepResources
@@ -30,6 +29,7 @@ from training.spec.section import Section
 from training.spec.serving import ServingSpec
 from training.spec.serving_language import check_adapter_is_served
 from training.spec.steps import StepsSpec
+from training.spec.tasks import TASKS, Answers, Task
 
 LONGEST_LABEL = 63
 """Of a label of Kubernetes and of one part of a host name, in characters."""
@@ -113,6 +113,10 @@ class ModelSpec(Section):
     """Of a table; see [drift](../explanation/drift.md)."""
 
     @property
+    def is_language_model(self) -> bool:
+        return TASKS[self.task].is_language_model
+
+    @property
     def registered_name(self) -> str:
         return self.registry or self.name
 
@@ -120,8 +124,8 @@ class ModelSpec(Section):
     @classmethod
     def _data_fits_task(cls, raw: Any) -> Any:
         """Before the data is read, which would name every field that the other kind has."""
-        if isinstance(raw, dict) and isinstance(raw.get("data"), dict | Section) and raw.get("task") in TASKS:
-            fit = "conversations" if raw["task"] == "generation" else "table"
+        if isinstance(raw, dict) and isinstance(raw.get("data"), dict | Section) and raw.get("task") in tuple(TASKS):
+            fit = "conversations" if TASKS[raw["task"]].is_language_model else "table"
             kind = _kind_of_data(raw["data"])
             if kind != fit and kind in ("table", "conversations"):
                 raise ValueError(f"data.kind is {kind!r}, and the task {raw['task']} needs {fit!r}")
@@ -132,8 +136,8 @@ class ModelSpec(Section):
         quality, baseline = self.quality, self.quality.baseline
         context = SpecContext(self.task, baseline is not None, quality.judge)
         context.require_metric("quality.metric", quality.metric)
-        if baseline and self.task not in BASELINES[baseline.kind]:
-            fitting = [kind for kind, tasks in BASELINES.items() if self.task in tasks]
+        if baseline and context.answers not in BASELINES[baseline.kind]:
+            fitting = [kind for kind, answers in BASELINES.items() if context.answers in answers]
             raise ValueError(
                 f"quality.baseline.kind is {baseline.kind!r}, which does not fit {self.task}; write "
                 + " or ".join(fitting)
@@ -156,17 +160,16 @@ class ModelSpec(Section):
 
     @model_validator(mode="after")
     def _is_whole_for_its_task(self) -> Self:
-        is_language_model = self.task == "generation"
-        if is_language_model != (self.training.base_model is not None):
+        if self.is_language_model != (self.training.base_model is not None):
             raise ValueError(
                 "training.base_model is missing; name the model that is fine-tuned"
-                if is_language_model
+                if self.is_language_model
                 else f"training.base_model is for task: generation, and the task is {self.task}"
             )
-        if is_language_model != (self.serving.protocol == "openai"):
+        if self.is_language_model != (self.serving.protocol == "openai"):
             raise ValueError(
                 f"serving.protocol is {self.serving.protocol!r}; write "
-                + ("openai for a language model" if is_language_model else f"v2 or v1, the task is {self.task}")
+                + ("openai for a language model" if self.is_language_model else f"v2 or v1, the task is {self.task}")
             )
         return self
 
@@ -181,9 +184,9 @@ class ModelSpec(Section):
             "quality.judge": self.quality.judge is not None,
         }
         for field, is_given in given.items():
-            if is_given and self.task != "generation":
+            if is_given and not self.is_language_model:
                 raise ValueError(f"{field} is for task: generation, and the task is {self.task}; leave it out")
-        if self.drift_watch is not None and self.task == "generation":
+        if self.drift_watch is not None and self.is_language_model:
             raise ValueError("drift_watch compares rows of a table, and the task is generation; leave it out")
         return self
 
@@ -220,14 +223,13 @@ class ModelSpec(Section):
         return self
 
 
-TASKS: tuple[Task, ...] = ("regression", "classification", "generation")
-BASELINES: dict[str, tuple[Task, ...]] = {
-    "column": ("regression", "classification"),
-    "mean": ("regression",),
-    "majority": ("classification",),
-    "base_model": ("generation",),
+BASELINES: dict[str, tuple[Answers, ...]] = {
+    "column": ("numbers", "classes"),
+    "mean": ("numbers",),
+    "majority": ("classes",),
+    "base_model": ("texts",),
 }
-"""Which tasks each kind of baseline is for."""
+"""Which answers each kind of baseline is for."""
 
 
 def json_schema() -> dict[str, Any]:

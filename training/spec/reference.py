@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from training.spec.metrics import METRICS
 from training.spec.model_spec import json_schema
+from training.spec.tasks import METRICS
 
 HEAD = """\
 # Reference of spec.yaml

@@ -4,7 +4,16 @@ from components.evaluate.checks.demand import Demand
 from components.evaluate.shared.scored import Measured
 from delivery.documents.numbers import percent, short
 from delivery.documents.verdict import CheckResult, ServingProof
-from training.spec import ColdStartCheck, FirstTokenCheck, LatencyCheck, ServableCheck, SizeCheck, Task, ThroughputCheck
+from training.spec import (
+    TASKS,
+    Answers,
+    ColdStartCheck,
+    FirstTokenCheck,
+    LatencyCheck,
+    ServableCheck,
+    SizeCheck,
+    ThroughputCheck,
+)
 
 
 def evaluate_servable(check: ServableCheck, measured: Measured) -> CheckResult:
@@ -21,20 +30,20 @@ def evaluate_servable(check: ServableCheck, measured: Measured) -> CheckResult:
     else:
         reason = (
             f"{served.ran} loaded it in a fresh process and answered {served.rows:,} test rows over "
-            f"{_protocol(served)} {_agreement(worst, served.tolerance, measured.scored.task)}."
+            f"{_protocol(served)} {_agreement(worst, served.tolerance, TASKS[measured.scored.task].answers)}."
         )
     demand = Demand(check, "served as judged", served.tolerance, "<=")
     return demand.result(worst, reason, "passed" if passed else "failed")
 
 
-def _agreement(worst: float, bound: float, task: Task) -> str:
-    if task == "classification":
+def _agreement(worst: float, bound: float, answered: Answers) -> str:
+    if answered == "classes":
         if worst == 0:
             return "with the classes that it was judged by"
         return f"with another class in {percent(worst)} of them than it was judged by; none is allowed"
     if worst == 0:
         return "exactly as it was judged"
-    if task == "generation":
+    if answered == "texts":
         answers = f"{percent(worst)} of them with other words"
         return (
             f"as it was judged: {answers}, at most {percent(bound)} may"

@@ -12,7 +12,7 @@ from components.evaluate.shared.contender import Entrant
 from components.evaluate.table.metrics import Actual, Prediction
 from components.evaluate.table.test_side import batches, class_positions
 from training.errors import InputError, OstinatoError
-from training.spec import Baseline, Task
+from training.spec import TASKS, Baseline, Task
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,7 +49,7 @@ def open_model(entrant: Entrant, task: Task, columns: Sequence[str]) -> Model:
             f"{model.called} needs the column(s) {', '.join(map(repr, missing))}, which the data contract no longer "
             f"has (it has {', '.join(columns)}). {model.fix}"
         )
-    if (predictor.classes is not None) != (task == "classification"):
+    if (predictor.classes is not None) != (TASKS[task].answers == "classes"):
         kind = "regressor" if predictor.classes is None else "classifier"
         raise OstinatoError(f"{model.called} is a {kind}, but the task is {task}. {model.fix}")
     return model

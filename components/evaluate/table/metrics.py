@@ -19,16 +19,13 @@ from training.spec import METRICS, Task
 class Actual:
     """What really happened on the test rows.
 
-    values: (n,) float64 for regression, (n,) intp positions in ``classes`` for classification.
-    classes: sorted labels of the test rows and of every model, (classes,); None for regression.
+    values: (n,) float64 where numbers are predicted, (n,) intp positions in ``classes`` where classes are.
+    classes: sorted labels of the test rows and of every model, (classes,); None for numbers.
     """
 
     values: np.ndarray
     classes: np.ndarray | None = None
-
-    @property
-    def task(self) -> Task:
-        return "regression" if self.classes is None else "classification"
+    task: Task = "regression"
 
     @property
     def rows(self) -> int:
@@ -46,55 +43,27 @@ class Prediction:
     probabilities: np.ndarray | None = None
 
 
-def metric_sums(actual: Actual, prediction: Prediction, groups: Groups) -> Sums:
-    """The sums of each group that :func:`metrics_of` needs: (groups,) or (groups, classes) each."""
-    if actual.classes is None:
-        return _regression_sums(actual, prediction, groups)
-    return _classification_sums(actual, prediction, groups, len(actual.classes))
-
-
-def metrics_of(sums: Sums) -> dict[str, np.ndarray]:
-    """Each metric for each group of the sums, (groups,). ROC AUC is in :mod:`components.evaluate.table.roc`.
-
-    Names and meaning follow scikit-learn's ``sklearn.metrics``
-    (https://scikit-learn.org/stable/modules/model_evaluation.html) unless said otherwise:
-
-    - ``mae`` = Σ|e|/n, ``rmse`` = √(Σe²/n), ``bias`` = Σe/n with e = predicted - actual, in the target's unit;
-    - ``r2`` = 1 - Σe² / Σ(y - mean y)²;
-    - ``mape`` = mean of \\|e/y\\| as a fraction, over the rows whose actual value is not zero (scikit-learn divides by
-      2e-16 there, which drowns the rest);
-    - ``precision``, ``recall``, ``f1``: of the positive class when there are two classes (the one that sorts last:
-      1, True, "yes"), else the macro average over the classes that occur in the actual or the predicted labels;
-      0 where the divisor is 0;
-    - ``balanced_accuracy`` = mean recall over the classes that occur in the actual labels;
-    - ``log_loss`` = mean of -log p(actual class), p clipped to [2.2e-16, 1 - 2.2e-16];
-    - ``brier`` = mean of Σ(p - [actual])² over the classes, halved for two classes (Brier 1950).
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return _regression_metrics(sums) if "absolute" in sums else _classification_metrics(sums)
-
-
 def metric_names(task: Task, with_probabilities: bool) -> list[str]:
     """Metrics that a contender of the task can have, in the order of the schema."""
     return [name for name in METRICS[task] if with_probabilities or name not in PROBABILITY_METRICS]
 
 
-def _summer(groups: Groups) -> Callable[[Any], np.ndarray]:
+def group_sum(groups: Groups) -> Callable[[Any], np.ndarray]:
     if groups.count == 1:
         return lambda values: np.array([values.sum()], dtype=np.float64)
     return lambda values: np.bincount(groups.index, weights=values, minlength=groups.count)
 
 
-def _counts(groups: Groups) -> np.ndarray:
+def group_counts(groups: Groups) -> np.ndarray:
     return np.bincount(groups.index, minlength=groups.count).astype(np.float64)
 
 
-def _regression_sums(actual: Actual, prediction: Prediction, groups: Groups) -> Sums:
-    total = _summer(groups)
+def regression_sums(actual: Actual, prediction: Prediction, groups: Groups) -> Sums:
+    total = group_sum(groups)
     centred = actual.values - actual.values.mean()
     error = prediction.values - actual.values
     sums = {
-        "rows": _counts(groups),
+        "rows": group_counts(groups),
         "error": total(error),
         "squared": total(error * error),
         "centred": total(centred),
@@ -110,7 +79,7 @@ def _regression_sums(actual: Actual, prediction: Prediction, groups: Groups) -> 
     return sums
 
 
-def _regression_metrics(sums: Sums) -> dict[str, np.ndarray]:
+def regression_metrics(sums: Sums) -> dict[str, np.ndarray]:
     rows = sums["rows"]
     spread = sums["centred_squared"] - sums["centred"] ** 2 / rows
     # Below rounding error of its own two terms the target is constant, and R² is not defined.
@@ -124,20 +93,23 @@ def _regression_metrics(sums: Sums) -> dict[str, np.ndarray]:
     }
 
 
-def _classification_sums(actual: Actual, prediction: Prediction, groups: Groups, classes: int) -> Sums:
+def classification_sums(actual: Actual, prediction: Prediction, groups: Groups) -> Sums:
+    assert actual.classes is not None
+    classes = len(actual.classes)
+
     def by_class(labels: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         cells = groups.index[rows] * classes + labels[rows]
         return np.bincount(cells, minlength=groups.count * classes).reshape(groups.count, classes).astype(np.float64)
 
     hits = np.flatnonzero(actual.values == prediction.values)
     sums = {
-        "rows": _counts(groups),
+        "rows": group_counts(groups),
         "support": by_class(actual.values),
         "predicted": by_class(prediction.values),
         "hits": by_class(actual.values, hits),
     }
     if prediction.probabilities is not None:
-        total = _summer(groups)
+        total = group_sum(groups)
         chances = prediction.probabilities
         own = np.take_along_axis(chances, actual.values[:, None], axis=1)[:, 0]
         tiny = np.finfo(np.float64).eps
@@ -149,7 +121,7 @@ def _classification_sums(actual: Actual, prediction: Prediction, groups: Groups,
     return sums
 
 
-def _classification_metrics(sums: Sums) -> dict[str, np.ndarray]:
+def classification_metrics(sums: Sums) -> dict[str, np.ndarray]:
     rows, support, predicted, hits = (sums[name] for name in ("rows", "support", "predicted", "hits"))
     recall = np.divide(hits, support, out=np.zeros_like(hits), where=support > 0)
     precision = np.divide(hits, predicted, out=np.zeros_like(hits), where=predicted > 0)

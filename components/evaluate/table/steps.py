@@ -1,6 +1,7 @@
 """Assessing a model of a table: read, predict, score; and its pages."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -21,13 +22,13 @@ from components.evaluate.table.contenders import (
     predict_all,
 )
 from components.evaluate.table.evidently_report import InputDrift, measure_drift, write_evidently_report
-from components.evaluate.table.metrics import Actual, Prediction
+from components.evaluate.table.metrics import Prediction
 from components.evaluate.table.scoring import score, slice_metric
 from components.evaluate.table.table_page import write_table_page
 from components.evaluate.table.test_side import read_actual, read_labels, sample_rows
 from delivery.documents.data_card import TEST_FILE, TRAIN_FILE, DataCard
 from delivery.documents.sample import Sample, make_sample
-from training.spec import DataSpec, QualitySpec, Task
+from training.spec import TASKS, DataSpec, QualitySpec, Task
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,7 +67,7 @@ def predict_rows(inputs: EvaluateInputs, contract: DataSpec, models: Sequence[Mo
     labels = read_labels(inputs.test_file, contract, quality)
     known = [model.predictor.classes for model in models if model.predictor.classes is not None]
     actual = read_actual(labels[contract.target], task, known)
-    if task == "classification":
+    if TASKS[task].answers == "classes":
         for model in models:
             check_same_labels(model, actual)
     predictions = predict_all(models, inputs.test_file, actual)
@@ -139,7 +140,7 @@ def write_evidently(path: Path, predictions: Predictions, drift: InputDrift, mos
 
     champion = None if predictions.champion is None else part(predictions.champion)
     write_evidently_report(
-        path, Actual(actual.values[rows], actual.classes), part(predictions.candidate), champion, drift
+        path, replace(actual, values=actual.values[rows]), part(predictions.candidate), champion, drift
     )
 
 

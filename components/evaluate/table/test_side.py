@@ -10,7 +10,7 @@ import pandas as pd
 from components.evaluate.shared.rows import sample_positions
 from components.evaluate.table.metrics import Actual
 from training.errors import InputError, did_you_mean
-from training.spec import DataSpec, QualitySpec, SliceCheck
+from training.spec import TASKS, DataSpec, QualitySpec, SliceCheck, Task
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,19 +46,19 @@ def read_labels(path: Path, data: DataSpec, quality: QualitySpec) -> "pl.DataFra
     return labels
 
 
-def read_actual(target: "pl.Series", task: str, model_classes: Sequence[np.ndarray]) -> Actual:
+def read_actual(target: "pl.Series", task: Task, model_classes: Sequence[np.ndarray]) -> Actual:
     """What happened. model_classes: labels (classes,) that each model knows; they join the class list.
 
-    Raises InputError if the target is no number (regression), has NaN, or has one class only (classification).
+    Raises InputError if the target is no number where numbers are predicted, has NaN, or has one class only.
     """
-    if task == "regression":
+    if TASKS[task].answers == "numbers":
         if not target.dtype.is_numeric():
             raise InputError(f"the target {target.name!r} is {target.dtype}, no number; set task: classification")
         values = target.to_numpy().astype(np.float64, copy=False)
         if not np.isfinite(values).all():
             bad = int((~np.isfinite(values)).sum())
             raise InputError(f"the target {target.name!r} is NaN or infinite in {bad} of {len(values)} test rows")
-        return Actual(values)
+        return Actual(values, task=task)
     labels = target.unique().to_list()
     if len(labels) < 2:
         raise InputError(
@@ -68,7 +68,7 @@ def read_actual(target: "pl.Series", task: str, model_classes: Sequence[np.ndarr
     union = sorted({label for known in model_classes for label in known.tolist()} | set(labels), key=_order)
     mixed = len({isinstance(label, str) for label in union}) > 1
     classes = np.array(union, dtype=object if mixed else None)
-    return Actual(class_positions(target.to_numpy(), classes), classes)
+    return Actual(class_positions(target.to_numpy(), classes), classes, task)
 
 
 def class_positions(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:

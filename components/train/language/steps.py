@@ -39,7 +39,7 @@ def check_workers(training: TrainingSpec) -> None:
 def check_training_here(spec: ModelSpec) -> None:
     """Raises InputError for a spec that can't be trained on this machine alone, or not with what is installed."""
     check_workers(spec.training)
-    if spec.task == "generation":
+    if spec.is_language_model:
         need_llm_extra("training a language model")
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from delivery.serving.clients.predict import ServedModel
 from training.errors import InputError, OstinatoError
-from training.spec import Task
+from training.spec import TASKS, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,7 @@ class ClassComparison:
 
 def check_comparable(name: str, task: Task) -> None:
     """Raises InputError for answers that are neither numbers nor classes."""
-    if task == "generation":
+    if TASKS[task].is_language_model:
         raise InputError(
             f"--compare knows numbers and classes, and {name} answers with text; texts are compared by the verdict, on "
             "the test questions and by the judge of quality.judge"
@@ -77,7 +77,7 @@ def compare_served(
     live, shadow = (_ask(address, name, rows, protocol) for address in (url, shadow_url))
     if len(live) != len(shadow):
         raise OstinatoError(f"{url} answered {len(live)} rows and {shadow_url} {len(shadow)}, of {len(rows)}")
-    if task == "classification":
+    if TASKS[task].answers == "classes":
         return compare_classes([str(answer) for answer in live.tolist()], [str(answer) for answer in shadow.tolist()])
     return compare_numbers(live, shadow)
 

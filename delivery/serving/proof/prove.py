@@ -15,7 +15,7 @@ from delivery.serving.process.process import RunningServer, serving
 from delivery.serving.proof.behaviours import try_behaviours
 from delivery.serving.proof.prove_chat import compare_texts, sampling_of, time_streams
 from training.errors import OstinatoError
-from training.spec import ServingSpec
+from training.spec import TASKS, ServingSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +58,7 @@ def prove(folder: Path, sample: Sample, serving_spec: ServingSpec, concurrencies
 
 def _first(sample: Sample) -> Any:
     """The first row, or the first question."""
-    return sample.prompts[0] if sample.task == "generation" else sample.rows.head(1)
+    return sample.prompts[0] if TASKS[sample.task].is_language_model else sample.rows.head(1)
 
 
 def _prove_rows(served: RunningServer, sample: Sample, protocol: str, concurrencies: Sequence[int]) -> dict[str, Any]:

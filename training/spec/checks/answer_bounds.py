@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from training.spec.checks.check import QualityCheck
-from training.spec.metrics import Task
 from training.spec.section import Share
+from training.spec.tasks import Answers
 
 
 def _check_pattern(text: str) -> str:
@@ -32,7 +32,7 @@ REFUSALS = (
 class FormatCheck(QualityCheck):
     """Every answer has a form: JSON, or the whole of it fits a regular expression."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("generation",)
+    answers: ClassVar[tuple[Answers, ...]] = ("texts",)
     kind: Literal["format"]
     json_object: bool = False
     """The answer is a JSON object, and nothing beside it."""
@@ -61,7 +61,7 @@ class FormatCheck(QualityCheck):
 class ForbiddenCheck(QualityCheck):
     """Content that must not be in an answer."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("generation",)
+    answers: ClassVar[tuple[Answers, ...]] = ("texts",)
     kind: Literal["forbidden"]
     patterns: Annotated[tuple[Pattern, ...], Field(min_length=1)]
     max_share: Share = 0.0
@@ -72,7 +72,7 @@ class ForbiddenCheck(QualityCheck):
 class LengthCheck(QualityCheck):
     """The answers are neither empty nor endless."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("generation",)
+    answers: ClassVar[tuple[Answers, ...]] = ("texts",)
     kind: Literal["length"]
     min_words: Annotated[int, Field(ge=0)] = 1
     max_words: Annotated[int, Field(ge=1)]
@@ -90,7 +90,7 @@ class LengthCheck(QualityCheck):
 class RefusalCheck(QualityCheck):
     """How often the model declines to answer."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("generation",)
+    answers: ClassVar[tuple[Answers, ...]] = ("texts",)
     kind: Literal["refusals"]
     max_share: Share
     patterns: Annotated[tuple[Pattern, ...], Field(min_length=1)] = REFUSALS

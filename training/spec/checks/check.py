@@ -1,4 +1,4 @@
-"""What every kind of check has in a spec: the tasks that it is for, and how it fits the rest of the spec."""
+"""What every kind of check has in a spec: the answers that it is for, and how it fits the rest of the spec."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from training.errors import did_you_mean
 from training.spec.generation import JudgeSpec
-from training.spec.metrics import METRICS, Task
 from training.spec.section import Section
+from training.spec.tasks import TASKS, Answers, Task
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,13 @@ class SpecContext:
     earlier: "Sequence[QualityCheck]" = ()
     """The checks above this one."""
 
+    @property
+    def answers(self) -> Answers:
+        return TASKS[self.task].answers
+
     def require_metric(self, field: str, metric: str) -> None:
         """Raises ValueError for a metric that the task does not have."""
-        known = METRICS[self.task]
+        known = TASKS[self.task].metrics
         if metric not in known:
             raise ValueError(f"{field} is {metric!r}, no metric of {self.task}. {did_you_mean(metric, known)}")
 
@@ -30,8 +34,8 @@ class SpecContext:
 class QualityCheck(Section):
     """Base of every kind of check."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("regression", "classification", "generation")
-    """That have this check."""
+    answers: ClassVar[tuple[Answers, ...]] = ("numbers", "classes", "texts")
+    """Of the tasks that have this check."""
     replacement: ClassVar[str] = "leave it out"
     """What to do in the spec of another task."""
 
@@ -39,5 +43,5 @@ class QualityCheck(Section):
 
     def require_fit(self, field: str, context: SpecContext) -> None:
         """Raises ValueError where the check does not fit the rest of the spec. field: such as `quality.checks.0`."""
-        if context.task not in self.tasks:
+        if context.answers not in self.answers:
             raise ValueError(f"{field} is of kind {self.kind}, which does not fit {context.task}; {self.replacement}")

@@ -3,14 +3,14 @@
 from typing import ClassVar, Literal
 
 from training.spec.checks.check import QualityCheck
-from training.spec.metrics import Task
 from training.spec.section import Share
+from training.spec.tasks import Answers
 
 
 class DriftCheck(QualityCheck):
     """Share of input columns whose distribution moved between the training rows and the test rows."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("regression", "classification")
+    answers: ClassVar[tuple[Answers, ...]] = ("numbers", "classes")
     kind: Literal["drift"]
     max_share: Share
     required: bool = True

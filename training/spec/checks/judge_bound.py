@@ -3,8 +3,8 @@
 from typing import ClassVar, Literal
 
 from training.spec.checks.check import QualityCheck, SpecContext
-from training.spec.metrics import Task
 from training.spec.section import Share
+from training.spec.tasks import Answers
 
 
 class JudgeCheck(QualityCheck):
@@ -14,7 +14,7 @@ class JudgeCheck(QualityCheck):
     leaves the check undecided, and a required check that is undecided refuses the candidate.
     """
 
-    tasks: ClassVar[tuple[Task, ...]] = ("generation",)
+    answers: ClassVar[tuple[Answers, ...]] = ("texts",)
     kind: Literal["judge"]
     against: Literal["champion", "baseline"] = "champion"
     min_win_rate: Share = 0.5

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from training.spec.checks.check import QualityCheck
-from training.spec.metrics import Task
+from training.spec.tasks import TASKS, Answers, Task
 
 
 class ServableCheck(QualityCheck):
@@ -32,13 +32,13 @@ class ServableCheck(QualityCheck):
 
     def rows_for(self, task: Task) -> int:
         """Size of the sample, by the task unless it is stated."""
-        return self.rows or (16 if task == "generation" else 500)
+        return self.rows or (16 if TASKS[task].is_language_model else 500)
 
 
 class LatencyCheck(QualityCheck):
     """Time of a one-row request to the runtime over its own protocol, in milliseconds."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("regression", "classification")
+    answers: ClassVar[tuple[Answers, ...]] = ("numbers", "classes")
     replacement: ClassVar[str] = "use first_token or throughput"
     kind: Literal["latency"]
     max_p99_ms: Annotated[float, Field(gt=0)]
@@ -69,7 +69,7 @@ class SizeCheck(QualityCheck):
 class FirstTokenCheck(QualityCheck):
     """Time from a streamed request to the first token of its answer, over the runtime's own protocol."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("generation",)
+    answers: ClassVar[tuple[Answers, ...]] = ("texts",)
     kind: Literal["first_token"]
     max_p99_ms: Annotated[float, Field(gt=0)]
     required: bool = True
@@ -78,7 +78,7 @@ class FirstTokenCheck(QualityCheck):
 class ThroughputCheck(QualityCheck):
     """Tokens of an answer per second, one request at a time, over the runtime's own protocol."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("generation",)
+    answers: ClassVar[tuple[Answers, ...]] = ("texts",)
     kind: Literal["throughput"]
     min_tokens_per_s: Annotated[float, Field(gt=0)]
     required: bool = True
