@@ -17,7 +17,7 @@ from pipelines.backends.training_job import training_job_text
 from pipelines.backends.vertex.custom_job import custom_job
 from pipelines.backends.vertex.machines import MACHINES, machine_for
 from training.errors import InputError
-from training.spec import ModelSpec, Resources
+from training.spec import ModelSpec, StepResources
 
 DATA, OUT = "gs://runs/1/data", "gs://runs/1/model"
 IMAGE = "registry.example.org/ostinato@sha256:" + "1" * 64
@@ -111,7 +111,7 @@ def test_the_smallest_machine_that_fits_is_taken(
     cpu: str, memory: str, accelerator: tuple[str, int] | None, machine: str
 ) -> None:
     asked = {"type": accelerator[0], "count": accelerator[1]} if accelerator else None
-    assert machine_for(Resources.model_validate({"cpu": cpu, "memory": memory, "accelerator": asked})) == machine
+    assert machine_for(StepResources.model_validate({"cpu": cpu, "memory": memory, "accelerator": asked})) == machine
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_the_smallest_machine_that_fits_is_taken(
 def test_a_machine_that_is_not_to_be_had_is_refused(kind: str, count: int, said: str) -> None:
     asked = {"cpu": "1", "memory": "2Ti", "accelerator": {"type": kind, "count": count} if count else None}
     with pytest.raises(InputError) as caught:
-        machine_for(Resources.model_validate(asked))
+        machine_for(StepResources.model_validate(asked))
     assert said in str(caught.value)
 
 

@@ -8,7 +8,7 @@ from pipelines.backends.vertex.machines import machine_for, machines_with
 from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError
 from training.spec import ModelSpec
-from training.spec.resources import Accelerator, Resources, StepResources
+from training.spec.resources import StepAccelerator, StepResources
 
 WRAPPED = ["python3", "-m", "pipelines.backends.vertex.secret_manager"]
 """Puts secrets into its environment, then becomes the command that follows."""
@@ -38,7 +38,7 @@ def for_vertex(ir: dict[str, Any], spec: ModelSpec, settings: VertexSettings) ->
     return package
 
 
-def requested_resources(spec: ModelSpec, step: str) -> tuple[str, Resources]:
+def requested_resources(spec: ModelSpec, step: str) -> tuple[str, StepResources]:
     """The field of the spec where a step's resources are, and these with Vertex AI's name of the accelerator.
 
     Raises InputError for an accelerator without one.
@@ -49,17 +49,17 @@ def requested_resources(spec: ModelSpec, step: str) -> tuple[str, Resources]:
     ) or StepResources()
     accelerator = resources.accelerator
     if accelerator is None:
-        return field, Resources(cpu=resources.cpu, memory=resources.memory)
+        return field, StepResources(cpu=resources.cpu, memory=resources.memory)
     if "/" in accelerator.type and not accelerator.vertex_type:
         raise InputError(
             f"{field}.accelerator.type: {accelerator.type!r} is Kubernetes' name; give Vertex AI's as well, in "
             f"{field}.accelerator.vertex_type, such as NVIDIA_L4"
         )
-    named = Accelerator(type=accelerator.vertex_type or accelerator.type, count=accelerator.count)
-    return field, Resources(cpu=resources.cpu, memory=resources.memory, accelerator=named)
+    named = StepAccelerator(type=accelerator.vertex_type or accelerator.type, count=accelerator.count)
+    return field, StepResources(cpu=resources.cpu, memory=resources.memory, accelerator=named)
 
 
-def _name_accelerator(container: dict[str, Any], resources: Resources, field: str) -> None:
+def _name_accelerator(container: dict[str, Any], resources: StepResources, field: str) -> None:
     """Raises InputError for one that Vertex AI does not have."""
     if resources.accelerator:
         machines_with(resources, field, "another")
