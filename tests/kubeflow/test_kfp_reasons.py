@@ -111,6 +111,12 @@ def test_a_reason_has_a_bound_and_a_long_log_is_read_at_its_end(failed: Callable
     )
 
 
+def test_a_log_that_is_longer_than_is_read_is_said(kfp: KfpServer, failed: Callable[[str], RemoteRun]) -> None:
+    run = failed("\0" * (50 << 20))
+    assert "its log can't be had" in run.steps[1].message
+    assert len(run.steps[1].message) < LONGEST
+
+
 def test_a_log_that_argo_does_not_keep_is_that_of_the_pod(kfp: KfpServer, failed: Callable[[str], RemoteRun]) -> None:
     failed("")
     kfp.state.pod_logs, kfp.state.logs = {node: step_log("ValueError: y") for node in kfp.state.logs}, {}

@@ -48,13 +48,13 @@ def test_a_run_is_told_as_it_was_recorded(name: str, state: str, steps: str) -> 
 
 @pytest.mark.parametrize(
     ("name", "states"),
-    [("hello-succeeded", {"say": "succeeded"}), ("of-recurring", {"say": "cached"}),
-     ("no-template-defaults-retry", {"ok": "succeeded", "boom": "failed"})],
+    [("hello-succeeded", {"say": ("succeeded", 5)}), ("of-recurring", {"say": ("cached", 0)}),
+     ("no-template-defaults-retry", {"ok": ("succeeded", 6), "boom": ("failed", 5)})],
 )  # fmt: skip
 def test_so_are_one_whose_whole_workflow_was_retried_and_one_of_a_cluster_that_retries_nothing(
-    name: str, states: dict[str, str]
+    name: str, states: dict[str, tuple[str, int]]
 ) -> None:
-    assert {step.name: step.state for step in shown(name, *states).steps} == states
+    assert {step.name: (step.state, step.seconds) for step in shown(name, *states).steps} == states
 
 
 def test_of_a_node_that_is_there_twice_the_newest_try_counts() -> None:

@@ -1,6 +1,5 @@
 """Runs are told of, once each: those in front of one, and those of an engine that nobody waited for."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +7,9 @@ import pytest
 from harness.command_line import REACHABLE, Finished
 from harness.kubeflow.server import KfpServer
 from notify.receivers import Webhook
+
+from delivery.registry.mlflow import mlflow_client
+from delivery.registry.versions import RUN_TAG
 
 Run = Callable[..., Finished]
 MODEL = "demand-forecaster"
@@ -43,21 +45,24 @@ def test_a_release_and_a_refusal_are_told_and_a_run_with_nothing_new_is_not(
 
 
 def test_a_release_that_nobody_waited_for_is_told_with_its_version(
-    workspace: Path, ostinato: Run, webhook: Webhook
+    ostinato: Run, webhook: Webhook, tmp_path: Path
 ) -> None:
-    run = json.loads(ostinato("run", MODEL, *EARLY, "--json", expect=0).out)["run"]
     with KfpServer() as kfp:
         settings = {
             **REACHABLE, "OSTINATO_KUBEFLOW__ENDPOINT": kfp.url, "OSTINATO_SLACK_WEBHOOK": webhook.url
         }  # fmt: skip
         ostinato("submit", MODEL, "--backend", "kubeflow", expect=0, **settings)
         with kfp.lock:
-            kfp.state.only_run()["display_name"] = run
             kfp.state.walk(dict.fromkeys(("evaluate", "register", "deploy"), "SUCCEEDED"), "SUCCEEDED")
-        settings |= {"OSTINATO_TRACKING_URI": ""}
+        run = kfp.state.only_run()["display_name"]
+        settings["OSTINATO_TRACKING_URI"] = f"sqlite:///{tmp_path / 'registry.db'}"
+        client = mlflow_client(settings["OSTINATO_TRACKING_URI"])
+        client.create_registered_model(MODEL)
+        for number in (1, 2):
+            client.create_model_version(MODEL, f"s3://models/{number}", tags={RUN_TAG: f"{run if number == 2 else ''}"})
         notified = ostinato("notify", "--backend", "kubeflow", "--since", "5000d", expect=0, **settings)
-    assert heads(webhook) == [f"{MODEL} version 1 is released"]
-    assert notified.out == f"{run}: {MODEL} version 1 is released\n"
+    assert heads(webhook) == [f"{MODEL} version 2 is released"]
+    assert notified.out == f"{run}: {MODEL} version 2 is released\n"
 
 
 def test_a_failed_step_is_told_and_a_dead_webhook_changes_nothing_of_the_run(
