@@ -19,6 +19,7 @@ from delivery.kserve.cluster import FieldDifference, differences
 from delivery.kserve.health import health_of
 from delivery.releases.cluster_status import ClusterStatus, cluster_status
 from delivery.releases.environments import STAGING_PATCHES
+from pipelines.wording_cluster import render_cluster_status
 from training.errors import InputError, OstinatoError
 
 NAME = "demand-forecaster"
@@ -129,10 +130,14 @@ def test_every_recorded_service_is_read_and_judged(
 ) -> None:
     server.objects.append(recorded(state))
     commit(place, release_files(state))
-    (row,) = seen(place).places
+    status = seen(place)
+    (row,) = status.places
     assert row.cluster_version == row.git_version and row.note == ""
     assert (row.health, row.message) == astuple(health_of(recorded(state)))
-    assert row.live == (row.health == "Healthy") and seen(place).strays == ()
+    assert row.live == (row.health == "Healthy") and status.strays == ()
+    told = [line for line in render_cluster_status(status).splitlines() if line.startswith(f"{row.model} in ")]
+    why = row.message.splitlines()[0]
+    assert any(why in line for line in told) != row.live  # why it does not serve yet, or not a word
 
 
 def test_a_version_that_argo_cd_has_not_synced_is_not_live(
