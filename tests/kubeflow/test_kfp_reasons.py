@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from kubeflow.conftest import connect
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
 from pipelines.backends.kubeflow.reasons import event_reason, pod_reason
 from pipelines.backends.kubeflow.states import waiting_pod, workflow_nodes
-from pipelines.backends.kubeflow.step_log import LONGEST, last_words
+from pipelines.backends.kubeflow.step_log import LONGEST, LastWords, last_words
 from pipelines.backends.remote import RemoteRun, Submission
 
 Make = Callable[..., Submission]
@@ -89,6 +91,14 @@ def test_a_failure_is_no_refusal_whatever_else_the_log_holds(failed: Callable[[s
 )  # fmt: skip
 def test_the_reason_is_what_the_end_of_the_log_says(log: str, reason: str, failed: Callable[[str], RemoteRun]) -> None:
     assert reason in failed(log).steps[1].message
+
+
+def test_the_name_of_a_refusal_is_the_one_that_python_prints() -> None:
+    refused = subprocess.run(
+        [sys.executable, "-c", "from training.errors import GateRefused\nraise GateRefused('mae is worse:\\n  49')"],
+        cwd=RECORDED.parents[2], capture_output=True, text=True,
+    )  # fmt: skip
+    assert last_words(refused.stderr + f"{LAUNCHER} 1\n") == LastWords("mae is worse:\n  49", refused=True)
 
 
 def test_of_chained_exceptions_the_last_is_the_reason() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.backends.kubeflow.states import failed_pods, remote_run, workflow_nodes
+from pipelines.backends.kubeflow.states import failed_pods, remote_run, waiting_pod, workflow_nodes
 from pipelines.backends.kubeflow.workflow_nodes import children
 from pipelines.backends.remote import RemoteRun
 
@@ -124,6 +124,32 @@ def test_a_step_whose_pod_does_not_start_is_running_and_says_since_when_nothing_
     waits = {step.name: step.waits_since for step in shown("of-deleted-recurring").steps}
     assert waits == {**dict.fromkeys(STEPS, ""), "register": "2026-12-01T09:06:30Z"}
     assert all(not step.waits_since for step in shown("pod-killed").steps)
+
+
+@pytest.mark.parametrize(
+    ("node", "step", "template"),
+    [("preprocess-driver", "preprocess", "container"), ("train-driver", "train", "container"),
+     ("root-driver", "preprocess", "dag")],
+)  # fmt: skip
+def test_a_driver_that_does_not_start_is_a_wait_of_its_step(node: str, step: str, template: str) -> None:
+    """A recorded run, at the moment in which the driver's pod was asked for."""
+    run = recorded("succeeded-cached")
+    details = run["run_details"]["task_details"]
+    asked = next(detail["start_time"] for detail in details if detail.get("display_name") == node)
+    for detail in details:
+        if detail["start_time"] > asked or (detail["start_time"] == asked and detail.get("display_name") == step):
+            detail["display_name"] = ""
+        elif detail.get("display_name") == f"{node}(0)":
+            detail |= {"state": "PENDING", "end_time": "0001-01-01T00:00:00Z"}
+        elif detail["end_time"] > asked:
+            detail |= {"state": "RUNNING", "end_time": "0001-01-01T00:00:00Z"}
+    run["state"] = "RUNNING"
+    steps = remote_run(run, STEPS, "m", "https://kubeflow.example.org").steps
+    assert {step.name: step.waits_since for step in steps if step.waits_since} == {step: asked}
+    nodes = workflow_nodes(run)
+    path = f"{nodes.root.rpartition('.')[0]}.root-driver(0)" if template == "dag" else f"{nodes.root}.{node}(0)"
+    number = nodes.node_id(path).rpartition("-")[2]
+    assert waiting_pod(nodes, step) == f"demand-forecaster-lt6l8-system-{template}-driver-{number}"
 
 
 def test_a_run_that_nothing_runs_any_more_is_over() -> None:

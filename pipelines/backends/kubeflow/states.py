@@ -5,7 +5,7 @@ found the outputs in the cache. The API hands out no output parameters, no exit 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -81,17 +81,21 @@ def workflow_nodes(run: dict[str, Any]) -> WorkflowNodes:
 
 
 def step_states(nodes: WorkflowNodes, steps: Sequence[str], run: State, link: str) -> tuple[StepState, ...]:
-    """The steps in order."""
-    return tuple(_step_state(nodes, step, run, link) for step in steps)
+    """The steps in order; a wait before all of them is the first one's."""
+    states = [_step_state(nodes, step, run, link) for step in steps]
+    driver = nodes.find(_root_driver(nodes), nodes.root)
+    if states and driver and run not in ENDED and all(step.state == "pending" for step in states):
+        waits_since = _waits_since(nodes.tries_within(_root_driver(nodes), driver))
+        states[0] = replace(states[0], waits_since=waits_since)
+    return tuple(states)
 
 
 def failed_pods(nodes: WorkflowNodes, steps: Sequence[StepState]) -> list[FailedPod]:
     """The pods that ended a run: executors, else drivers of steps that failed, else the driver of all."""
     failed = [FailedPod(step.name, _failed_pod(nodes, step.name)) for step in steps if step.state == "failed"]
-    path = f"{nodes.newest_try(nodes.workflow)}.root-driver"
-    driver = nodes.find(path, nodes.root)
+    driver = nodes.find(_root_driver(nodes), nodes.root)
     if not failed and driver and driver.get("state") == "FAILED":
-        return [FailedPod("", nodes.node_id(nodes.newest_try(path)))]
+        return [FailedPod("", nodes.node_id(nodes.newest_try(_root_driver(nodes))))]
     return failed
 
 
@@ -104,9 +108,21 @@ def _failed_pod(nodes: WorkflowNodes, step: str) -> str:
 
 
 def waiting_pod(nodes: WorkflowNodes, step: str) -> str:
-    """Name of a step's pod, as Argo makes it: of the workflow, the template that KFP compiles, and the id."""
-    pod = nodes.node_id(nodes.newest_try(f"{nodes.newest_try(f'{nodes.root}.{step}')}.executor"))
-    return f"{nodes.workflow}-system-container-impl-{pod.rpartition('-')[2]}"
+    """Name of the pod that a step waits for, its own or a driver's, as Argo makes it: of the workflow, the template
+    that KFP compiles, and the id."""
+    path = f"{nodes.root}.{step}"
+    pod, template = f"{nodes.newest_try(path)}.executor", "system-container-impl"
+    if not _has_begun(nodes.find(path, f"{path}.executor")):
+        driver = nodes.find(f"{path}-driver", path)
+        pod, template = (
+            (f"{path}-driver", "system-container-driver") if driver else (_root_driver(nodes), "system-dag-driver")
+        )
+    return f"{nodes.workflow}-{template}-{nodes.node_id(nodes.newest_try(pod)).rpartition('-')[2]}"
+
+
+def _root_driver(nodes: WorkflowNodes) -> str:
+    """Path of what comes before all steps."""
+    return f"{nodes.newest_try(nodes.workflow)}.root-driver"
 
 
 def _step_state(nodes: WorkflowNodes, step: str, run: State, link: str) -> StepState:
@@ -114,7 +130,9 @@ def _step_state(nodes: WorkflowNodes, step: str, run: State, link: str) -> StepS
     node = nodes.find(path, f"{path}.executor")
     driver = nodes.find(f"{path}-driver", path)
     if node is None or not _has_begun(node):
-        return StepState(step, _before_it_began(driver, run), link)
+        state = _before_it_began(driver, run)
+        tries = nodes.tries_within(f"{path}-driver", driver) if driver and state in ("running", "pending") else []
+        return StepState(step, state, link, waits_since=_waits_since(tries))
     state = _STATES.get(node["state"], "pending")
     pod = f"{nodes.newest_try(path)}.executor"
     executor = nodes.find(pod, began=node.get("start_time")) or {}
