@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.backends.remote import BackendClient, ScheduleEntry, Submission
+from pipelines.package.fingerprints import step_fingerprints
+from pipelines.package.imports import Sources
 from pipelines.settings.settings import Workspace
 from pipelines.submit import labels_of, package_for, remote_arguments
 from training.errors import InputError
@@ -36,11 +38,16 @@ class ScheduleChange:
 
     def line(self) -> str:
         """As `--dry-run` shows it."""
-        times = [f"{entry.cron} {entry.time_zone}" for entry in (self.before, self.after) if entry]
-        if self.action == "change" and times[0] == times[1]:
-            paused = "" if self.before is None or self.before.active else ", and was paused"
-            return f"change  {self.model}: {times[1]}, another package or other arguments{paused}"
-        return f"{self.action:<7} {self.model}: {' -> '.join(times) if self.action == 'change' else times[0]}"
+        times = list(dict.fromkeys(f"{entry.cron} {entry.time_zone}" for entry in (self.before, self.after) if entry))
+        text = f"{self.action:<7} {self.model}: {' -> '.join(times)}"
+        if self.action != "change" or self.before is None or self.after is None:
+            return text
+        reasons = []
+        if len(times) == 1 and self.before.digest != self.after.digest:
+            reasons.append("with other code, settings or arguments")
+        if not self.before.active:
+            reasons.append("it was paused")
+        return ", ".join([text, *reasons])
 
 
 def desired_schedules(workspace: Workspace, backend: str, names: Iterable[str]) -> list[DesiredSchedule]:
@@ -59,17 +66,29 @@ def _desired(workspace: Workspace, backend: str, spec: ModelSpec) -> DesiredSche
         "release": spec.release.mode,
     }
     cron, zone = spec.schedule.cron, spec.schedule.time_zone
-    content = hashlib.sha256(package.read_bytes()).hexdigest()
-    key = json.dumps([cron, zone, content, arguments], sort_keys=True)
-    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    digest = _digest_in_force(workspace, spec, package.read_text(encoding="utf-8"), arguments)
     submission = Submission(
         run=f"{spec.name}-schedule",
         model=spec.name,
         package=package,
         arguments=arguments,
         labels=labels_of(workspace, spec.name, "schedule"),
+        description=spec.description,
     )
     return DesiredSchedule(ScheduleEntry(spec.name, cron, zone, digest), submission)
+
+
+def _digest_in_force(workspace: Workspace, spec: ModelSpec, package: str, arguments: Mapping[str, str]) -> str:
+    """What decides a scheduled run: its times, its package, its arguments, the code and the libraries of every step.
+
+    Neither the commit nor the image counts, since both are others after every merge: a schedule stays with those that
+    it was made with for as long as they do the same.
+    """
+    assert spec.schedule is not None
+    code = step_fingerprints(workspace.root, spec, Sources(workspace.root, workspace.packages))
+    given = {name: value for name, value in arguments.items() if name != "code_version"}
+    in_force = [spec.schedule.cron, spec.schedule.time_zone, package.replace(workspace.image, ""), given, code]
+    return hashlib.sha256(json.dumps(in_force, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def difference(desired: Sequence[DesiredSchedule], present: Sequence[ScheduleEntry]) -> list[ScheduleChange]:
@@ -98,12 +117,14 @@ def plan(workspace: Workspace, client: BackendClient, model: str | None) -> list
     return difference(desired, present)
 
 
-def carry_out(client: BackendClient, change: ScheduleChange) -> None:
-    """Do what the change says. Raises OstinatoError if the backend can't be used; then apply again."""
+def carry_out(client: BackendClient, change: ScheduleChange) -> str:
+    """Do what the change says, and give its line. Raises OstinatoError if the backend can't be used: apply again."""
     if change.action == "delete":
         assert change.before is not None
-        client.delete_schedule(change.before)
+        if not client.delete_schedule(change.before):
+            return f"{change.line()}, off; a run of it goes on, and the next apply after that deletes it"
     elif change.action != "keep":
         assert change.desired is not None
         entry = replace(change.desired.entry, id=change.before.id if change.before else "")
         client.put_schedule(entry, change.desired.submission)
+    return change.line()

@@ -67,6 +67,8 @@ def submit_model(
             package=package,
             arguments=arguments,
             labels=labels_of(workspace, name, trigger),
+            description=spec.description,
+            pipeline="" if until == STEPS[-1] else f"{name}-until-{until}",
         )
     )
 

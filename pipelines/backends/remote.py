@@ -34,6 +34,10 @@ class Submission:
     arguments: Mapping[str, str]
     labels: Mapping[str, str]
     """Lower-case letters, digits, `-` and `_`, at most 63 characters each: what every backend takes."""
+    description: str = ""
+    """The model in a sentence."""
+    pipeline: str = ""
+    """What the pipeline is called where that is not the model: a package that ends before deploy has its own."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,9 @@ class BackendClient(Protocol):
         """Create it, or change the one of ``entry.id``."""
         ...
 
-    def delete_schedule(self, entry: ScheduleEntry) -> None: ...
+    def delete_schedule(self, entry: ScheduleEntry) -> bool:
+        """Whether it is gone; False where it starts no more runs, and is kept for one that it has started."""
+        ...
 
 
 def keyed_run(model: str, key: str) -> str:

@@ -135,15 +135,14 @@ def apply_(
     client = connect(workspace, backend)
     changes = plan(workspace, client, model)
     for change in changes:
-        if not dry_run:
-            carry_out(client, change)
+        line = change.line() if dry_run else carry_out(client, change)
         if not as_json:
-            print(change.line())
+            print(line)
     if as_json:
         rows = [asdict(replace(change, desired=None)) for change in changes]
         print(json.dumps([{key: value for key, value in row.items() if key != "desired"} for row in rows], indent=2))
     elif not changes:
-        print("no schedules, neither in git nor there")
+        print(f"no schedules, neither in git nor at {backend}")
 
 
 @schedule.command("list", epilog="Example: ostinato schedule list --backend kubeflow --json")
@@ -158,7 +157,7 @@ def list_(backend: RemoteBackend, set_: Set = None, as_json: AsJson = False) -> 
     for entry in entries:
         print(f"{entry.model}: {entry.cron} {entry.time_zone}{'' if entry.active else ' (paused)'}  {entry.id}")
     if not entries:
-        print("no schedules there")
+        print(f"no schedules at {backend}")
 
 
 @app.command(epilog="Examples: ostinato estimate demand-forecaster; ostinato estimate churn --backend vertex --json")

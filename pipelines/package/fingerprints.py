@@ -31,13 +31,13 @@ def fingerprints(root: Path) -> dict[str, Steps]:
     sources = Sources(root)
     for name in model_names(root):
         try:
-            models[name] = _steps(root, model_spec(root, name), sources)
+            models[name] = step_fingerprints(root, model_spec(root, name), sources)
         except OstinatoError as error:
             models[name] = {"error": {str(error): ""}}
     return models
 
 
-def _steps(root: Path, spec: "ModelSpec", sources: "Sources") -> Steps:
+def step_fingerprints(root: Path, spec: "ModelSpec", sources: "Sources") -> Steps:
     """All that decides each step's result besides the steps before it. The champion is looked up for evaluate."""
     from pipelines.package.step_code import data_files, step_files
     from training.folder import model_folder

@@ -69,8 +69,9 @@ class ToyClient:
         self.entries.append(entry)
         return entry
 
-    def delete_schedule(self, entry: ScheduleEntry) -> None:
+    def delete_schedule(self, entry: ScheduleEntry) -> bool:
         self.entries.remove(entry)
+        return True
 
 
 class ToyPrices:

@@ -34,14 +34,14 @@ def test_apply_creates_then_keeps_then_changes_then_deletes(kfp: KfpServer, on_k
     spec_of(workspace).write_text(plain)
     assert apply(on_kubeflow) == "delete  demand-forecaster: 30 4 * * 1 UTC\n"
     assert not kfp.state.recurring
-    assert apply(on_kubeflow) == "no schedules, neither in git nor there\n"
+    assert apply(on_kubeflow) == "no schedules, neither in git nor at kubeflow\n"
 
 
 def test_a_dry_run_shows_the_difference_and_changes_nothing(kfp: KfpServer, on_kubeflow: Run, workspace: Path) -> None:
     spec_of(workspace).write_text(spec_of(workspace).read_text() + SCHEDULE)
     assert apply(on_kubeflow, "--dry-run") == "create  demand-forecaster: 0 3 * * 1 UTC\n"
     assert not kfp.state.recurring
-    assert on_kubeflow("schedule", "list", "--backend", "kubeflow", expect=0).out == "no schedules there\n"
+    assert on_kubeflow("schedule", "list", "--backend", "kubeflow", expect=0).out == "no schedules at kubeflow\n"
 
 
 def test_a_scheduled_run_reads_its_data_anew(kfp: KfpServer, on_kubeflow: Run, workspace: Path) -> None:
@@ -71,3 +71,41 @@ def test_an_engine_that_fails_half_way_is_put_right_by_the_next_apply(
     apply(on_kubeflow)
     (there,) = kfp.state.recurring.values()
     assert there["trigger"]["cron_schedule"]["cron"] == "0 30 4 * * 1"
+
+
+def test_a_commit_that_changes_nothing_for_a_model_leaves_its_schedule_alone(
+    kfp: KfpServer, on_kubeflow: Run, workspace: Path
+) -> None:
+    spec = spec_of(workspace)
+    spec.write_text(spec.read_text() + SCHEDULE)
+    first = {"OSTINATO_IMAGE": "registry.example.org/ostinato@sha256:" + "1" * 64, "OSTINATO_CODE_VERSION": "1" * 40}
+    second = {"OSTINATO_IMAGE": "registry.example.org/ostinato@sha256:" + "2" * 64, "OSTINATO_CODE_VERSION": "2" * 40}
+    on_kubeflow("schedule", "apply", "--backend", "kubeflow", expect=0, **first)
+    (recurring,) = kfp.state.recurring.values()
+    kept = on_kubeflow("schedule", "apply", "--backend", "kubeflow", expect=0, **second)
+    assert kept.out == "keep    demand-forecaster: 0 3 * * 1 UTC\n"
+    assert list(kfp.state.recurring.values()) == [recurring]
+    model = spec.with_name("model.py")
+    model.write_text(model.read_text() + "\nOTHER = 1\n")
+    changed = on_kubeflow("schedule", "apply", "--backend", "kubeflow", expect=0, **second)
+    assert changed.out == "change  demand-forecaster: 0 3 * * 1 UTC, with other code, settings or arguments\n"
+
+
+def test_a_schedule_that_git_has_no_more_waits_for_the_run_that_it_started(
+    kfp: KfpServer, on_kubeflow: Run, workspace: Path
+) -> None:
+    plain = spec_of(workspace).read_text()
+    spec_of(workspace).write_text(plain + SCHEDULE)
+    apply(on_kubeflow)
+    (recurring,) = kfp.state.recurring.values()
+    run = {"run_id": "9", "display_name": "x", "created_at": "2026-03-02T03:00:00Z", "state": "RUNNING"}
+    run |= {"experiment_id": recurring["experiment_id"], "recurring_run_id": recurring["recurring_run_id"]}
+    kfp.state.runs["9"] = run
+    spec_of(workspace).write_text(plain)
+    assert apply(on_kubeflow) == (
+        "delete  demand-forecaster: 0 3 * * 1 UTC, off; a run of it goes on, and the next apply after that deletes it\n"
+    )
+    assert recurring["status"] == "DISABLED" and not kfp.state.killed
+    run["state"] = "FAILED"
+    assert apply(on_kubeflow) == "delete  demand-forecaster: 0 3 * * 1 UTC\n"
+    assert not kfp.state.recurring

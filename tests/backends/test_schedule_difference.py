@@ -34,13 +34,16 @@ def test_another_time_is_a_change_from_one_to_the_other() -> None:
 
 def test_another_package_is_a_change_that_is_told() -> None:
     assert lines([replace(MONDAY, digest="d2")], [MONDAY]) == [
-        "change  churn: 0 3 * * 1 UTC, another package or other arguments"
+        "change  churn: 0 3 * * 1 UTC, with other code, settings or arguments"
     ]
 
 
 def test_a_schedule_that_somebody_paused_is_started_again() -> None:
-    (line,) = lines([MONDAY], [replace(MONDAY, active=False)])
-    assert line.startswith("change") and "was paused" in line
+    paused = replace(MONDAY, active=False)
+    assert lines([MONDAY], [paused]) == ["change  churn: 0 3 * * 1 UTC, it was paused"]
+    assert lines([replace(MONDAY, cron="0 4 * * 1", digest="d2")], [paused]) == [
+        "change  churn: 0 3 * * 1 UTC -> 0 4 * * 1 UTC, it was paused"
+    ]
 
 
 def test_of_two_schedules_of_a_model_the_equal_one_stays() -> None:

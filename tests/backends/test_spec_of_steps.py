@@ -13,18 +13,35 @@ from training.errors import InputError
 @pytest.mark.parametrize(
     ("cron", "what"),
     [
-        ("0 0 3 * * 1", "has 6 fields; write minute, hour, day of month, month, day of week: such as 0 3 * * 1; leave"),
+        ("30 0 3 * * 1", "has six fields, of which the first is the second: it must be 0"),
+        ("@reboot", "is none of @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly"),
+        ("0 3 * * 1L", "has L or #"),
         ("0 3 * *", "has 4 fields"),
         ("61 3 * * 1", "is no cron expression"),
         ("0 3 31 2 *", "its time never comes"),
-        ("0 3 L * *", "has L, # or ?, which not every backend knows"),
-        ("TZ=UTC 0 3 * * 1", "has 6 fields"),
+        ("0 3 L * *", "has L or #, which not every backend knows"),
+        ("TZ=UTC 0 3 * * 1", "begins with a time zone; write it as schedule.time_zone"),
     ],
 )
 def test_a_cron_that_a_backend_would_read_otherwise_is_refused(cron: str, what: str) -> None:
     with pytest.raises(InputError) as caught:
         spec_with(schedule={"cron": cron})
     assert "schedule.cron" in str(caught.value) and what in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cron", "fields"),
+    [
+        ("0 0 3 * * 1", "0 3 * * 1"),
+        ("0 3 ? * MON-FRI", "0 3 * * MON-FRI"),
+        ("0 3 1 jan,JUL ?", "0 3 1 jan,JUL *"),
+        ("@daily", "0 0 * * *"),
+        (" @Weekly", "0 0 * * 0"),
+    ],
+)
+def test_every_way_to_write_a_time_becomes_five_fields(cron: str, fields: str) -> None:
+    schedule = spec_with(schedule={"cron": cron}).schedule
+    assert schedule and schedule.cron == fields
 
 
 def test_a_time_zone_that_nobody_knows_is_refused() -> None:

@@ -39,7 +39,7 @@ def test_equal_keys_give_one_run_and_other_keys_another(kfp: KfpServer, on_kubef
     other = submitted(on_kubeflow, "--key", "4567def")
     assert (first["new"], again["new"], other["new"]) == (True, False, True)
     assert first["run"] == again["run"] != other["run"]
-    assert len(kfp.state.runs) == 2 and len(kfp.state.versions) == 1, "one package, uploaded once"
+    assert len(kfp.state.runs) == 2 and len(kfp.state.model_versions) == 1, "one package, uploaded once"
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def submission() -> Callable[..., Submission]:
             "manifests_remote": "https://git.example.org/fleet/manifests.git",
             "code_version": "0123456789abcdef0123456789abcdef01234567",
         }
-        labels = {"model": MODEL, "commit": "0123456", "trigger": "merge"}
+        labels = {"model": other.get("model", MODEL), "commit": "0123456", "trigger": "merge"}
         package = ROOT / "tests" / "golden" / f"{MODEL}.yaml"
         given = {"run": run, "model": MODEL, "package": package, "arguments": arguments, "labels": labels}
         return Submission(**{**given, **other})

@@ -30,8 +30,10 @@ def requests_of(server: KfpServer) -> list[dict]:
     for one in server.requests:
         body = one["body"]
         if isinstance(body, str):
-            tasks = sorted(next(iter(yaml.safe_load_all(body)))["root"]["dag"]["tasks"])
-            body = {"package": "demand-forecaster.yaml", "steps": tasks}
+            package = next(iter(yaml.safe_load_all(body)))
+            body = {"package": package["pipelineInfo"]["name"], "steps": sorted(package["root"]["dag"]["tasks"])}
+        elif body and "display_name" in body:
+            body = {**body, "display_name": re.sub(r"-20\d{6}-", "-DAY-", body["display_name"])}
         query = {name: re.sub("[0-9a-f]{16}$", "DIGEST", value) for name, value in one["query"].items()}
         shown.append({**one, "query": query, "body": body})
     return shown

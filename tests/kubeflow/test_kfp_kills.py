@@ -27,7 +27,7 @@ def run_client(server: KfpServer, what: str) -> int:
 
 
 @pytest.mark.parametrize("done", [False, True])
-@pytest.mark.parametrize("at", [1, 2, 3, 4])
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6])
 def test_a_submission_that_is_killed_anywhere_is_one_run_when_it_is_repeated(
     kfp: KfpServer, at: int, done: bool
 ) -> None:
@@ -36,7 +36,7 @@ def test_a_submission_that_is_killed_anywhere_is_one_run_when_it_is_repeated(
     kfp.kill = None
     assert run_client(kfp, "submit") == 0
     state = kfp.state
-    assert len(state.experiments) == len(state.pipelines) == len(state.versions) == len(state.runs) == 1
+    assert len(state.experiments) == len(state.model_pipelines) == len(state.model_versions) == len(state.runs) == 1
 
 
 @pytest.mark.parametrize("done", [False, True])

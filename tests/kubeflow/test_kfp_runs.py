@@ -29,13 +29,15 @@ def test_a_run_is_started_once_however_often_it_is_submitted(
 ) -> None:
     first = engine.submit(submission())
     again = connect(kfp).submit(submission())
-    assert (first.run, first.model, first.state, first.new) == (RUN, "demand-forecaster", "pending", True)
+    assert (first.model, first.state, first.new) == ("demand-forecaster", "pending", True)
     assert again.id == first.id and not again.new
     assert kfp.seen == [
         "POST /apis/v2beta1/experiments",
         "POST /apis/v2beta1/pipelines",
         "POST /apis/v2beta1/pipelines/upload_version",
         "POST /apis/v2beta1/runs",
+        "POST /apis/v2beta1/pipelines",
+        "POST /apis/v2beta1/pipelines/upload_version",
     ]
     assert first.link == f"{kfp.url}/#/runs/details/{first.id}"
     assert [step.name for step in first.steps] == list(STEPS)
@@ -46,12 +48,12 @@ def test_equal_packages_are_one_version_and_another_package_is_another(
 ) -> None:
     engine.submit(submission("a-1"))
     engine.submit(submission("a-2"))
-    assert len(kfp.state.versions) == 1
+    assert len(kfp.state.model_versions) == 1
     other = tmp_path / "package.yaml"
     other.write_text(submission("a-3").package.read_text() + "# another\n")
     engine.submit(submission("a-3", package=other))
-    assert len(kfp.state.versions) == 2
-    assert len(kfp.state.pipelines) == len(kfp.state.experiments) == 1
+    assert len(kfp.state.model_versions) == 2
+    assert len(kfp.state.model_pipelines) == len(kfp.state.experiments) == 1
 
 
 def test_a_run_that_is_there_is_found_and_the_package_of_today_is_not_even_sent(
@@ -72,7 +74,7 @@ def test_submitters_in_one_moment_agree_on_one_run(kfp: KfpServer, submission: M
     kept = [run for run in kfp.state.runs.values() if run["state"] == "PENDING"]
     assert len(kept) == 1
     assert {run.id for run in found} == {kept[0]["run_id"]}
-    assert len(kfp.state.pipelines) == len(kfp.state.versions) == len(kfp.state.experiments) == 1
+    assert len(kfp.state.model_pipelines) == len(kfp.state.model_versions) == len(kfp.state.experiments) == 1
 
 
 @pytest.mark.parametrize("ends", ["/experiments", "/pipelines", "/pipelines/upload_version", "/runs"])
@@ -84,8 +86,14 @@ def test_what_was_made_and_whose_answer_was_lost_is_found_and_not_made_again(
 ) -> None:
     kfp.faults.append(Fault("POST", ends, done=True, **fault))
     assert engine.submit(submission()).state == "pending"
-    assert len(kfp.state.experiments) == len(kfp.state.pipelines) == len(kfp.state.versions) == len(kfp.state.runs) == 1
-    assert len(kfp.seen) == 4
+    assert (
+        len(kfp.state.experiments)
+        == len(kfp.state.model_pipelines)
+        == len(kfp.state.model_versions)
+        == len(kfp.state.runs)
+        == 1
+    )
+    assert len(kfp.seen) == 6
 
 
 @pytest.mark.parametrize("ends", ["/experiments", "/pipelines", "/pipelines/upload_version", "/runs"])
@@ -203,9 +211,9 @@ def test_runs_are_told_newest_first_over_all_pages_and_not_those_of_before(
     kfp.state.page = 2
     for i in range(5):
         engine.submit(submission(f"run-{i}"))
-    assert [run.run for run in engine.runs(LONG_AGO)] == [f"run-{i}" for i in (4, 3, 2, 1, 0)]
-    middle = next(run for run in kfp.state.runs.values() if run["display_name"] == "run-3")["created_at"]
-    assert [run.run for run in engine.runs(datetime.fromisoformat(middle))] == ["run-4", "run-3"]
+    assert [run.run[-2:] for run in engine.runs(LONG_AGO)] == ["-4", "-3", "-2", "-1", "-0"]
+    middle = next(run for run in kfp.state.runs.values() if run["display_name"].endswith("-3"))["created_at"]
+    assert [run.run[-2:] for run in engine.runs(datetime.fromisoformat(middle))] == ["-4", "-3"]
 
 
 @pytest.mark.parametrize("heeded", [True, False])
@@ -220,7 +228,7 @@ def test_what_is_looked_for_is_found_on_any_page_even_if_a_filter_is_not_heeded(
                 assert found.model == "churn" and found.new == (model == "churn")
     assert (len(kfp.state.experiments), len(kfp.state.runs)) == (2, 4)
     assert connect(kfp, experiment="ours").submit(submission("run-3")).model == "demand-forecaster"
-    assert [one["name"] for one in kfp.state.pipelines.values()] == ["churn", "demand-forecaster"]
+    assert [one["name"] for one in kfp.state.model_pipelines.values()] == ["churn", "demand-forecaster"]
 
 
 def test_looking_makes_nothing(kfp: KfpServer, engine: KubeflowClient) -> None:

@@ -1,6 +1,6 @@
 """A client of Kubeflow Pipelines 2: what is there is looked up before anything is made."""
 
-from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,8 +8,10 @@ import kfp_server_api as api
 
 from pipelines.backends.kubeflow.api_errors import Failure
 from pipelines.backends.kubeflow.connection import Entry, KubeflowConnection, KubeflowRetryPolicy
+from pipelines.backends.kubeflow.descriptions import described
 from pipelines.backends.kubeflow.installation import step_names
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
+from pipelines.backends.kubeflow.named_runs import NamedRuns
 from pipelines.backends.kubeflow.reasons import with_reasons
 from pipelines.backends.kubeflow.recurring_runs import (
     RecurringRuns,
@@ -18,15 +20,20 @@ from pipelines.backends.kubeflow.recurring_runs import (
     recurring_name,
     six_fields,
 )
+from pipelines.backends.kubeflow.run_names import display_name
 from pipelines.backends.kubeflow.states import remote_run, run_state
-from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, ScheduleEntry, Submission
-from training.errors import InputError, OstinatoError
+from pipelines.backends.remote import ENDED, RemoteRun, ScheduleEntry, Submission
+from training.errors import OstinatoError
 
 USUAL = KubeflowRetryPolicy()
 GONE = (
     "its recurring run was deleted, and Kubeflow deletes what that has started with it: nothing runs it any more, "
     "whatever state Kubeflow shows"
 )
+
+
+class NothingRuns(OstinatoError):
+    """A run without a workflow, whatever state Kubeflow shows."""
 
 
 class KubeflowClient(RecurringRuns):
@@ -40,6 +47,7 @@ class KubeflowClient(RecurringRuns):
     def __init__(self, settings: KubeflowSettings, patience: KubeflowRetryPolicy = USUAL) -> None:
         super().__init__(KubeflowConnection(settings, patience))
         self.settings = settings
+        self._named = NamedRuns(self._installation)
         self._api = self._connection.runs
 
     @property
@@ -49,31 +57,31 @@ class KubeflowClient(RecurringRuns):
 
     def submit(self, submission: Submission) -> RemoteRun:
         """Start it; the run of this id that is there already instead."""
+        name = display_name(submission, datetime.now(UTC))
 
         def start() -> Entry:
-            body = api.V2beta1Run(
-                display_name=submission.run, description=_description(submission.labels), **self._what(submission)
-            )
+            body = api.V2beta1Run(display_name=name, description=described(submission.labels), **self._what(submission))
             return self._connection.once(self._api.run_service_create_run, body)
 
         made, new = self._connection.settle(
-            f"starting the run {submission.run}", lambda: self._oldest(submission.run), start
+            f"starting the run {name}", lambda: self._named.first(submission.run), start
         )
-        first = self._oldest(submission.run) or made
-        if new and first["run_id"] != made["run_id"]:  # somebody else started it in the same moment
-            self._terminate(made["run_id"])
-            return self._told(first)
-        return self._told(made, new=new)
+        kept = self._named.agree(submission.run, made)
+        new = new and kept is made
+        for other in [] if new else self._named.others(submission.run, kept):
+            with suppress(NothingRuns):
+                self._terminate(other["run_id"])
+        return self._told(kept, new=new)
 
     def get(self, run: str) -> RemoteRun:
         """Raises InputError if there is none of this id."""
-        entry = self._now(self._find(run)["run_id"])
+        entry = self._now(self._named.find(run)["run_id"])
         gone = self._is_gone(entry)
         return with_reasons(self._connection, entry, self._told(entry, gone=gone, note=GONE if gone else ""))
 
     def cancel(self, run: str) -> None:
         """Raises OstinatoError where there is nothing left to cancel."""
-        entry = self._find(run)
+        entry = self._named.find(run)
         if self._is_gone(entry):
             raise OstinatoError(f"there is nothing to cancel of the run {run}: {GONE}")
         self._terminate(entry["run_id"])
@@ -84,7 +92,7 @@ class KubeflowClient(RecurringRuns):
 
         Raises OstinatoError where the installation can't run steps again.
         """
-        number = self._find(run)["run_id"]
+        number = self._named.find(run)["run_id"]
 
         def going_on() -> Entry | None:
             now = self._now(number)
@@ -118,20 +126,21 @@ class KubeflowClient(RecurringRuns):
         for run in self._connection.entries("listing the runs", "runs", list_runs, **newest_first):
             if _moment(run) < since.astimezone(UTC):
                 break
-            model = self._installation.model(run.get("pipeline_version_reference") or {})
+            model = self._installation.model(run)
             if model:
                 runs.append(remote_run(run, (), model, self.settings.endpoint))
         return runs
 
     def put_schedule(self, entry: ScheduleEntry, submission: Submission) -> ScheduleEntry:
-        """Create it, or change the one of ``entry.id``: a new one is made, then the old one deleted.
+        """Create it, or change the one of ``entry.id``: a new one is made, then the old one switched off, and deleted
+        if no run of it is under way.
 
         Killed in between, both are there, and the old one is one of another digest than what git has.
         """
         check_zone(entry, self.settings)
         body = api.V2beta1RecurringRun(
             display_name=recurring_name(entry),
-            description=description(entry),
+            description=description(entry, submission.labels),
             trigger=api.V2beta1Trigger(cron_schedule=api.V2beta1CronSchedule(cron=six_fields(entry.cron))),
             max_concurrency="1",
             no_catchup=True,
@@ -145,9 +154,8 @@ class KubeflowClient(RecurringRuns):
 
     def _what(self, submission: Submission) -> dict[str, Any]:
         """What runs, and where; the experiment and the pipeline's version are made unless they are there."""
-        text = submission.package.read_text(encoding="utf-8")
         experiment = self._installation.make_experiment()
-        version = self._installation.upload(submission.model, text)
+        version = self._installation.upload(submission)
         return {
             "experiment_id": experiment,
             "pipeline_version_reference": api.V2beta1PipelineVersionReference(
@@ -172,7 +180,7 @@ class KubeflowClient(RecurringRuns):
                 return self._connection.once(self._api.run_service_terminate_run, number)
             except Failure as failure:
                 if failure.status == 500 and "not found" in failure.text:
-                    raise OstinatoError(
+                    raise NothingRuns(
                         f"there is nothing to cancel of the run {number}: its workflow is not there any more, and "
                         f"nothing runs it ({failure.text})"
                     ) from failure
@@ -188,35 +196,12 @@ class KubeflowClient(RecurringRuns):
             return False
         return all(entry["recurring_run_id"] != recurring for entry in self._listed())
 
-    def _oldest(self, run: str) -> Entry | None:
-        """The first run of this id: two submitters that start it in one moment agree on that."""
-        experiment = self._installation.experiment()
-        if not experiment:
-            return None
-        list_runs = self._api.run_service_list_runs
-        return self._connection.oldest("run", run, "runs", list_runs, experiment_id=experiment)
-
-    def _find(self, run: str) -> Entry:
-        """A run by our id, or by the one that its recurring run gave it. Raises InputError if there is none."""
-        entry = self._oldest(run)
-        if entry is None:
-            raise InputError(
-                f"there is no run {run!r} in the experiment {self.settings.experiment} of Kubeflow at "
-                f"{self.settings.endpoint}"
-            )
-        return entry
-
     def _told(self, run: Entry, *, new: bool = False, gone: bool = False, note: str = "") -> RemoteRun:
         reference = run.get("pipeline_version_reference") or {}
         steps = step_names(self._installation.version(reference))
-        model = self._installation.model(reference)
+        model = self._installation.model(run)
         note = "; ".join(self.differences) if new else note
         return remote_run(run, steps, model, self.settings.endpoint, new=new, gone=gone, note=note)
-
-
-def _description(labels: Mapping[str, str]) -> str:
-    """Kubeflow's runs have no labels."""
-    return " ".join(f"{name}={value}" for name, value in {"part-of": PART_OF, **labels}.items())
 
 
 def _moment(run: Entry) -> datetime:

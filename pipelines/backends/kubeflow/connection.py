@@ -140,8 +140,7 @@ class KubeflowConnection:
         self, kind: str, name: str, key: str, method: Callable[..., Any], *arguments: Any, **named: Any
     ) -> Entry | None:
         """The first entry of exactly this name: two who make one in the same moment agree on that."""
-        predicate = {"operation": "EQUALS", "key": "display_name", "string_value": name}
-        doing, filter_ = f"looking for the {kind} {name}", json.dumps({"predicates": [predicate]})
+        doing, filter_ = f"looking for the {kind} {name}", filter_by("display_name", name)
         listed = self.entries(doing, key, method, *arguments, filter=filter_, **named)
         same = [entry for entry in listed if entry.get("display_name") == name]
         return min(same, key=lambda entry: (entry.get("created_at") or "", entry.get("run_id") or ""), default=None)
@@ -168,6 +167,11 @@ class KubeflowConnection:
             return retrying(self.patience, lambda outcome: is_passing(outcome, 409))(bring_about)
         except Failure as failure:
             raise explained(failure, doing, self.settings) from failure
+
+
+def filter_by(key: str, text: str, operation: str = "EQUALS") -> str:
+    """A filter for entries that have this text under a key, or contain it there: IS_SUBSTRING."""
+    return json.dumps({"predicates": [{"operation": operation, "key": key, "string_value": text}]})
 
 
 def _last_part(response: Any) -> bytes:

@@ -6,10 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kfp_server_api import V2beta1Experiment, V2beta1Pipeline
 
 from pipelines.backends.kubeflow.connection import Entry, KubeflowConnection
-from pipelines.backends.remote import in_order
+from pipelines.backends.kubeflow.descriptions import facts_of
+from pipelines.backends.remote import Submission, in_order
 from training.errors import InputError
 
 
@@ -66,9 +68,12 @@ class Installation:
         name = self.settings.experiment
         return self.connection.oldest("experiment", name, "experiments", list_experiments, **self.where)
 
-    def model(self, reference: dict[str, Any]) -> str:
-        """Name of a run's pipeline, which is the model's; "" for one that is not ours to see."""
-        pipeline = reference.get("pipeline_id", "")
+    def model(self, run: Entry) -> str:
+        """What a run's description says, else the name of its pipeline; "" for one that is not ours to see."""
+        stated = facts_of(run.get("description")).get("model", "")
+        if stated:
+            return stated
+        pipeline = (run.get("pipeline_version_reference") or {}).get("pipeline_id", "")
         if pipeline not in self._models:
             list_them = self.connection.pipelines.pipeline_service_list_pipelines
             listed = self.connection.entries("listing the pipelines", "pipelines", list_them, **self.where)
@@ -84,31 +89,53 @@ class Installation:
             self._versions[number] = self.connection.ask(doing, get, reference["pipeline_id"], number)
         return self._versions.get(number, {})
 
-    def upload(self, model: str, text: str) -> Entry:
-        """The version with this content of the model's pipeline, made with the pipeline unless they are there."""
-        connection, api = self.connection, self.connection.pipelines
-        list_pipelines = api.pipeline_service_list_pipelines
-        body = V2beta1Pipeline(name=model, display_name=model, **self.where)
-        pipeline, _ = connection.settle(
-            f"creating the pipeline {model}",
-            lambda: connection.oldest("pipeline", model, "pipelines", list_pipelines, **self.where),
-            lambda: connection.once(api.pipeline_service_create_pipeline, body),
-        )
-        version, number = f"{model}-{hashlib.sha256(text.encode()).hexdigest()[:16]}", pipeline["pipeline_id"]
-        list_versions = api.pipeline_service_list_pipeline_versions
+    def upload(self, submission: Submission) -> Entry:
+        """The version with this package of the submission's pipeline, made with the pipeline unless they are there."""
+        text = submission.package.read_text(encoding="utf-8")
+        name = submission.pipeline or submission.model
+        pipeline = self.make_pipeline(name, submission.description)
+        steps, commit = " > ".join(_steps(text)), submission.labels.get("commit", "unknown")
+        about = f"{submission.description} {steps}. First submitted by commit {commit}.".lstrip()
+        return self.make_version(pipeline, f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}", text, about)
+
+    def pipeline(self, name: str) -> Entry | None:
+        """The one of this name."""
+        list_pipelines = self.connection.pipelines.pipeline_service_list_pipelines
+        return self.connection.oldest("pipeline", name, "pipelines", list_pipelines, **self.where)
+
+    def make_pipeline(self, name: str, about: str) -> Entry:
+        """The one of this name, with the description of whoever made it first."""
+        create = self.connection.pipelines.pipeline_service_create_pipeline
+        body = V2beta1Pipeline(name=name, display_name=name, description=about or None, **self.where)
+        return self.connection.settle(
+            f"creating the pipeline {name}", lambda: self.pipeline(name), lambda: self.connection.once(create, body)
+        )[0]
+
+    def make_version(self, pipeline: Entry, name: str, text: str, about: str) -> Entry:
+        """The version of this name, with the text and the description of whoever made it first."""
+        connection, number = self.connection, pipeline["pipeline_id"]
+        list_versions = connection.pipelines.pipeline_service_list_pipeline_versions
 
         def send() -> Entry:
             with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / f"{version}.yaml"
+                file = Path(folder) / f"{name}.yaml"
                 file.write_text(text, encoding="utf-8")
-                names = {"name": version, "display_name": version, "pipelineid": number}
-                return connection.once(connection.uploads.upload_pipeline_version, str(file), **names)
+                about_it = {"name": name, "display_name": name, "description": about}
+                return connection.once(
+                    connection.uploads.upload_pipeline_version, str(file), pipelineid=number, **about_it
+                )
 
         return connection.settle(
-            f"uploading the version {version}",
-            lambda: connection.oldest("version", version, "pipeline_versions", list_versions, number),
+            f"uploading the version {name}",
+            lambda: connection.oldest("version", name, "pipeline_versions", list_versions, number),
             send,
         )[0]
+
+
+def _steps(text: str) -> list[str]:
+    """Names of the steps of a package."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return step_names({"pipeline_spec": next(iter(yaml.load_all(text, loader)))})
 
 
 def step_names(version: Entry) -> list[str]:

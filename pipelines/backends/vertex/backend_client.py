@@ -120,6 +120,7 @@ class VertexClient:
         """Create it, or change the one of ``entry.id``."""
         return self._schedules.put(entry, submission)
 
-    def delete_schedule(self, entry: ScheduleEntry) -> None:
-        """Nothing happens if it is gone."""
+    def delete_schedule(self, entry: ScheduleEntry) -> bool:
+        """Nothing happens if it is gone. Vertex AI lets the runs of a schedule go on without it."""
         self._schedules.delete(entry)
+        return True

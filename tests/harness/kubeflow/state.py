@@ -4,6 +4,7 @@ import json
 import re
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import yaml
 from harness.kubeflow.nodes import START, put_steps, step_log
@@ -12,6 +13,7 @@ from kfp import components
 Entry = dict[str, Any]
 EPOCH = "1970-01-01T00:00:00Z"
 DEFAULT_PAGE = 20
+SUBMISSIONS = "ostinato-submissions"
 STEP_NODES = re.compile(r"(preprocess|train|champion|evaluate|register|deploy|executor)\b")
 """Those that are made anew when a run goes on; what holds them goes on."""
 FILTERED = ("name", "display_name", "recurring_run_id", "state", "storage_state")
@@ -60,9 +62,11 @@ class State:
         self.pipelines: dict[str, Entry] = {}
         self.versions: dict[str, Entry] = {}
         self.packages: dict[str, str] = {}
-        """Text of each version."""
+        """Text of each version of a model's pipeline."""
         self.runs: dict[str, Entry] = {}
         self.recurring: dict[str, Entry] = {}
+        self.killed: set[str] = set()
+        """Runs whose workflow was deleted with their recurring run; their states stay as they were."""
         self.pace: list[tuple[dict[str, str], str, str]] = []
         """Steps, state and message that the run comes to, one at each look at it."""
         self.logs: dict[str, str] = {}
@@ -76,10 +80,23 @@ class State:
         self.page = DEFAULT_PAGE
         self.filters = True
         """Whether lists heed a filter."""
+        self.crowded = False
+        """Whether all is made within one second, under ids that tell no order."""
 
     def answer(self, operation: str, parts: Entry, query: dict[str, str], body: Any) -> Entry:
         """The answer to an operation of the contract."""
         return getattr(self, "_" + re.sub(r"^\w+Service_", "", operation))(parts, query, body)
+
+    @property
+    def model_pipelines(self) -> dict[str, Entry]:
+        """Those of models, without the one that says which run each submission is."""
+        return {number: entry for number, entry in self.pipelines.items() if entry["name"] != SUBMISSIONS}
+
+    @property
+    def model_versions(self) -> dict[str, Entry]:
+        """Of the pipelines of models."""
+        known = self.model_pipelines
+        return {number: entry for number, entry in self.versions.items() if entry["pipeline_id"] in known}
 
     def only_run(self) -> Entry:
         (found,) = self.runs.values()
@@ -98,20 +115,22 @@ class State:
 
     def _new(self, kind: str) -> Entry:
         self.made += 1
-        return {f"{kind}_id": f"{kind.replace('_', '-')}-{self.made:04d}", "created_at": self.now()}
+        number = str(uuid4()) if self.crowded else f"{kind.replace('_', '-')}-{self.made:04d}"
+        return {f"{kind}_id": number, "created_at": self.now()}
 
     def now(self) -> str:
-        return (START + timedelta(seconds=self.made)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return (START + timedelta(seconds=0 if self.crowded else self.made)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _page(self, key: str, entries: list[Entry], parts: Entry, query: dict[str, str]) -> Entry:
         for predicate in parts.get("filter", {}).get("predicates", []):
-            if predicate.get("operation") != "EQUALS" or set(predicate) != {"operation", "key", "string_value"}:
+            compare = {"EQUALS": str.__eq__, "IS_SUBSTRING": str.__contains__}.get(predicate.get("operation", ""))
+            if compare is None or set(predicate) != {"operation", "key", "string_value"}:
                 raise Refused(400, f"this stand-in has no filter {predicate}")
             if predicate["key"] not in FILTERED:
                 unknown = f'no support for filtering on unrecognized field "{predicate["key"]}"'
                 raise invalid("Failed to create list options", unknown)
-            wanted = predicate["string_value"]
-            entries = [one for one in entries if not self.filters or one.get(predicate["key"]) == wanted]
+            field, text = predicate["key"], predicate["string_value"]
+            entries = [entry for entry in entries if not self.filters or compare(entry.get(field, ""), text)]
         if "sort_by" in query:
             name, _, way = query["sort_by"].partition(" ")
             entries = sorted(entries, key=lambda one: one[name], reverse=way == "desc")
@@ -165,7 +184,8 @@ class State:
 
     def _UploadPipelineVersion(self, parts: Entry, query: dict[str, str], body: str) -> Entry:
         self._known(self.pipelines, query["pipelineid"])
-        if any(one["name"] == query["name"] for one in self.versions.values()):
+        same = [one for one in self.versions.values() if one["pipeline_id"] == query["pipelineid"]]
+        if any(one["name"] == query["name"] for one in same):
             raise Refused(409, "Failed to create a pipeline version", upload=True)
         components.load_component_from_text(body)  # what kfp itself takes for a package
         spec, *platform = yaml.safe_load_all(body)
@@ -174,14 +194,22 @@ class State:
             "pipeline_id": query["pipelineid"],
             "name": query["name"],
             "display_name": query.get("display_name", query["name"]),
+            **({"description": query["description"]} if query.get("description") else {}),
             "pipeline_spec": {"pipeline_spec": spec, "platform_spec": platform[0]} if platform else spec,
         }
-        self.packages[made["pipeline_version_id"]] = body
+        if self.pipelines[query["pipelineid"]]["name"] != SUBMISSIONS:
+            self.packages[made["pipeline_version_id"]] = body
         return self.versions.setdefault(made["pipeline_version_id"], made)
+
+    def _DeletePipelineVersion(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
+        self._known(self.versions, parts["pipeline_version_id"])
+        del self.versions[parts["pipeline_version_id"]]
+        return {}
 
     def _ListRuns(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
         self._known(self.experiments, query["experiment_id"])
         own = [one for one in self.runs.values() if one["experiment_id"] == query["experiment_id"]]
+        own.sort(key=lambda run: (run["created_at"], run["run_id"]))
         return self._page("runs", own, parts, query)
 
     def _CreateRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
@@ -242,12 +270,20 @@ class State:
         made["status"] = "ENABLED" if body["mode"] == "ENABLE" else "DISABLED"
         return self.recurring.setdefault(made["recurring_run_id"], made)
 
+    def _DisableRecurringRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
+        self._known(self.recurring, parts["recurring_run_id"]).update({"mode": "DISABLE", "status": "DISABLED"})
+        return {}
+
     def _DeleteRecurringRun(self, parts: Entry, query: dict[str, str], body: Any) -> Entry:
         number = parts["recurring_run_id"]
         if number not in self.recurring:
             gone = f"Failed to delete recurring run {number}. Check if exists: ResourceNotFoundError"
             detail = f"Job {number} not found"
             raise Refused(404, f"Failed to delete a recurring run: {gone}: {detail}", detail)
+        started = [
+            number for number, run in self.runs.items() if run.get("recurring_run_id") == parts["recurring_run_id"]
+        ]
+        self.killed |= {number for number in started if self.runs[number]["state"] in ("PENDING", "RUNNING")}
         del self.recurring[parts["recurring_run_id"]]
         return {}
 
@@ -283,17 +319,34 @@ def _taken(name: str, exists: str) -> str:
     return f"The name {name} already {exists}. Please specify a new name"
 
 
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+BOUNDS: tuple[tuple[int, int, list[str]], ...] = (
+    (0, 59, []), (0, 59, []), (0, 23, []), (1, 31, []), (1, 12, MONTHS), (0, 6, DAYS)
+)  # fmt: skip
+DESCRIPTORS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+
+
 def check_cron(cron: str) -> None:
-    """As robfig/cron 1.2 reads it: seconds first, the day of the week may be left out, no time zone."""
+    """As cron.Parse of robfig/cron 1.2.0 (parser.go) reads it: a descriptor, or five or six fields of which the first
+    is the second and the last, the day of the week from 0 to 6, may be left out. No time zone."""
+    if cron in DESCRIPTORS or cron.startswith("@every "):
+        return
     fields = cron.split()
-    ranges = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
     if len(fields) not in (5, 6):
         raise invalid(UNREADABLE, f"{UNREADABLE_CRON}Expected 5 to 6 fields, found {len(fields)}: {cron}")
-    for text, (low, high) in zip(fields, ranges, strict=False):
-        for part in text.split(","):
-            match = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?", part)
-            if not match:
-                raise invalid(UNREADABLE, f"{UNREADABLE_CRON}Failed to parse int from {part}")
-            first, last = int(match[1] or low), int(match[2] or match[1] or high)
-            if not low <= first <= last <= high:
-                raise invalid(UNREADABLE, f"{UNREADABLE_CRON}{part} is beyond {low} to {high}")
+    for text, (low, high, names) in zip(fields, BOUNDS, strict=False):
+        for part in filter(None, text.split(",")):
+            span, _, step = part.partition("/")
+            ends = [low, high] if span in ("*", "?") else [_number(end, names, low) for end in span.split("-")]
+            first, last = ends[0], high if step and len(ends) == 1 else ends[-1]
+            if len(ends) > 2 or not low <= first <= last <= high or (step and not re.fullmatch("0*[1-9][0-9]*", step)):
+                raise invalid(UNREADABLE, f"{UNREADABLE_CRON}{part} is beyond {low} to {high}, or has a wrong step")
+
+
+def _number(text: str, names: list[str], low: int) -> int:
+    if text.lower() in names:
+        return names.index(text.lower()) + low
+    if not text.isdigit():
+        raise invalid(UNREADABLE, f"{UNREADABLE_CRON}Failed to parse int from {text}")
+    return int(text)
