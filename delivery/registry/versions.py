@@ -61,6 +61,8 @@ def facts_of(tags: Mapping[str, str]) -> dict[str, str]:
 class Registry(Protocol):
     """What is read from a registry. Every method raises OstinatoError if it can't be reached."""
 
+    tracking_uri: str
+
     def aliases(self, name: str) -> dict[str, str]:
         """Version by alias; empty for an unknown model."""
         ...

@@ -58,10 +58,10 @@ def reconcile(connections: Connections, name: str | None = None) -> list[AliasCh
         if problem:
             problems.append(problem)
         else:
-            changes += _follow(connections.tracking_uri, reader, live, in_production)
+            changes += _follow(reader, live, in_production)
     for model, registered_model in retired.items():
         if name in (None, model) and registered_model not in _registered_models(released):
-            changes += _end_aliases(connections.tracking_uri, reader, model, registered_model)
+            changes += _end_aliases(reader, model, registered_model)
     if problems:
         followed = "".join(
             f"\n  moved: {change.registered_model}@{change.alias} to {change.after or 'none'}" for change in changes
@@ -76,7 +76,7 @@ def follow_retirement(connections: Connections, model: str, registered_model: st
     released, *_ = _manifests(connections.manifests_remote, None)
     if model in released or registered_model in _registered_models(released):
         return []
-    return _end_aliases(connections.tracking_uri, registry(connections.tracking_uri), model, registered_model)
+    return _end_aliases(registry(connections.tracking_uri), model, registered_model)
 
 
 def _manifests(remote: str, name: str | None) -> tuple[dict[str, bytes], dict[str, bytes], dict[str, str], str]:
@@ -122,7 +122,7 @@ def _problem(reader: Registry, live: LiveModel) -> str:
     return ""
 
 
-def _follow(tracking_uri: str, reader: Registry, live: LiveModel, promoted: LiveModel | None) -> list[AliasChange]:
+def _follow(reader: Registry, live: LiveModel, promoted: LiveModel | None) -> list[AliasChange]:
     """Move the model's aliases where they differ; promoted: what production runs.
 
     Those of a version that takes over from its canary follow when the canary is gone.
@@ -138,49 +138,35 @@ def _follow(tracking_uri: str, reader: Registry, live: LiveModel, promoted: Live
         and reader.version(live.registered_model, live.previous_version) is None
     ):
         versions[PREVIOUS] = ""
-    changes = _move(tracking_uri, reader, live.name, live.registered_model, versions)
     champion = reader.version(live.registered_model, live.version)
-    if champion and PROMPTS_TAG in champion.tags:
-        changes += _prompts_follow(tracking_uri, reader, live.name, live.registered_model, versions)
-    return changes
+    has_prompts = champion is not None and PROMPTS_TAG in champion.tags
+    return _move(reader, live.name, live.registered_model, versions, has_prompts)
 
 
-def _end_aliases(tracking_uri: str, reader: Registry, model: str, registered_model: str) -> list[AliasChange]:
+def _end_aliases(reader: Registry, model: str, registered_model: str) -> list[AliasChange]:
     """Take away what a model that is live has."""
-    versions: dict[str, str] = dict.fromkeys(
-        (CHAMPION, PREVIOUS, f"{CHAMPION}-{STAGING}", f"{CHAMPION}-{PRODUCTION}"), ""
-    )
-    changes = _move(tracking_uri, reader, model, registered_model, versions)
-    return changes + _prompts_follow(tracking_uri, reader, model, registered_model, versions)
+    aliases = (CHAMPION, PREVIOUS, f"{CHAMPION}-{STAGING}", f"{CHAMPION}-{PRODUCTION}")
+    return _move(reader, model, registered_model, dict.fromkeys(aliases, ""), has_prompts=True)
 
 
 def _move(
-    tracking_uri: str, reader: Registry, model: str, registered_model: str, versions: Mapping[str, str]
+    reader: Registry, model: str, registered_model: str, versions: Mapping[str, str], has_prompts: bool
 ) -> list[AliasChange]:
-    """Move the registered model's aliases where they differ; versions: by alias, "" for none."""
-    changes: list[AliasChange] = []
-    for alias, version in versions.items():
+    """Move the registered model's aliases where they differ, then those of a language model's prompts to where its own
+    are; versions: by alias, "" for none."""
+    from delivery.registry.writes import move_alias
+
+    def own_moves(alias: str, version: str) -> list[tuple[str, str, str]]:
         before = reader.aliases(registered_model).get(alias, "")
-        if before == version:
-            continue
-        from delivery.registry.writes import move_alias
+        return [(registered_model, before, version)] if before != version else []
 
-        move_alias(tracking_uri, registered_model, alias, version)
-        effect(f"{alias} set" if alias in (CHAMPION, PREVIOUS) else "environment champion set")
-        changes.append(AliasChange(model, registered_model, alias, before, version))
-    return changes
-
-
-def _prompts_follow(
-    tracking_uri: str, reader: Registry, model: str, registered_model: str, versions: Mapping[str, str]
-) -> list[AliasChange]:
-    """Move the aliases of a language model's prompts to where its own are; versions: version of the model by alias."""
     changes: list[AliasChange] = []
-    for alias, version in versions.items():
-        for prompt, before, after in alias_moves(reader, registered_model, alias, version):
-            from delivery.registry.writes import move_alias
-
-            move_alias(tracking_uri, prompt, alias, after, prompt=True)
-            effect(f"prompt {alias.partition('-')[0]} set")
-            changes.append(AliasChange(model, prompt, alias, before, after))
+    for of_prompts in (False, True) if has_prompts else (False,):
+        for alias, version in versions.items():
+            moves = alias_moves(reader, registered_model, alias, version) if of_prompts else own_moves(alias, version)
+            for name, before, after in moves:
+                move_alias(reader.tracking_uri, name, alias, after, prompt=of_prompts)
+                environment = "environment champion set" if "-" in alias else f"{alias} set"
+                effect(f"prompt {alias.partition('-')[0]} set" if of_prompts else environment)
+                changes.append(AliasChange(model, name, alias, before, after))
     return changes
