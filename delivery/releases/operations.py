@@ -20,7 +20,7 @@ from delivery.releases.proposal import pushed
 from delivery.releases.propose import check_proposable, propose
 from delivery.releases.reconcile import AliasChange, follow_retirement, reconcile
 from delivery.releases.rejection import follow_rejections, overrule
-from delivery.releases.release import Release, chosen_version, release
+from delivery.releases.release import Release, chosen_version, release, second_step
 from delivery.releases.retirement import Retirement, commit_retirement
 from delivery.releases.rollback import commit_canary_end, commit_rollback
 from delivery.releases.shadow import commit_shadow, commit_shadow_end
@@ -125,12 +125,12 @@ def finish_canary(
     else:
         started = commit_takeover(spec, connections, mode)
         if started.branch != LIVE_BRANCH:
-            note = _second_step(started, "that is merged and ")
+            note = second_step(started.model, started.version, "that is merged and ")
             return _proposed_and_followed(spec, connections, replace(started, note=note))
         if not _takes_over(spec, connections):
             return _proposed_and_followed(spec, connections, started)
         if unknown := wait():
-            note = f"{_second_step(started)} ({unknown})"
+            note = f"{started.note} ({unknown})"
             return _proposed_and_followed(spec, connections, replace(started, note=note))
     return _proposed_and_followed(spec, connections, commit_takeover_end(spec, connections, mode))
 
@@ -138,14 +138,6 @@ def finish_canary(
 def _takes_over(spec: ModelSpec, connections: Connections) -> bool:
     running = live(connections.manifests_remote, spec.name)
     return running is not None and running.takes_over
-
-
-def _second_step(started: Release, when: str = "") -> str:
-    return (
-        f"the canary goes on answering until it is taken away. Once {when}version {started.version} has rolled out "
-        f"(`ostinato status {started.model} --cluster` says Healthy), type the same command again: "
-        f"ostinato canary {started.model} --finish"
-    )
 
 
 def abort_canary(spec: ModelSpec, connections: Connections) -> Outcome[Release]:

@@ -144,8 +144,7 @@ def propose_or_commit(
         running = now.served if now else None
         _check_live_version(running, request, spec.name)
         _check_order(snapshot, running, request, spec.name)
-        keeps_capacity = request.takeover == "start" and not runs_in_staging(snapshot, spec.name)
-        manifest = _changed(spec, request, now, keeps_capacity)
+        manifest = _changed(spec, request, now, lambda: not runs_in_staging(snapshot, spec.name))
         rendered[:] = [manifest.served]
         if now is not None and manifest.content == now.content:
             return None
@@ -165,7 +164,17 @@ def propose_or_commit(
     percent = _percent_of(rendered[0], version)
     ignored = request.percent is None and spec.serving.canary and not rendered[0].previous_version
     note = "a first release gets all requests: there is nothing to be a canary beside" if ignored else ""
+    if rendered[0].takes_over:
+        note = second_step(spec.name, version)
     return Release(spec.name, version, *committed, note, canary_percent=percent)
+
+
+def second_step(name: str, version: str, when: str = "") -> str:
+    """What a person does after the first step of a canary's end; when: what comes before, with "and"."""
+    return (
+        f"the canary goes on answering until it is taken away. Once {when}version {version} has rolled out "
+        f"(`ostinato status {name} --cluster` says Healthy), type: ostinato canary {name} --finish"
+    )
 
 
 def _percent_of(live_model: LiveModel, version: str) -> int:
@@ -217,16 +226,18 @@ def _named(version: str) -> str:
     return f"version {version}" if version else "no champion"
 
 
-def _changed(spec: ModelSpec, request: ReleaseRequest, now: Manifest | None, keeps_capacity: bool) -> Manifest:
+def _changed(
+    spec: ModelSpec, request: ReleaseRequest, now: Manifest | None, keeps_capacity: Callable[[], bool]
+) -> Manifest:
     """The manifest with the version on what is live now: as the live one, or as a canary beside it.
 
-    keeps_capacity: whether a version that takes over has its canary's pods besides.
+    A running canary that is released takes over. keeps_capacity: whether it then has its canary's pods besides.
     """
     served = served_version(request.version, request.storage_uri)
     if request.takeover and now is not None:
         if now.served.takes_over:
             return end_takeover(now) if request.takeover == "end" else now
-        return start_takeover(spec, now, served, keeps_capacity) if now.served.canary else now
+        return start_takeover(spec, now, served, keeps_capacity()) if now.served.canary else now
     if now is None or now.served.version == served.version:
         return with_release(spec, now, served)
     canary, percent = now.served.canary, request.percent
@@ -234,7 +245,11 @@ def _changed(spec: ModelSpec, request: ReleaseRequest, now: Manifest | None, kee
         percent = spec.serving.canary.percent if spec.serving.canary else 0
         if percent and canary and canary.version == served.version:
             percent = canary.percent  # it may have been widened since; running a pipeline again narrows nothing
-    return with_canary(spec, now, served, percent) if percent else with_release(spec, now, served)
+    if percent:
+        return with_canary(spec, now, served, percent)
+    if canary and canary.version == served.version:
+        return start_takeover(spec, now, served, keeps_capacity())
+    return with_release(spec, now, served)
 
 
 def served_version(version: ModelVersion, storage_uri: str) -> ServedVersion:

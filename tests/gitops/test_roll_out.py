@@ -134,7 +134,7 @@ def test_where_the_cluster_can_not_tell_a_second_call_takes_the_canary_away(
     server.refuses = refuses
     cluster = Cluster(server)
     note = cluster.finish(canary).result.note
-    assert why in note and "type the same command again: ostinato canary bike-demand --finish" in note
+    assert why in note and "type: ostinato canary bike-demand --finish" in note
     assert state(canary) == ("2", True, "1")
     cluster.finish(canary)
     assert state(canary) == ("2", False, "2")

@@ -137,6 +137,14 @@ def test_the_version_takes_over_beside_its_canary_and_aliases_follow_when_that_i
     ]
 
 
+def test_a_canary_that_is_released_takes_over_as_well(place: Place) -> None:
+    place.release("1")
+    start(place, 10, "2")
+    done = release(model_spec(), place.connections, "2", "direct")
+    assert (done.canary_percent, now(place).takes_over) == (0, True)
+    assert f"ostinato canary {NAME} --finish" in done.note
+
+
 @pytest.mark.parametrize("how", ["abort", "rollback"])
 def test_a_takeover_that_goes_wrong_is_taken_back_whole(place: Place, how: str) -> None:
     place.release("1")

@@ -57,7 +57,7 @@ def test_a_canary_from_start_to_finish_as_it_is_typed(ostinato: Ostinato) -> Non
     assert "is on main already" in ostinato("canary", NAME, "--percent", "10").out
     started = ostinato("canary", NAME, "--finish").out
     assert "version 3 is on main (commit" in started
-    assert f"same command again: ostinato canary {NAME} --finish" in started
+    assert f"type: ostinato canary {NAME} --finish" in started
     assert "there is no kubeconfig that can be used" in started
     status = ostinato("status", NAME).out
     assert "version 3 takes over; its canary answers until it is rolled out" in status and "reconcile" not in status
