@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 # Each adds its commands to the application.
-from pipelines.commands import affected, backends, building, doctor, drift, events, quality, releasing, serving, trust  # noqa: F401
+from pipelines.commands import backends, building, ci, doctor, drift, releasing, serving, trust  # noqa: F401
 from pipelines.commands.base import app
 from training.errors import GateRefused, InputError, OstinatoError
 

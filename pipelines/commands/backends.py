@@ -1,4 +1,4 @@
-"""Commands for remote backends: submitting, following, schedules; settings in force, estimates, notices."""
+"""Commands for remote backends: submitting, following, schedules, events; settings in force, estimates, notices."""
 
 import json
 import sys
@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import AnyBackend, AsJson, Model, RemoteBackend, Set, app, open_workspace
+from pipelines.commands.base import (
+    AnyBackend,
+    AsJson,
+    Model,
+    Parameters,
+    ReleaseOption,
+    RemoteBackend,
+    Set,
+    Until,
+    app,
+    open_model,
+    open_workspace,
+    print_result,
+)
 from pipelines.commands.building import parse_parameters
 from training.errors import InputError, OstinatoError
-from training.folder import model_spec
 
 if TYPE_CHECKING:
     from pipelines.backends.remote import StepState
@@ -20,6 +32,8 @@ if TYPE_CHECKING:
 
 schedule = typer.Typer(help="When a remote backend runs a model's pipeline by itself.", no_args_is_help=True)
 app.add_typer(schedule, name="schedule")
+events = typer.Typer(help="Events that start runs: new data, a new base model, drift.", no_args_is_help=True)
+app.add_typer(events, name="events")
 
 Poll = Annotated[float, typer.Option(min=0.01, help="Seconds between two looks at the run.")]
 Timeout = Annotated[str, typer.Option(help="How long a run is followed: 90m, 8h, 1d.")]
@@ -53,11 +67,9 @@ def submit(
     key: Annotated[str | None, typer.Option(help="What asks for the run; equal keys start one run.")] = None,
     trigger: Annotated[str, typer.Option(help="A label of the run: manual, merge, schedule, drift.")] = "manual",
     data: Annotated[str | None, typer.Option(help="URI instead of the spec's source.")] = None,
-    until: Annotated[str, typer.Option(help="Last step: preprocess, train, evaluate, register or deploy.")] = "deploy",
-    param: Annotated[
-        list[str] | None, typer.Option(help="name=value: as_of (ISO date or time) or a hyperparameter. Repeatable.")
-    ] = None,
-    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    until: Until = "deploy",
+    param: Parameters = None,
+    release: ReleaseOption = None,
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Whether earlier runs may answer for steps.")
     ] = True,
@@ -166,9 +178,8 @@ def estimate(model: Model, backend: AnyBackend = "local", set_: Set = None, as_j
     from pipelines.estimate import estimate
     from pipelines.wording import render_estimate
 
-    workspace = open_workspace(set_)
-    result = estimate(workspace, model_spec(workspace.root, model), backend)
-    print(json.dumps(asdict(result), indent=2) if as_json else render_estimate(result))
+    workspace, spec = open_model(model, set_)
+    print_result(estimate(workspace, spec, backend), as_json, render_estimate)
 
 
 @app.command(epilog="Example: ostinato notify --backend vertex --since 2h")
@@ -198,6 +209,20 @@ def notify(
         print("nothing new to tell")
     if any(problems for _, problems in notices):
         raise OstinatoError("some notices were not taken; run the command again")
+
+
+@events.command("serve", epilog="Example, as on Cloud Run: ostinato events serve --host 0.0.0.0 --port $PORT")
+def serve_events(
+    port: Annotated[int, typer.Option(min=1, max=65535, envvar="PORT", help="To listen on.")] = 8080,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
+    set_: Set = None,
+) -> None:
+    """Take events of Pub/Sub, Eventarc, MLflow and the drift watch, and submit what they ask for, each once."""
+    import uvicorn
+
+    from pipelines.events.serve import workspace_app
+
+    uvicorn.run(workspace_app(open_workspace(set_)), host=host, port=port, access_log=False, log_level="warning")
 
 
 def check_interrupt(choice: str) -> None:

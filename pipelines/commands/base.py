@@ -1,17 +1,20 @@
 """What the commands share: the application, their common arguments, and where this workspace keeps things."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from pipelines.backends.table import ROWS
 from training.errors import InputError
-from training.folder import model_names, workspace_root
+from training.folder import model_names, model_spec, workspace_root
 
 if TYPE_CHECKING:
     from pipelines.settings.settings import Workspace
+    from training.spec import ModelSpec
 
 app = typer.Typer(
     help="Continuous training: from new data to a served champion, exactly once, with the evidence.",
@@ -40,6 +43,12 @@ AnyModel = Annotated[
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="NAME=VALUE, such as vertex.region=europe-west4. Repeatable.")
 ]
+ReleaseOption = Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--param", help="name=value: as_of (ISO date or time) or a hyperparameter. Repeatable."),
+]
+Until = Annotated[str, typer.Option(help="Last step: preprocess, train, evaluate, register or deploy.")]
 RemoteBackend = Annotated[str, typer.Option(help=f"One of {', '.join(row.name for row in ROWS if row.client)}.")]
 AnyBackend = Annotated[str, typer.Option(help=f"One of {', '.join(row.name for row in ROWS)}.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -70,6 +79,22 @@ def open_workspace(given: list[str] | None = None) -> "Workspace":
             raise
         return workspace
     return load_workspace(root, flags)
+
+
+def open_model(name: str, given: list[str] | None = None) -> "tuple[Workspace, ModelSpec]":
+    """The workspace, and the spec of one of its models. given: as of :func:`open_workspace`."""
+    workspace = open_workspace(given)
+    return workspace, model_spec(workspace.root, name)
+
+
+def print_result(result: Any, as_json: bool, render: Callable[[Any], str]) -> None:
+    """A dataclass, or several, as one JSON document or as text."""
+    if as_json:
+        rows = cast("Sequence[Any]", result)
+        document = [asdict(row) for row in rows] if isinstance(result, Sequence) else asdict(result)
+        print(json.dumps(document, indent=2))
+    else:
+        print(render(result))
 
 
 def check_exactly_one(*options: tuple[str, bool]) -> None:

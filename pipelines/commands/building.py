@@ -11,9 +11,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import AnyBackend, AnyModel, AsJson, Model, Set, app, open_workspace, testset
+from pipelines.commands.base import (
+    AnyBackend,
+    AnyModel,
+    AsJson,
+    Model,
+    Parameters,
+    ReleaseOption,
+    Set,
+    Until,
+    app,
+    open_model,
+    open_workspace,
+    testset,
+)
 from training.errors import InputError
-from training.folder import model_names, model_spec, workspace_root
+from training.folder import model_names, workspace_root
 
 if TYPE_CHECKING:
     from pipelines.run import Finished
@@ -24,11 +37,9 @@ if TYPE_CHECKING:
 def run(
     model: Model,
     data: Annotated[str | None, typer.Option(help="File, directory, glob or URI instead of the spec's source.")] = None,
-    until: Annotated[str, typer.Option(help="Last step: preprocess, train, evaluate, register or deploy.")] = "deploy",
-    param: Annotated[
-        list[str] | None, typer.Option(help="name=value: as_of (ISO date or time) or a hyperparameter. Repeatable.")
-    ] = None,
-    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    until: Until = "deploy",
+    param: Parameters = None,
+    release: ReleaseOption = None,
     resume: Annotated[str | None, typer.Option(help="Id of a run that did not finish: go on from there.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -84,8 +95,7 @@ def compile_(
     from pipelines.package.package import package_file
     from pipelines.step_names import check_step
 
-    workspace = open_workspace(set_)
-    spec = model_spec(workspace.root, model)
+    workspace, spec = open_model(model, set_)
     if not output.parent.is_dir():
         raise InputError(f"--output {str(output)!r}: the folder {output.parent} does not exist")
     if training_job:
@@ -178,8 +188,8 @@ def rotate(
     from components.preprocess.rotate import rotate
     from pipelines.run import data_uri
 
-    workspace = open_workspace()
-    pinned = rotate(workspace.root, model, data_uri(workspace, model_spec(workspace.root, model), data), as_of)
+    workspace, spec = open_model(model)
+    pinned = rotate(workspace.root, model, data_uri(workspace, spec, data), as_of)
     replaced = f", in place of the one of {pinned.replaced.pinned_on}" if pinned.replaced else ""
     print(f"pinned {pinned.rows} test rows at {pinned.path}{replaced}\nsha256 {pinned.sha256}, written into spec.yaml")
 

@@ -1,12 +1,10 @@
 """The command that says what a release would meet."""
 
-import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from pipelines.commands.base import AnyModel, AsJson, app, open_workspace
+from pipelines.commands.base import AnyModel, AsJson, app, open_workspace, print_result
 from training.errors import GateRefused, InputError
 from training.folder import model_names, model_spec
 
@@ -33,7 +31,7 @@ def doctor(
     names = [model] if model else model_names(workspace.root)
     specs = [model_spec(workspace.root, name) for name in names]
     findings = check_cluster(workspace.connect().manifests_remote, ApiServer(), specs)
-    print(json.dumps([asdict(finding) for finding in findings], indent=2) if as_json else render_findings(findings))
+    print_result(findings, as_json, render_findings)
     missing = [finding.subject for finding in findings if finding.state == "missing"]
     if missing:
         raise GateRefused(f"a release would not come through; missing or wrong: {', '.join(missing)}")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import AsJson, Model, app, open_workspace
+from pipelines.commands.base import AsJson, Model, app, open_model
 from training.errors import GateRefused, InputError, OstinatoError
-from training.folder import model_folder, model_spec
+from training.folder import model_folder
 
 if TYPE_CHECKING:
     from components.drift.steps import Watched
@@ -39,8 +39,7 @@ def drift(
 
     Exit code 0 whether a training is asked for or not, 3 when the newest data is bad.
     """
-    workspace = open_workspace()
-    spec = model_spec(workspace.root, model)
+    workspace, spec = open_model(model)
     if compile_ is not None:
         if as_of or source or retrain or as_json:
             raise InputError("--compile writes a package, and takes no other option")

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import AnyModel, AsJson, Model, app, check_exactly_one, open_workspace
+from pipelines.commands.base import (
+    AnyModel,
+    AsJson,
+    Model,
+    ReleaseOption,
+    app,
+    check_exactly_one,
+    open_model,
+    open_workspace,
+    print_result,
+)
 from training.errors import InputError
 from training.folder import model_names, model_spec
 
@@ -47,7 +57,7 @@ def status(
     names = [model] if model else model_names(workspace.root)
     proposals = proposed_models(workspace)
     rows = [model_status(workspace, model_spec(workspace.root, name), proposals.get(name, ())) for name in names]
-    print(json.dumps([asdict(row) for row in rows], indent=2) if as_json else render_status(rows))
+    print_result(rows, as_json, render_status)
 
 
 def print_cluster_status(workspace: "Workspace", model: str | None, as_json: bool) -> None:
@@ -59,7 +69,7 @@ def print_cluster_status(workspace: "Workspace", model: str | None, as_json: boo
     namespaces = {model_spec(workspace.root, name).serving.namespace for name in model_names(workspace.root)}
     remote = workspace.connect().manifests_remote
     shown = cluster_status(remote, ApiServer(), namespaces, model)
-    print(json.dumps(asdict(shown), indent=2) if as_json else render_cluster_status(shown))
+    print_result(shown, as_json, render_cluster_status)
 
 
 @app.command(
@@ -68,7 +78,7 @@ def print_cluster_status(workspace: "Workspace", model: str | None, as_json: boo
 def promote(
     model: Model,
     version: Annotated[str | None, typer.Option(help="Model version; the registry's candidate unless given.")] = None,
-    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    release: ReleaseOption = None,
     skip: Annotated[str | None, typer.Option(help="A check that the policy requires, and lets you go without.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="With --to: staging, where every release runs.")] = None,
     to: Annotated[str | None, typer.Option(help="production: copy there what is released, byte for byte.")] = None,
@@ -86,10 +96,10 @@ def promote(
     from delivery.releases.operations import promote as promote_version
     from delivery.releases.release import check_mode
 
-    workspace = open_workspace()
-    spec = model_spec(workspace.root, model)
-    mode = check_mode(release) if release else None
-    print_release(promote_version(spec, workspace.connect(), version, mode, skip), as_json)
+    workspace, spec = open_model(model)
+    print_release(
+        promote_version(spec, workspace.connect(), version, check_mode(release) if release else None, skip), as_json
+    )
 
 
 def promote_to(model: str, source: str | None, environment: str, release: str | None, as_json: bool) -> None:
@@ -101,8 +111,7 @@ def promote_to(model: str, source: str | None, environment: str, release: str | 
 
     check_environment(environment)
     check_source(source or STAGING)
-    workspace = open_workspace()
-    spec = model_spec(workspace.root, model)
+    workspace, spec = open_model(model)
     outcome = promote_to_production(spec, workspace.connect(), check_mode(release) if release else None)
     warn_of_aliases(outcome, "promotion")
     aliases = [format_aliases(outcome.aliases)] if outcome.aliases else []
@@ -131,19 +140,14 @@ def rollback(
     from delivery.releases.operations import roll_back
     from delivery.releases.release import check_mode
 
-    workspace = open_workspace()
-    spec = model_spec(workspace.root, model)
+    workspace, spec = open_model(model)
     outcome = roll_back(spec, workspace.connect(), to, environment, check_mode(release or "direct"))
     warn_of_aliases(outcome, "rollback")
     print_release(outcome, as_json)
 
 
 @app.command(epilog="Examples: ostinato retire churn; ostinato retire churn --release pull-request")
-def retire(
-    model: Model,
-    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
-    as_json: AsJson = False,
-) -> None:
+def retire(model: Model, release: ReleaseOption = None, as_json: AsJson = False) -> None:
     """Take a model out: a commit without its folders, no aliases any more, and what to type to end it in the cluster.
 
     The model's folder in training/ is not needed, and stays.
@@ -173,7 +177,7 @@ def canary(
     ] = None,
     finish: Annotated[bool, typer.Option("--finish", help="The canary becomes the live version.")] = False,
     abort: Annotated[bool, typer.Option("--abort", help="The canary goes away.")] = False,
-    release: Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")] = None,
+    release: ReleaseOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Give a new version a share of the requests first: a commit, then reconcile. The champion stays until --finish.
@@ -187,8 +191,7 @@ def canary(
     check_exactly_one(("--percent", percent is not None), ("--finish", finish), ("--abort", abort))
     if version and percent is None:
         raise InputError(f"--version {version} goes with --percent; --finish and --abort take the running canary")
-    workspace = open_workspace()
-    spec = model_spec(workspace.root, model)
+    workspace, spec = open_model(model)
     mode = check_mode(release) if release else None
     connections = workspace.connect()
     if percent is not None:
@@ -232,8 +235,7 @@ def shadow(
     from delivery.releases.operations import end_shadow, start_shadow
 
     check_exactly_one(("--version", version is not None), ("--off", off), ("--compare", compare is not None))
-    workspace = open_workspace()
-    spec = model_spec(workspace.root, model)
+    workspace, spec = open_model(model)
     if compare is not None:
         print_comparison(spec, compare, url, shadow_url, as_json)
     elif version is not None:
@@ -273,7 +275,7 @@ def print_comparison(spec: "ModelSpec", rows: Path, url: str | None, shadow_url:
     if not (url and shadow_url):
         raise InputError("--compare needs both --url, of the live model, and --shadow-url")
     comparison = compare_served(url, shadow_url, spec.name, read_rows(rows), spec.task, spec.serving.protocol)
-    print(json.dumps(asdict(comparison), indent=2) if as_json else render_comparison(comparison))
+    print_result(comparison, as_json, render_comparison)
 
 
 def print_release(outcome: "Outcome[Release]", as_json: bool) -> None:

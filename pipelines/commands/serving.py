@@ -1,22 +1,20 @@
 """Commands that serve a model, ask one, and compare what answers with what git names."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.commands.base import AsJson, Model, app, open_workspace
+from pipelines.commands.base import AsJson, Model, app, open_model, print_result
 from training.folder import model_spec, workspace_root
+
+Version = Annotated[str | None, typer.Option(help="Version of the registry instead of what git says is live.")]
 
 
 @app.command(epilog="Examples: ostinato serve demand-forecaster --port 8080; ostinato serve demand-forecaster --follow")
 def serve(
     model: Model,
-    version: Annotated[
-        str | None, typer.Option(help="Version of the registry instead of what git says is live.")
-    ] = None,
+    version: Version = None,
     candidate: Annotated[bool, typer.Option("--candidate", help="The registry's candidate instead.")] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8080,
     follow: Annotated[
@@ -27,9 +25,9 @@ def serve(
     for a language model)."""
     from pipelines.serve.serve import serve_model
 
-    workspace = open_workspace()
+    workspace, spec = open_model(model)
     workspace.connect()
-    serve_model(workspace, model_spec(workspace.root, model), version, candidate, port, follow)
+    serve_model(workspace, spec, version, candidate, port, follow)
 
 
 @app.command(epilog="Example: ostinato predict demand-forecaster rows.csv --url http://127.0.0.1:8080")
@@ -44,9 +42,8 @@ def predict(
     """Ask a served model for predictions."""
     from pipelines.serve.predict import format_rows, predict_rows
 
-    workspace = open_workspace()
-    predictions = predict_rows(url, model_spec(workspace.root, model), rows)
-    print(format_rows(predictions, as_json))
+    _, spec = open_model(model)
+    print(format_rows(predict_rows(url, spec, rows), as_json))
 
 
 @app.command(
@@ -72,9 +69,7 @@ def chat(
 def verify(
     model: Model,
     url: Annotated[str, typer.Option(help="Of the live endpoint.")],
-    version: Annotated[
-        str | None, typer.Option(help="Version of the registry instead of what git says is live.")
-    ] = None,
+    version: Version = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to try again while a rollout goes on.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -85,7 +80,7 @@ def verify(
     from pipelines.serve.verify import verify_model
     from pipelines.wording import format_verified
 
-    workspace = open_workspace()
+    workspace, spec = open_model(model)
     workspace.connect()
-    verified = verify_model(workspace, model_spec(workspace.root, model), url, version, wait)
-    print(json.dumps(asdict(verified), indent=2) if as_json else format_verified(verified))
+    verified = verify_model(workspace, spec, url, version, wait)
+    print_result(verified, as_json, format_verified)

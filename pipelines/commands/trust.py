@@ -1,15 +1,12 @@
 """Commands that ask whether what is live can be trusted, and sign what is to go live."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.commands.base import AsJson, Model, app, open_workspace
+from pipelines.commands.base import AsJson, Model, app, open_model, print_result
 from training.errors import GateRefused, OstinatoError
-from training.folder import model_spec
 
 
 @app.command(epilog="Examples: ostinato audit demand-forecaster; ostinato audit demand-forecaster --version 3 --json")
@@ -22,9 +19,9 @@ def audit(
     from delivery.trust.audit import audit
     from pipelines.wording import render_audit
 
-    workspace = open_workspace()
-    chain = audit(model_spec(workspace.root, model), workspace.root, workspace.connect(), version)
-    print(json.dumps(asdict(chain), indent=2) if as_json else render_audit(chain))
+    workspace, spec = open_model(model)
+    chain = audit(spec, workspace.root, workspace.connect(), version)
+    print_result(chain, as_json, render_audit)
     if chain.broken:
         names = ", ".join(step.name for step in chain.broken)
         raise OstinatoError(f"the chain of {model} version {chain.version} is broken at: {names}")
@@ -35,8 +32,7 @@ def sign(model: Model, version: Annotated[str, typer.Option(help="Of the registr
     """Sign a version that was registered without a signature, if its files are still the registered ones."""
     from delivery.trust.sign_existing_version import sign_registered
 
-    workspace = open_workspace()
-    spec = model_spec(workspace.root, model)
+    workspace, spec = open_model(model)
     changed = sign_registered(workspace.connections.tracking_uri, spec.registered_name, version)
     print(f"version {version} of {model} {'is signed' if changed else 'was signed already; nothing changed'}")
 
@@ -56,7 +52,7 @@ def verify_change_(
     from pipelines.wording import render_change
 
     files = verify_change(repository, commits, load_workspace(Path.cwd()).connections)
-    print(json.dumps([asdict(file) for file in files], indent=2) if as_json else render_change(files))
+    print_result(files, as_json, render_change)
     refused = [f"  {file.path}: {why}" for file in files for why in file.problems]
     if refused:
         raise GateRefused("the change may not be merged:\n" + "\n".join(refused))
