@@ -39,13 +39,13 @@ def continuous_training(
     """
     whole, data, training = (part.canonical_json() for part in (spec, spec.data, spec.training))
     quality, proven, base = spec.quality.canonical_json(), spec.serving.proven_json(), _base_model(spec)
-    task, steps = spec.task, spec.steps
+    task = spec.task
 
     def includes(step: str) -> bool:
         return STEPS.index(step) <= STEPS.index(until)
 
-    def run_as(task: PipelineTask, step: str, resources: StepResources | None) -> None:
-        _size(task, steps.of(step), resources)
+    def run_as(task: PipelineTask, step: str) -> None:
+        _size(task, spec.steps.of(step), spec.resources_of(step)[1])
         if prepare_task is not None:
             prepare_task(task, step)
 
@@ -71,7 +71,7 @@ def continuous_training(
             code=code["preprocess"],
             texts=texts_digest([data]),
         ).set_container_image(image)
-        run_as(rows, "preprocess", steps.preprocess.resources)
+        run_as(rows, "preprocess")
         dataset = rows.outputs["data"]
         if not includes("train"):
             return
@@ -86,7 +86,7 @@ def continuous_training(
             texts=texts_digest([data, training]),
             data=dataset,
         ).set_container_image(image)
-        run_as(trained, "train", spec.training.resources)
+        run_as(trained, "train")
         candidate = trained.outputs["candidate"]
         if not includes("evaluate"):
             return
@@ -95,7 +95,7 @@ def continuous_training(
         live = champion(
             model=spec.name, manifests_remote=manifests_remote, tracking_uri=tracking_uri, candidate=candidate
         ).set_container_image(image)
-        run_as(live, "champion", steps.champion.resources)
+        run_as(live, "champion")
         judged = evaluate(
             model=spec.name,
             task=task,
@@ -111,7 +111,7 @@ def continuous_training(
             candidate=candidate,
             champion=live.outputs["champion"],
         ).set_container_image(image)
-        run_as(judged, "evaluate", steps.evaluate.resources)
+        run_as(judged, "evaluate")
         verdict = judged.outputs["verdict"]
         if not includes("register"):
             return
@@ -131,7 +131,7 @@ def continuous_training(
             evidently=judged.outputs["evidently"],
             sample=judged.outputs["sample"],
         ).set_container_image(image)
-        run_as(registered, "register", steps.register_.resources)
+        run_as(registered, "register")
         if not includes("deploy"):
             return
 
@@ -149,7 +149,7 @@ def continuous_training(
             artifacts_destination=artifacts_destination,
             forge=forge,
         ).set_container_image(image)
-        run_as(deployed, "deploy", steps.deploy.resources)
+        run_as(deployed, "deploy")
 
     return pipeline
 

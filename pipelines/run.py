@@ -18,8 +18,7 @@ from delivery.releases.release import check_mode
 from delivery.serving.runtimes import check_runtime_here
 from delivery.stores.sources import snapshot
 from pipelines.backends.local import Event, RunResult, StepFailed, load_package, run_package
-from pipelines.package.code_version import code_version
-from pipelines.package.package import libraries, package_file
+from pipelines.package.package import code_version, libraries, package_file
 from pipelines.pages import write_pages
 from pipelines.settings.settings import Workspace
 from pipelines.step_names import check_step

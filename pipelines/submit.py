@@ -11,8 +11,7 @@ from delivery.releases.release import check_mode
 from delivery.stores.sources import snapshot
 from pipelines.backends.remote import PART_OF, BackendClient, RemoteRun, Submission, keyed_run, label
 from pipelines.backends.table import find_remote_backend
-from pipelines.package.code_version import code_version
-from pipelines.package.package import package_file
+from pipelines.package.package import code_version, package_file
 from pipelines.run import new_run_id, override
 from pipelines.settings.settings import Workspace
 from pipelines.step_names import STEPS, check_step

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipelines.events.answers import Refused
+from pipelines.events.read import Refused
 
 if TYPE_CHECKING:
     from jwt import PyJWKClient

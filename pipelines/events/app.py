@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.backends.remote import RemoteRun
 from pipelines.events import access, meaning, read
-from pipelines.events.answers import Ignored, Refused
 from pipelines.events.meaning import Models, RequestedRun
+from pipelines.events.read import Ignored, Refused
 from training.errors import InputError, OstinatoError
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from delivery.registry.versions import DIGEST_TAG
 from delivery.stores.sources import CONVERSATIONS, TABLES
-from pipelines.events.answers import Ignored, Refused
-from pipelines.events.read import Drift, RegisteredVersion, StoredObject
+from pipelines.events.read import Drift, Ignored, Refused, RegisteredVersion, StoredObject
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.events.answers import Ignored, Refused
-
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 """Type of a CloudEvent: an object was written."""
+
+
+class Refused(Exception):
+    """The request is not taken: the status of its answer and a reason that holds no secret."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Ignored(Exception):
+    """The event is understood and starts nothing: answered with 200, so that its sender does not send it again."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What is told of a run: made from its verdict, the same for every channel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from delivery.documents.verdict import Verdict
@@ -58,8 +58,8 @@ def notice_of(
     if verdict is None:
         return shown
     names = [verdict.metric, *(name for name in verdict.contenders[0].metrics if name != verdict.metric)][:4]
-    return Notice(
-        **{name: getattr(shown, name) for name in ("kind", "model", "run", "version", "message", "links")},
+    return replace(
+        shown,
         refusals=tuple((check.name, describe_check(check)) for check in verdict.refusals),
         columns=tuple(describe_contender(contender) for contender in verdict.contenders),
         metrics=tuple(

@@ -3,10 +3,13 @@
 import hashlib
 import json
 import os
+import subprocess
 import sysconfig
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import yaml
 
 from delivery.serving.runtimes import check_runtime, export_of
 from pipelines.backends.local.record import write_text
@@ -17,6 +20,8 @@ from training.spec import ModelSpec
 
 if TYPE_CHECKING:
     from pipelines.settings.settings import Settings
+CODE_VERSION = "OSTINATO_CODE_VERSION"
+"""Variable that the project's image holds: there is no git history in it."""
 
 
 def libraries() -> str:
@@ -45,13 +50,11 @@ def package_file(
     Raises InputError for an unknown backend, if the serving runtime that the spec names can't load what would be
     trained, or if the spec asks for what the backend can't do.
     """
-    from pipelines.package.for_backend import compile_for
-
     check_runtime(spec, root)
     find_backend(backend)
     sources = Sources(root, cache)
     code, export = step_code(root, spec, sources), export_of(spec, root)
-    compiler = sources.module("pipelines.package.for_backend")
+    compiler = sources.module("pipelines.package.package")
     assert compiler
     compiled_by = digest_of(sources.closure([compiler]))
     sources.keep()
@@ -64,3 +67,52 @@ def package_file(
     cache.mkdir(parents=True, exist_ok=True)
     write_text(path, compile_for(backend, spec, code, image, until, export, settings, fresh))
     return path
+
+
+def compile_for(
+    backend: str,
+    spec: ModelSpec,
+    code: Mapping[str, str],
+    image: str,
+    until: str,
+    export: str,
+    settings: "Settings",
+    fresh: Collection[str] = (),
+) -> str:
+    """The package as the backend takes it. fresh: steps that no earlier run may answer, whatever the spec says.
+
+    Raises InputError for an unknown backend, and for what it can't do.
+    """
+    from pipelines.continuous_training import compile_package
+
+    row, section = find_backend(backend), settings.of_backend(backend)
+    prepare_task, transform = row.prepare_task, row.transform
+    prepare = None
+    if prepare_task:
+        prepare = lambda task, step: prepare_task(task, step, spec, section)  # noqa: E731
+    package = compile_package(spec, code, image, until, export, prepare)
+    if transform is None and not fresh:
+        return package
+    pipeline, *platform = yaml.safe_load_all(package)
+    for step, task in pipeline["root"]["dag"]["tasks"].items():
+        if step in fresh:
+            task["cachingOptions"] = {}
+    if transform:
+        pipeline = transform(pipeline, spec, section)
+    return yaml.safe_dump_all([pipeline, *platform], sort_keys=True, width=10_000)
+
+
+def code_version(root: Path) -> str:
+    """The commit of the checkout, with ``-dirty`` where files that it tracks differ; outside git that of the image, or
+    ``unknown``."""
+    otherwise = os.environ.get(CODE_VERSION) or "unknown"
+    try:
+        process = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return otherwise
+    return process.stdout.strip() if process.returncode == 0 else otherwise

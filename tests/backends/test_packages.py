@@ -7,7 +7,7 @@ import yaml
 from backends.test_spec_of_steps import CODE, spec_with
 
 from pipelines.backends.table import BACKENDS, find_backend
-from pipelines.package.for_backend import compile_for
+from pipelines.package.package import compile_for
 from pipelines.settings.settings import Settings, settings_model
 from pipelines.step_names import STEPS
 from training.errors import InputError

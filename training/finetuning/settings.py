@@ -1,5 +1,6 @@
 """Our options in the words of transformers, PEFT and accelerate."""
 
+import math
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,22 +40,16 @@ def check_devices(options: FineTuning) -> None:
 
 
 def arguments(
-    options: FineTuning,
-    seed: int,
-    precision: Literal["bf16", "fp32"],
-    *,
-    share: int,
-    steps: int,
-    pass_steps: int,
-    folder: str,
+    options: FineTuning, seed: int, precision: Literal["bf16", "fp32"], share: int, learned: int, folder: str
 ) -> "SFTConfig":
     """Of the trainer; making them joins the other processes, if there are any.
 
-    share: conversations of a forward pass; pass_steps: steps of one pass over the data."""
+    share: conversations of a forward pass; learned: all that are learned from."""
     import torch
     from trl.trainer.sft_config import SFTConfig
 
-    every = options.checkpoint_every or pass_steps
+    steps = options.max_steps or math.ceil(options.epochs * learned / options.batch_size)
+    every = options.checkpoint_every or math.ceil(learned / options.batch_size)
     extra: dict[str, Any] = {}
     if world_size() is not None and not torch.cuda.is_available():
         extra["ddp_backend"] = "gloo"

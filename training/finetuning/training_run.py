@@ -1,11 +1,10 @@
 """The whole fine-tuning: checks, training in this process or in several, and its result."""
 
-import math
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from training.errors import InputError
 from training.finetuning.base import Loaded, check_base, load_base, load_tokenizer, precision_of, window_of
@@ -71,7 +70,7 @@ def train_here(conversations: Sequence[Conversation], base: Path, options: FineT
     precision = precision_of(options.precision)
     longest = max(len(example.input_ids) for example in examples)
     with memory_explained(options, share, longest):
-        settings = _settings(options, seed, precision, share, len(learned), place)
+        settings = arguments(options, seed, precision, share, len(learned), str(place.checkpoints))
         loaded = load_base(base, options, precision)
         trainer = _trainer(loaded, settings, learned, held, base, options, seed)
         trainer.prepare(conversations)
@@ -85,20 +84,6 @@ def train_here(conversations: Sequence[Conversation], base: Path, options: FineT
         "parameters_per_process": _parameters_here(trainer),
     }
     _finish(trainer, loaded, base, place, facts)
-
-
-def _settings(
-    options: FineTuning, seed: int, precision: Literal["bf16", "fp32"], share: int, learned: int, place: Place
-) -> "SFTConfig":
-    return arguments(
-        options,
-        seed,
-        precision,
-        share=share,
-        steps=options.max_steps or math.ceil(options.epochs * learned / options.batch_size),
-        pass_steps=math.ceil(learned / options.batch_size),
-        folder=str(place.checkpoints),
-    )
 
 
 def _trainer(

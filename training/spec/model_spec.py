@@ -120,6 +120,12 @@ class ModelSpec(Section):
     def registered_name(self) -> str:
         return self.registry or self.name
 
+    def resources_of(self, step: str) -> tuple[str, StepResources | None]:
+        """The field that says what a step's container asks for, and what it says."""
+        if step == "train":
+            return "training.resources", self.training.resources
+        return f"steps.{step}.resources", getattr(self.steps.of(step), "resources", None)
+
     @model_validator(mode="before")
     @classmethod
     def _data_fits_task(cls, raw: Any) -> Any:

@@ -10,7 +10,6 @@ from kfp.dsl import PipelineTask
 from pipelines.backends.kubeflow.kubeflow_settings import KubeflowSettings
 from training.errors import InputError, did_you_mean
 from training.spec import ModelSpec
-from training.spec.resources import Resources
 
 _TOLERATION = {
     "key": "key",
@@ -59,19 +58,13 @@ def ask_kubernetes(task: PipelineTask, step: str, spec: ModelSpec, settings: Kub
 def check_accelerator(step: str, spec: ModelSpec) -> None:
     """Raises InputError unless a step's accelerator is a Kubernetes resource: Kubeflow's driver takes the name as it
     is, and a pod that asks for any other is never scheduled."""
-    field, resources = _resources(step, spec)
+    field, resources = spec.resources_of(step)
     accelerator = resources.accelerator if resources else None
     if accelerator and "/" not in accelerator.type:
         raise InputError(
             f"{field}.accelerator.type is {accelerator.type!r}, which is a name of Vertex AI's; for Kubeflow write the "
             "node's resource, such as nvidia.com/gpu, and keep Vertex AI's name in vertex_type"
         )
-
-
-def _resources(step: str, spec: ModelSpec) -> tuple[str, Resources | None]:
-    if step == "train":
-        return "training.resources", spec.training.resources
-    return f"steps.{step}.resources", getattr(spec.steps.of(step), "resources", None)
 
 
 def _tolerations(field: str, given: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,11 +2,10 @@
 
 from datetime import UTC, datetime
 
-from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, ScheduleEntry, Submission
+from pipelines.backends.remote import ENDED, PART_OF, RemoteRun, Submission
 from pipelines.backends.vertex.api_errors import AlreadyThere, NotThere
 from pipelines.backends.vertex.connection import VertexConnection, VertexRetryPolicy
-from pipelines.backends.vertex.jobs import job_of, run_of
-from pipelines.backends.vertex.reruns import rerun_id, rerun_of
+from pipelines.backends.vertex.jobs import job_of, rerun_id, rerun_of, run_of
 from pipelines.backends.vertex.schedules import Schedules
 from pipelines.backends.vertex.vertex_settings import VertexSettings
 from training.errors import InputError
@@ -14,7 +13,7 @@ from training.errors import InputError
 LISTED = ["name", "display_name", "state", "labels", "error", "create_time"]
 
 
-class VertexClient:
+class VertexClient(Schedules):
     """One project in one region, by its settings.
 
     All methods raise InputError for settings that can't be right, a missing package or missing credentials, and
@@ -24,9 +23,8 @@ class VertexClient:
     name = "vertex"
 
     def __init__(self, settings: VertexSettings, patience: VertexRetryPolicy = VertexRetryPolicy()) -> None:  # noqa: B008
+        super().__init__(VertexConnection(settings, patience))
         self.settings = settings
-        self._connection = VertexConnection(settings, patience)
-        self._schedules = Schedules(self._connection)
 
     def submit(self, submission: Submission) -> RemoteRun:
         """Start it; the run of this id that is there already instead."""
@@ -111,16 +109,3 @@ class VertexClient:
         }
         pages = self._connection.pages("listing runs", self._connection.jobs.list_pipeline_jobs, request)
         return [run_of(job) for page in pages for job in page.pipeline_jobs]
-
-    def schedules(self) -> list[ScheduleEntry]:
-        """Ours."""
-        return self._schedules.all()
-
-    def put_schedule(self, entry: ScheduleEntry, submission: Submission) -> ScheduleEntry:
-        """Create it, or change the one of ``entry.id``."""
-        return self._schedules.put(entry, submission)
-
-    def delete_schedule(self, entry: ScheduleEntry) -> bool:
-        """Nothing happens if it is gone. Vertex AI lets the runs of a schedule go on without it."""
-        self._schedules.delete(entry)
-        return True

@@ -1,14 +1,19 @@
-"""A submission as Vertex AI's PipelineJob, and a PipelineJob as a run."""
+"""A submission as Vertex AI's PipelineJob, a PipelineJob as a run, and the one that goes on with it: a rerun, which the
+beta of the interface has. Its steps that succeeded are skipped, and hand on what they made; all others run again."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from pipelines.backends.remote import RemoteRun, State, StepState, Submission, in_order
+from pipelines.backends.remote import ENDED, RemoteRun, State, StepState, Submission, in_order
 from pipelines.backends.vertex.vertex_settings import VertexSettings
+from training.errors import InputError, OstinatoError
 
 CONSOLE = "https://console.cloud.google.com"
+NUMBER = "vertex-ai-pipelines-run-billing-id"
+"""Label that Vertex AI gives each job: by its number a rerun names the job that it goes on with."""
 POLICIES = {"slow": "PIPELINE_FAILURE_POLICY_FAIL_SLOW", "fast": "PIPELINE_FAILURE_POLICY_FAIL_FAST"}
 RUN_STATES: dict[str, State] = {
     "RUNNING": "running",
@@ -74,7 +79,7 @@ def steps_of(job: Any, state: State, project: str) -> tuple[StepState, ...]:
     tasks = job.pipeline_spec["root"]["dag"]["tasks"] if job.pipeline_spec else {}
     # Vertex AI keeps the details of a run as a whole beside those of its steps.
     details = {detail.task_name: detail for detail in job.job_detail.task_details if detail.task_name in tasks}
-    unheard: State = "skipped" if state in ("succeeded", "failed", "cancelled") else "pending"
+    unheard: State = "skipped" if state in ENDED else "pending"
     return tuple(
         _step(details[name], project) if name in details else StepState(name, unheard) for name in in_order(tasks)
     )
@@ -117,3 +122,41 @@ def _decision(job: Any) -> str:
 def _name(state: Any, prefix: str = "") -> str:
     """Of a state; "" for one that is newer than the client."""
     return getattr(state, "name", "").removeprefix(prefix)
+
+
+def rerun_id(run: str) -> str:
+    """The id of the run that goes on with another: resuming twice gives one run."""
+    earlier = re.fullmatch(r"(.+)-r(\d+)", run)
+    return f"{earlier[1]}-r{int(earlier[2]) + 1}" if earlier else f"{run}-r1"
+
+
+def rerun_of(old: Any) -> dict[str, Any]:
+    """The PipelineJob that goes on with another.
+
+    Raises InputError for one that runs or has succeeded, and OstinatoError for one that Vertex AI gave no number.
+    """
+    was = run_of(old)
+    if was.state not in ENDED:
+        raise InputError(f"run {was.run} is {was.state}; wait for its end, or cancel it: ostinato cancel {was.run}")
+    if was.state == "succeeded":
+        raise InputError(f"run {was.run} has succeeded; there is nothing to resume")
+    number = old.labels.get(NUMBER, "")
+    if not number.isdecimal():
+        raise OstinatoError(f"run {was.run} has no label {NUMBER}, by which Vertex AI goes on with it; submit it anew")
+    kept = ("pipeline_spec", "runtime_config", "service_account", "network", "encryption_spec")
+    job: dict[str, Any] = {field: getattr(old, field) for field in kept if getattr(old, field)}
+    return {
+        **job,
+        "display_name": rerun_id(was.run),
+        "labels": {key: value for key, value in old.labels.items() if not key.startswith("vertex-ai-")},
+        "original_pipeline_job_id": int(number),
+        "pipeline_task_rerun_configs": [
+            {
+                "task_id": detail.task_id,
+                "task_name": detail.task_unique_name,
+                # As google-cloud-aiplatform's preview.PipelineJob.rerun: a cached step is answered by the cache again.
+                "skip_task": detail.state.name == "SUCCEEDED",
+            }
+            for detail in old.job_detail.task_details
+        ],
+    }

@@ -43,10 +43,8 @@ def requested_resources(spec: ModelSpec, step: str) -> tuple[str, StepResources]
 
     Raises InputError for an accelerator without one.
     """
-    field = "training.resources" if step == "train" else f"steps.{step}.resources"
-    resources: StepResources = (
-        spec.training.resources if step == "train" else getattr(spec.steps.of(step), "resources", None)
-    ) or StepResources()
+    field, own = spec.resources_of(step)
+    resources = own or StepResources()
     accelerator = resources.accelerator
     if accelerator is None:
         return field, StepResources(cpu=resources.cpu, memory=resources.memory)

@@ -1,6 +1,7 @@
 """Schedules of Vertex AI's own schedule service: each asks it for a PipelineJob, whose labels say that it is ours."""
 
 import re
+from contextlib import suppress
 from typing import Any
 
 from delivery.retry import raised, retrying
@@ -16,12 +17,12 @@ _CRON = re.compile(r"(?:(?:CRON_)?TZ=(\S+) )?(.+)")
 
 
 class Schedules:
-    """Of one project in one region. Methods raise as :class:`VertexClient`'s."""
+    """Of one project in one region: the client's part for schedules."""
 
     def __init__(self, connection: VertexConnection) -> None:
         self._connection = connection
 
-    def all(self) -> list[ScheduleEntry]:
+    def schedules(self) -> list[ScheduleEntry]:
         """Ours, oldest first, so that of two equal ones the same is always taken."""
         request = {
             "parent": self._connection.parent,
@@ -32,7 +33,7 @@ class Schedules:
         entries = (_entry(schedule) for page in pages for schedule in page.schedules)
         return [entry for entry in entries if entry is not None]
 
-    def put(self, entry: ScheduleEntry, submission: Submission) -> ScheduleEntry:
+    def put_schedule(self, entry: ScheduleEntry, submission: Submission) -> ScheduleEntry:
         """Create it, or change the one of ``entry.id`` and start it again if it was paused."""
         desired = self._schedule(entry, submission)
         if entry.id:
@@ -56,7 +57,9 @@ class Schedules:
         what = f"creating the schedule of {entry.model}"
         request = {"parent": self._connection.parent, "schedule": desired}
         for attempt in retrying(self._connection.patience, raised(Passing)):
-            present = [listed for listed in self.all() if (listed.model, listed.digest) == (entry.model, entry.digest)]
+            present = [
+                listed for listed in self.schedules() if (listed.model, listed.digest) == (entry.model, entry.digest)
+            ]
             if present:
                 return present[0]
             with attempt:
@@ -64,13 +67,12 @@ class Schedules:
                 return _kept(entry, made.name)
         raise AssertionError("a schedule is tried at least once")
 
-    def delete(self, entry: ScheduleEntry) -> None:
-        """Nothing happens if it is gone."""
+    def delete_schedule(self, entry: ScheduleEntry) -> bool:
+        """Nothing happens if it is gone. Vertex AI lets the runs of a schedule go on without it."""
         what = f"deleting the schedule of {entry.model}"
-        try:
+        with suppress(NotThere):
             self._connection.call(what, self._connection.schedules.delete_schedule, {"name": entry.id})
-        except NotThere:
-            return
+        return True
 
     def _schedule(self, entry: ScheduleEntry, submission: Submission) -> dict[str, Any]:
         job = job_of(submission, self._connection.settings)
