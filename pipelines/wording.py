@@ -1,7 +1,7 @@
 """Results as text for a terminal: ``format_`` gives lines, ``render_`` tables, ``describe_`` a phrase."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -54,14 +54,12 @@ def format_run(finished: "Finished") -> str:
 
 def render_verdict(verdict: Verdict) -> str:
     """Metrics by contender with their intervals, the metric of record first; then every check."""
-    contenders = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    contenders.add_column(f"{verdict.rows:,} test rows")
-    for contender in verdict.contenders:
-        contenders.add_column(describe_contender(contender), justify="right")
+    titles = [describe_contender(contender) for contender in verdict.contenders]
+    contenders = plain_table(f"{verdict.rows:,} test rows", *titles, right=titles, wide=True)
     names = [verdict.metric, *(name for name in verdict.contenders[0].metrics if name != verdict.metric)]
     for name in names:
         contenders.add_row(name, *(format_measure(contender.metrics.get(name)) for contender in verdict.contenders))
-    checks = Table(box=None, pad_edge=False, show_header=False)
+    checks = plain_table()
     for check in verdict.checks:
         checks.add_row(MARKS[check.status], escape(check.name), escape(describe_check(check)))
     warnings = "".join(f"warning: {warning}\n" for warning in verdict.warnings)
@@ -89,9 +87,7 @@ def describe_check(check: CheckResult) -> str:
 
 def render_status(rows: "Sequence[ModelStatus]") -> str:
     """One line a model, then what is open and what to type."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("model", "live (git)", "champion", "previous", "candidate", "in sync"):
-        table.add_column(name)
+    table = plain_table("model", "live (git)", "champion", "previous", "candidate", "in sync")
     for row in rows:
         in_sync = "[green]yes[/]" if row.agree else "[red]no[/]"
         versions = (row.live, row.champion, row.previous, row.candidate)
@@ -129,18 +125,15 @@ def format_release(release: "Release") -> str:
     if release.canary_percent:
         what = f"the canary, version {release.version} with {release.canary_percent} % of the requests,"
     already = "" if release.changed else " already"
-    proposed = f"\n{release.model}: pull request {release.pull_request}" if release.pull_request else ""
-    note = f"\n{release.model}: {release.note}" if release.note else ""
-    return f"{release.model}: {what} is on {release.branch}{already} (commit {release.commit[:12]}){proposed}{note}"
+    line = f"{release.model}: {what} is on {release.branch}{already} (commit {release.commit[:12]})"
+    return "\n".join([line, *_besides(release)])
 
 
 def render_comparison(comparison: "NumberComparison | ClassComparison") -> str:
     """The two answers side by side, then how far they agree."""
     from delivery.serving.clients.compare import NumberComparison
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    for title in (f"{comparison.rows:,} rows", "live", "shadow"):
-        table.add_column(title, justify="left" if "rows" in title else "right")
+    table = plain_table(f"{comparison.rows:,} rows", "live", "shadow", right=("live", "shadow"), wide=True)
     if isinstance(comparison, NumberComparison):
         for name in ("mean", "std", "q01", "q50", "q99"):
             table.add_row(name, *(f"{getattr(answers, name):.4g}" for answers in (comparison.live, comparison.shadow)))
@@ -155,9 +148,7 @@ def render_comparison(comparison: "NumberComparison | ClassComparison") -> str:
         return render(table) + "\n".join(["", *(f"{name:<20}{value}" for name, value in agree.items())])
     for label in comparison.classes:
         table.add_row(label, *(f"{shares[label]:.2%}" for shares in (comparison.live, comparison.shadow)))
-    crossed = Table("live \\ shadow", box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    for label in comparison.classes:
-        crossed.add_column(label, justify="right")
+    crossed = plain_table("live \\ shadow", *comparison.classes, right=comparison.classes, wide=True)
     for label in comparison.classes:
         crossed.add_row(label, *(f"{comparison.confusion[label][other]:,}" for other in comparison.classes))
     return f"{render(table)}\n{render(crossed)}\nthe same class      {comparison.agreement:.2%}"
@@ -182,10 +173,8 @@ def format_promotion(promotion: "Promotion") -> str:
     environment, already = promotion.environment, "" if promotion.changed else " already"
     is_live = promotion.branch == LIVE_BRANCH
     where = f"is in {environment}" if is_live else f"for {environment} is on {promotion.branch}"
-    proposed = f"\n{promotion.model}: pull request {promotion.pull_request}" if promotion.pull_request else ""
-    note = f"\n{promotion.model}: {promotion.note}" if promotion.note else ""
     line = f"{promotion.model}: version {promotion.version} {where}{already} (commit {promotion.commit[:12]})"
-    return f"{line}{proposed}{note}"
+    return "\n".join([line, *_besides(promotion)])
 
 
 def format_retirement(retirement: "Retirement") -> str:
@@ -193,14 +182,17 @@ def format_retirement(retirement: "Retirement") -> str:
     is_live, already = retirement.branch == LIVE_BRANCH, "" if retirement.changed else " already"
     where = f"is out of {LIVE_BRANCH}{already}" if is_live else f"is to be taken out by {retirement.branch}{already}"
     lines = [f"{retirement.model}: {where} (commit {retirement.commit[:12]}); version {retirement.version} was live"]
-    if retirement.pull_request:
-        lines.append(f"{retirement.model}: pull request {retirement.pull_request}")
-    if retirement.note:
-        lines.append(f"{retirement.model}: {retirement.note}")
+    lines += _besides(retirement)
     when = "now" if is_live else "when it is merged"
     return "\n".join(
         [*lines, f"The cluster keeps it; {when}, in this order:", *(f"  {c}" for c in retirement.commands)]
     )
+
+
+def _besides(change: "Release | Promotion | Retirement") -> list[str]:
+    """Where it is proposed, and what else is to be known."""
+    besides = (f"pull request {change.pull_request}" if change.pull_request else "", change.note)
+    return [f"{change.model}: {text}" for text in besides if text]
 
 
 def format_aliases(changes: "Sequence[AliasChange]") -> str:
@@ -221,7 +213,7 @@ def format_rejections(changes: "Sequence[Rejection]") -> str:
 def render_audit(audit: "Audit") -> str:
     """One line a link of the chain."""
     colours = {"holds": "green", "broken": "bold red", "not signed": "yellow", "not checked": "dim"}
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = plain_table()
     for link in audit.links:
         table.add_row(escape(link.name), f"[{colours[link.state]}]{link.state}[/]", escape(link.detail))
     return f"{audit.model} version {audit.version or 'none'}\n" + render(table).rstrip("\n")
@@ -229,7 +221,7 @@ def render_audit(audit: "Audit") -> str:
 
 def render_change(files: "Sequence[FileFinding]") -> str:
     """One line a file of the change."""
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = plain_table()
     for file in files:
         state = "[bold red]refused[/]" if file.problems else "[green]fine[/]"
         table.add_row(escape(file.path), state, escape(file.detail or file.problems[0]))
@@ -239,9 +231,8 @@ def render_change(files: "Sequence[FileFinding]") -> str:
 def render_estimate(estimate: "Estimate") -> str:
     """One line a step, the sum, and what is not known."""
     priced = estimate.known_cost is not None
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    for name in ("step", "median", "range", "runs", *(("machine", "an hour", "cost") if priced else ())):
-        table.add_column(name, justify="left" if name in ("step", "machine") else "right")
+    names = ("step", "median", "range", "runs", *(("machine", "an hour", "cost") if priced else ()))
+    table = plain_table(*names, right={*names} - {"step", "machine"}, wide=True)
     for step in estimate.steps:
         spread = "–" if step.low is None or step.high is None else f"{step.low:.1f} to {step.high:.1f} s"
         row = [step.step, _seconds(step.seconds), spread, str(step.runs)]
@@ -263,6 +254,15 @@ def _seconds(seconds: float | None) -> str:
 
 def _price(price: float | None) -> str:
     return "not known" if price is None else f"{price:.4f}"
+
+
+def plain_table(*columns: str, right: Collection[str] = (), wide: bool = False) -> Table:
+    """Without lines, and without a header where no column has a name. right: columns of numbers."""
+    padding = (0, 3, 0, 0) if wide else (0, 1)
+    table = Table(box=None, pad_edge=False, show_header=bool(columns), header_style="bold", padding=padding)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left")
+    return table
 
 
 def render(content: Table | str) -> str:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
-from rich.table import Table
 
-from pipelines.wording import render
+from pipelines.wording import plain_table, render
 
 if TYPE_CHECKING:
     from delivery.kserve.cluster import FieldDifference
@@ -22,9 +21,7 @@ LONGEST = 60
 
 def render_cluster_status(status: "ClusterStatus") -> str:
     """One line a model and namespace with its health; then what differs from git, and what has no folder there."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("model", "namespace", "git", "cluster", "health", ""):
-        table.add_column(name)
+    table = plain_table("model", "namespace", "git", "cluster", "health", "")
     rows = [(place.model, place, place.git_version, place.cluster_version) for place in status.places]
     rows += [(stray.name, stray, "", stray.version) for stray in status.strays]
     for name, row, git, cluster in rows:
@@ -69,7 +66,7 @@ def _short(value: Any) -> str:
 
 def render_findings(findings: "Sequence[ClusterFinding]") -> str:
     """One line for each thing that a release would meet, with what to do about what is missing."""
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = plain_table()
     for finding in findings:
         fix = f" [dim]{escape(finding.fix)}[/]" if finding.fix else ""
         table.add_row(SIGNS[finding.state], escape(finding.subject), escape(finding.message) + fix)

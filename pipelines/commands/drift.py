@@ -88,12 +88,11 @@ def _train(workspace: "Workspace", spec: "ModelSpec", watched: "Watched") -> tup
 def render_watch(watched: "Watched") -> str:
     """A line a window, and the decision."""
     from rich.markup import escape
-    from rich.table import Table
 
-    from pipelines.wording import render
+    from pipelines.wording import plain_table, render
 
     colours = {"drift": "yellow", "no drift": "green", "bad data": "bold red", "too few rows": "dim"}
-    table = Table("window ended", "rows", "bad", "drifted", "finding", "", box=None, pad_edge=False)
+    table = plain_table("window ended", "rows", "bad", "drifted", "finding", "")
     for window in watched.windows:
         shares = (f"{window.bad:.1%}", f"{window.share:.0%}")
         finding = f"[{colours[window.finding]}]{window.finding}[/]"

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from delivery.registry.lookup import registry
 from delivery.registry.versions import CANDIDATE, known_version
@@ -14,9 +14,6 @@ from pipelines.serve.follow import Choice, Follower, Post, listening, stopped_by
 from pipelines.settings.settings import Workspace
 from training.errors import InputError, OstinatoError
 from training.spec import ModelSpec
-
-if TYPE_CHECKING:
-    from delivery.serving.process.process import RunningServer
 
 OWN_RUNTIME = "ostinato-mlflow"
 """Hands its address over to another version; other runtimes are started and stopped."""
@@ -46,7 +43,7 @@ def serve_model(
         tell(f"starting {spec.name} version {chosen.version} from {chosen.storage_uri}")
         post.put(chosen)
         url = f"http://127.0.0.1:{port}"
-        print(f"{spec.name} version {chosen.version} on {url}\n{curl_line(post.folder, spec.name, url)}", flush=True)
+        print(f"{spec.name} version {chosen.version} on {url}\n{first_curl(post.folder, spec.name, url)}", flush=True)
         if not follow:
             raise OstinatoError(f"the server of {spec.name} ended with exit code {post.wait()}")
         follower = Follower(post, Watch(workspace.connections.manifests_remote, spec.name))
@@ -56,7 +53,7 @@ def serve_model(
 
 def serve_by_another(spec: ModelSpec, chosen: Choice, port: int) -> None:
     """Serve by another runtime than ours, as its entry of the table starts it, until Ctrl-C."""
-    from delivery.serving.process.process import serving
+    from delivery.serving.process.process import HELLO, serving
 
     name = spec.name
     with stopped_by_signals(), tempfile.TemporaryDirectory(prefix="ostinato-serve-") as scratch:
@@ -70,23 +67,23 @@ def serve_by_another(spec: ModelSpec, chosen: Choice, port: int) -> None:
             print(f"{name} version {chosen.version} on {served.url}, by {served.ran}")
             if served.openai:
                 print(f"base_url: {served.openai}   model: {name}   or: ostinato chat {name} --url {served.url}")
-            print(first_curl(folder, served, chosen.protocol), flush=True)
+                question = {"model": name, "messages": list(HELLO), "max_tokens": 64}
+                print(curl(f"{served.openai}/chat/completions", question), flush=True)
+            else:
+                print(first_curl(folder, name, served.url, chosen.protocol), flush=True)
             raise OstinatoError(f"the server of {name} ended with exit code {served.wait()}")
 
 
-def first_curl(folder: Path, served: "RunningServer", protocol: str) -> str:
-    """A command that asks what the server was asked first."""
+def first_curl(folder: Path, name: str, url: str, protocol: str = "v2") -> str:
+    """A command that asks for the first row of the model's own input example. url: where it is served."""
     from delivery.serving.clients.predict import ServedModel
-    from delivery.serving.process.process import HELLO
     from delivery.serving.server.signature import example_rows
 
-    name = served.name
-    if protocol == "openai":
-        return curl(f"{served.openai}/chat/completions", {"model": name, "messages": list(HELLO), "max_tokens": 64})
     rows = example_rows(folder)
-    assert rows is not None, "serving asks with them"
+    if rows is None:
+        return f"curl {url}/v2/models/{name}"
     path = f"v2/models/{name}/infer" if protocol == "v2" else f"v1/models/{name}:predict"
-    return curl(f"{served.url}/{path}", ServedModel(served.url, name, protocol=protocol).request(rows.head(1)))
+    return curl(f"{url}/{path}", ServedModel(url, name, protocol=protocol).request(rows.head(1)))
 
 
 def choose(workspace: Workspace, spec: ModelSpec, version: str | None, candidate: bool) -> Choice:
@@ -112,31 +109,6 @@ def choose(workspace: Workspace, spec: ModelSpec, version: str | None, candidate
     )
 
 
-def curl_line(folder: Path, name: str, url: str) -> str:
-    """A command that asks for the first row of the model's own input example."""
-    from delivery.serving.server.signature import example_rows, read_signature
-
-    model = f"{url}/v2/models/{name}"
-    rows = example_rows(folder)
-    if rows is None:
-        return f"curl {model}"
-    first = {str(column): plain(rows[column].iloc[0]) for column in rows}
-    inputs = [
-        {"name": column.name, "shape": [1], "datatype": column.datatype, "data": [first[column.name]]}
-        for column in read_signature(folder)
-    ]
-    return curl(f"{model}/infer", {"inputs": inputs})
-
-
 def curl(url: str, body: dict[str, Any]) -> str:
     text = json.dumps(body).replace("'", r"'\''")
     return f"curl -s {url} -H 'content-type: application/json' -d '{text}'"
-
-
-def plain(value: Any) -> Any:
-    """A value of a cell as JSON has it: null where it is missing, a moment as ISO 8601 text."""
-    if value is None or value != value:
-        return None
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return value.item() if hasattr(value, "item") else value

@@ -55,8 +55,7 @@ def verify_model(
     registered = version_to_verify(workspace, spec, version)
     sample = fetch_sample(workspace.connections.tracking_uri, registered)
     if spec.is_language_model:
-        base_url = openai_url(url, runtime_of(spec, workspace.root).openai_path)
-        return _tried(lambda: ask_questions(spec, base_url, registered, sample), wait_s)
+        url = openai_url(url, runtime_of(spec, workspace.root).openai_path)
     return _tried(lambda: ask(spec, url, registered, sample), wait_s)
 
 
@@ -84,44 +83,39 @@ def version_to_verify(workspace: Workspace, spec: ModelSpec, version: str | None
 
 
 def ask(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample) -> Verified:
-    """One try. Raises GateRefused with what is not as it should be."""
+    """One try. Raises GateRefused with what is not as it should be, InputError for questions that can't be asked."""
     called = f"{url} is not {spec.name} version {version.version}"
     try:
-        model = ServedModel(url, spec.name, protocol=spec.serving.protocol)
-        digests = [name for name in model.versions if name.startswith("sha256:")]
-        if digests and version.digest not in digests:
-            raise GateRefused(f"{called}: it serves the model with digest {digests[0]}, not {version.digest}")
-        worst = compare(model, sample)
+        compared = _compare_texts if spec.is_language_model else _compare_rows
+        worst, named = compared(spec, url, version, sample, called)
+    except GateRefused:
+        raise
     except InputError as error:
+        if spec.is_language_model:
+            raise
         raise GateRefused(f"{called}: it wants other columns; {error}") from error
     except OstinatoError as error:
-        if isinstance(error, GateRefused):
-            raise
         raise GateRefused(f"{called}: {error}") from error
     _check_difference(called, worst, sample)
-    names_digest = version.digest in digests
-    return Verified(
-        spec.name, version.version, version.digest, url, len(sample.expected), worst, names_digest, sample.task
-    )
+    return Verified(spec.name, version.version, version.digest, url, len(sample.expected), worst, named, sample.task)
 
 
-def ask_questions(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample) -> Verified:
-    """One try, over OpenAI's protocol. Raises GateRefused with what is not as it should be."""
-    called = f"{url} is not {spec.name} version {version.version}"
-    try:
-        model = ChatModel(url, spec.name)
-        names = model.models()
-        if spec.name not in names:
-            raise GateRefused(f"{called}: it serves {', '.join(names) or 'no model'}")
-        worst = compare_texts(model, sample)
-    except InputError:
-        raise
-    except OstinatoError as error:
-        if isinstance(error, GateRefused):
-            raise
-        raise GateRefused(f"{called}: {error}") from error
-    _check_difference(called, worst, sample)
-    return Verified(spec.name, version.version, version.digest, url, len(sample.expected), worst, False, sample.task)
+def _compare_rows(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample, called: str) -> tuple[float, bool]:
+    """The largest difference, and whether the endpoint says its digest."""
+    model = ServedModel(url, spec.name, protocol=spec.serving.protocol)
+    digests = [name for name in model.versions if name.startswith("sha256:")]
+    if digests and version.digest not in digests:
+        raise GateRefused(f"{called}: it serves the model with digest {digests[0]}, not {version.digest}")
+    return compare(model, sample), version.digest in digests
+
+
+def _compare_texts(spec: ModelSpec, url: str, version: ModelVersion, sample: Sample, called: str) -> tuple[float, bool]:
+    """Over OpenAI's protocol, which has no place for a digest."""
+    model = ChatModel(url, spec.name)
+    names = model.models()
+    if spec.name not in names:
+        raise GateRefused(f"{called}: it serves {', '.join(names) or 'no model'}")
+    return compare_texts(model, sample), False
 
 
 def _check_difference(called: str, worst: float, sample: Sample) -> None:
