@@ -8,21 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import (
-    AnyBackend,
-    AsJson,
-    Model,
-    Parameters,
-    ReleaseOption,
-    RemoteBackend,
-    Set,
-    Until,
-    app,
-    open_model,
-    open_workspace,
-    print_result,
-)
+from pipelines.commands.base import app, open_model, open_workspace, print_result
 from pipelines.commands.building import parse_parameters
+from pipelines.commands.options import AnyBackend, AsJson, Model, Parameters, ReleaseOption, RemoteBackend, Set, Until
 from training.errors import InputError, OstinatoError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the commands share: the application, their common arguments, and where this workspace keeps things."""
+"""What the commands share: the application, and where this workspace keeps things."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from pipelines.backends.table import ROWS
 from training.errors import InputError
-from training.folder import model_names, model_spec, workspace_root
+from training.folder import model_spec, workspace_root
 
 if TYPE_CHECKING:
     from pipelines.settings.settings import Workspace
@@ -26,32 +25,6 @@ app = typer.Typer(
 )
 testset = typer.Typer(help="The fixed test set of a model.", no_args_is_help=True)
 app.add_typer(testset, name="testset")
-
-
-def complete_model(incomplete: str) -> list[str]:
-    """Names for shell completion; none outside a workspace."""
-    try:
-        return [name for name in model_names(workspace_root()) if name.startswith(incomplete)]
-    except InputError:
-        return []
-
-
-Model = Annotated[str, typer.Argument(help="Name of the model.", autocompletion=complete_model)]
-AnyModel = Annotated[
-    str | None, typer.Argument(help="Name of the model; all unless given.", autocompletion=complete_model)
-]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="NAME=VALUE, such as vertex.region=europe-west4. Repeatable.")
-]
-ReleaseOption = Annotated[str | None, typer.Option(help="direct or pull-request instead of the spec's mode.")]
-Parameters = Annotated[
-    list[str] | None,
-    typer.Option("--param", help="name=value: as_of (ISO date or time) or a hyperparameter. Repeatable."),
-]
-Until = Annotated[str, typer.Option(help="Last step: preprocess, train, evaluate, register or deploy.")]
-RemoteBackend = Annotated[str, typer.Option(help=f"One of {', '.join(row.name for row in ROWS if row.client)}.")]
-AnyBackend = Annotated[str, typer.Option(help=f"One of {', '.join(row.name for row in ROWS)}.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 @app.callback()

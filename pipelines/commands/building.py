@@ -11,20 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import (
-    AnyBackend,
-    AnyModel,
-    AsJson,
-    Model,
-    Parameters,
-    ReleaseOption,
-    Set,
-    Until,
-    app,
-    open_model,
-    open_workspace,
-    testset,
-)
+from pipelines.commands.base import app, open_model, open_workspace, testset
+from pipelines.commands.options import AnyBackend, AnyModel, AsJson, Model, Parameters, ReleaseOption, Set, Until
 from training.errors import InputError
 from training.folder import model_names, workspace_root
 

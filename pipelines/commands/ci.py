@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from pipelines.commands.base import AsJson, app
+from pipelines.commands.base import app
+from pipelines.commands.options import AsJson
 from training.errors import GateRefused, InputError, OstinatoError
 from training.folder import workspace_root
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.base import AnyModel, AsJson, app, open_workspace, print_result
+from pipelines.commands.base import app, open_workspace, print_result
+from pipelines.commands.options import AnyModel, AsJson
 from training.errors import GateRefused, InputError
 from training.folder import model_names, model_spec
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import AsJson, Model, app, open_model
+from pipelines.commands.base import app, open_model
+from pipelines.commands.options import AsJson, Model
 from training.errors import GateRefused, InputError, OstinatoError
 from training.folder import model_folder
 

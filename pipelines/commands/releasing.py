@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.base import (
-    AnyModel,
-    AsJson,
-    Model,
-    ReleaseOption,
-    app,
-    check_exactly_one,
-    open_model,
-    open_workspace,
-    print_result,
-)
+from pipelines.commands.base import app, check_exactly_one, open_model, open_workspace, print_result
+from pipelines.commands.options import AnyModel, AsJson, Model, ReleaseOption
 from training.errors import InputError
 from training.folder import model_names, model_spec
 

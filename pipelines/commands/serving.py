@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.base import AsJson, Model, app, open_model, print_result
+from pipelines.commands.base import app, open_model, print_result
+from pipelines.commands.options import AsJson, Model
 from training.folder import model_spec, workspace_root
 
 Version = Annotated[str | None, typer.Option(help="Version of the registry instead of what git says is live.")]
