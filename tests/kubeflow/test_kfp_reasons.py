@@ -16,9 +16,9 @@ from harness.loopback import Fault
 from kubeflow.conftest import connect
 
 from pipelines.backends.kubeflow.backend_client import KubeflowClient
-from pipelines.backends.kubeflow.reasons import event_reason, pod_reason
 from pipelines.backends.kubeflow.states import waiting_pod, workflow_nodes
 from pipelines.backends.kubeflow.step_log import LONGEST, LastWords, last_words
+from pipelines.backends.kubeflow.waiting_pods import Pod
 from pipelines.backends.remote import RemoteRun, Submission
 
 Make = Callable[..., Submission]
@@ -177,12 +177,20 @@ def test_what_keeps_a_pod_from_starting_is_asked_of_the_ui(
 def test_a_pods_name_is_the_one_that_was_recorded() -> None:
     pod = yaml.safe_load((RECORDED / "kfp-pod-of-champion-step.yaml").read_text())
     assert waiting_pod(workflow_nodes(recorded("run-succeeded-cached")), "champion") == pod["metadata"]["name"]
-    assert pod_reason(pod) == ""
+    assert Pod.model_validate(pod).cause() == ""
 
 
-def test_a_secret_that_a_container_lacks_is_the_reason_and_an_odd_answer_is_none() -> None:
+def test_a_secret_that_a_container_lacks_is_the_cause() -> None:
     waiting = {"reason": "CreateContainerConfigError", "message": 'secret "forge" not found'}
-    assert pod_reason({"status": {"containerStatuses": [{"state": {"waiting": waiting}}]}}) == (
-        'CreateContainerConfigError: secret "forge" not found'
-    )
-    assert pod_reason([]) == event_reason(None) == event_reason({}) == pod_reason({}) == ""
+    pod = Pod.model_validate({"status": {"containerStatuses": [{"state": {"waiting": waiting}}]}})
+    assert pod.cause() == 'CreateContainerConfigError: secret "forge" not found'
+
+
+@pytest.mark.parametrize("answer", [{"status": "ok"}, {"status": {"conditions": ["Ready"]}}, {"items": None}])
+def test_an_odd_answer_about_a_pod_is_no_cause(
+    kfp: KfpServer, engine: KubeflowClient, submission: Make, answer: Any
+) -> None:
+    run = engine.submit(submission()).run
+    kfp.state.walk({"preprocess": "PENDING"}, "RUNNING")
+    kfp.state.pods[waiting_pod(workflow_nodes(kfp.state.only_run()), "preprocess")] = answer
+    assert engine.get(run).steps[0].message.endswith("shows why")

@@ -1,6 +1,5 @@
 """Why a run failed, and why a step does not start: what the API does not say by itself."""
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +8,12 @@ from pipelines.backends.kubeflow.connection import KubeflowConnection
 from pipelines.backends.kubeflow.states import failed_pods, waiting_pod, workflow_nodes
 from pipelines.backends.kubeflow.step_log import LastWords, last_words, plain
 from pipelines.backends.kubeflow.step_logs import read_log, show_log
+from pipelines.backends.kubeflow.waiting_pods import Pod, PodEvents
 from pipelines.backends.kubeflow.workflow_nodes import WorkflowNodes
 from pipelines.backends.remote import RemoteRun
 
 ALONE = "kubeflow"
 """Namespace of an installation for a single user."""
-_STARTING = ("PodInitializing", "ContainerCreating")
 
 
 def with_reasons(connection: KubeflowConnection, run: dict[str, Any], shown: RemoteRun) -> RemoteRun:
@@ -62,30 +61,9 @@ def _why_it_waits(connection: KubeflowConnection, nodes: WorkflowNodes, step: st
     namespace = connection.settings.namespace or ALONE
     which = {"podname": waiting_pod(nodes, step), "podnamespace": namespace}
     try:
-        pod = json.loads(connection.tail("/k8s/pod", **which))
-        cause = pod_reason(pod) or event_reason(json.loads(connection.tail("/k8s/pod/events", **which)))
+        pod = Pod.model_validate_json(connection.tail("/k8s/pod", **which))
+        cause = pod.cause() or PodEvents.model_validate_json(connection.tail("/k8s/pod/events", **which)).cause()
     except (Failure, ValueError):
         cause = ""
     show = f"kubectl describe pods --namespace {namespace} --selector workflows.argoproj.io/workflow={nodes.workflow}"
     return plain(cause)[:400] or f"{show} shows why"
-
-
-def pod_reason(pod: Any) -> str:
-    """Why a pod does not run, from its status; "" where that does not tell."""
-    status: dict[str, Any] = pod.get("status") or {} if isinstance(pod, dict) else {}
-    for condition in status.get("conditions") or []:
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"it can't be scheduled: {condition.get('message') or condition.get('reason')}"
-    for container in (*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])):
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") and waiting["reason"] not in _STARTING:
-            return ": ".join(part for part in (waiting["reason"], waiting.get("message")) if part)
-    return ""
-
-
-def event_reason(events: Any) -> str:
-    """The newest warning about a pod, such as a volume whose secret is missing; "" without one."""
-    items: list[dict[str, Any]] = events.get("items") or [] if isinstance(events, dict) else []
-    warnings = [item for item in items if item.get("type") == "Warning"]
-    newest = max(warnings, key=lambda item: item.get("lastTimestamp") or "", default={})
-    return newest.get("message") or ""
