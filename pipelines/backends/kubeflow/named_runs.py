@@ -24,14 +24,14 @@ class NamedRuns:
         experiment = self._installation.experiment()
         if not experiment:
             return []
-        found = self._connection.entries(
+        listed = self._connection.entries(
             f"looking for the run {run}",
             "runs",
             self._connection.runs.run_service_list_runs,
             experiment_id=experiment,
             filter=filter_by("display_name", search_text(run), "IS_SUBSTRING"),
         )
-        same = [entry for entry in found if is_named(entry.get("display_name") or "", run)]
+        same = [entry for entry in listed if is_named(entry.get("display_name") or "", run)]
         return sorted(same, key=lambda entry: (_is_cancelled(entry), entry.get("created_at") or "", entry["run_id"]))
 
     def first(self, run: str) -> Entry | None:

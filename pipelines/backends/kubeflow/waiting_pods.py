@@ -61,5 +61,5 @@ class PodEvents(BaseModel):
 
     def cause(self) -> str:
         """The newest warning, such as of a volume whose secret is missing; "" without one."""
-        warnings = [event for event in self.items if event.type == "Warning"]
-        return max(warnings, key=lambda event: event.time or "", default=_PodEvent()).message
+        warnings = sorted((event.time or "", event.message) for event in self.items if event.type == "Warning")
+        return warnings[-1][1] if warnings else ""
