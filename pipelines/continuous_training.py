@@ -62,6 +62,19 @@ def continuous_training(
         release: str = spec.release.mode,
         code_version: str = "",
     ):
+        """What a run is given.
+
+        Args:
+            data_uri: Address of the rows. Empty: data.source of spec.yaml.
+            data_snapshot: Identity of the data for the cache. Empty: changed data may be taken for the old.
+            as_of: Date or time until which rows are used, such as 2026-01-31. Empty: all rows.
+            tracking_uri: Address of the MLflow server.
+            manifests_remote: Address of the git repository with the manifests of what is live.
+            artifacts_destination: Where the MLflow server keeps artifacts, if it hands them out itself.
+            forge: Where pull requests are opened. Empty: what the host of manifests_remote says.
+            release: direct, or pull-request.
+            code_version: Commit of the code, for the evidence. Empty: the release names none.
+        """
         rows = preprocess(
             model=spec.name,
             data_spec=pack(data),

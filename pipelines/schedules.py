@@ -60,7 +60,7 @@ def _desired(workspace: Workspace, backend: str, spec: ModelSpec) -> DesiredSche
     assert spec.schedule is not None
     # A backend does not see that there is new data behind a source, so that its cache would answer for ever.
     package = package_for(workspace, spec, backend, fresh=("preprocess",))
-    arguments = remote_arguments(workspace, spec, None) | {
+    arguments = remote_arguments(workspace, spec, None, backend) | {
         "data_snapshot": "",
         "as_of": "",
         "release": spec.release.mode,

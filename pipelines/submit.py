@@ -54,8 +54,9 @@ def submit_model(
     """
     client = connect(workspace, backend)
     spec, as_of = override(model_spec(workspace.root, name), dict(parameters or {}), workspace.root)
-    package = package_for(workspace, spec, backend, check_step(until), () if cache else STEPS)
-    arguments = remote_arguments(workspace, spec, data) | {
+    unseen = () if is_seen_here(workspace, data or spec.data.source, backend) else STEPS[:1]
+    package = package_for(workspace, spec, backend, check_step(until), unseen if cache else STEPS)
+    arguments = remote_arguments(workspace, spec, data, backend) | {
         "as_of": as_of,
         "release": check_mode(release) if release else spec.release.mode,
     }
@@ -93,7 +94,15 @@ def package_for(
     )
 
 
-def remote_arguments(workspace: Workspace, spec: ModelSpec, data: str | None) -> dict[str, str]:
+def is_seen_here(workspace: Workspace, source: str, backend: str) -> bool:
+    """Whether data can be looked at from here: not a `file:///` address of a folder that the settings mount into the
+    backend's steps, and that this machine does not have."""
+    path = Path(urlsplit(source).path)
+    mounted = any(path.is_relative_to(mount) for mount in workspace.settings.of_backend(backend).mounts)
+    return not (source.startswith("file:///") and mounted and not path.exists())
+
+
+def remote_arguments(workspace: Workspace, spec: ModelSpec, data: str | None, backend: str) -> dict[str, str]:
     """The pipeline's parameters for a remote backend, which its steps can all reach. Raises InputError otherwise."""
     tracking_uri, remote = workspace.connections.tracking_uri, workspace.connections.manifests_remote
     if urlsplit(tracking_uri).scheme not in ("http", "https"):
@@ -109,10 +118,11 @@ def remote_arguments(workspace: Workspace, spec: ModelSpec, data: str | None) ->
     if data is not None and "://" not in data:
         raise InputError(f"--data {data!r} is on this machine, and a backend's steps can't reach it: give a URI")
     source = data or spec.data.source
+    seen = is_seen_here(workspace, source, backend)
     arguments = {
         # A source in the model's folder is in the image, too.
         "data_uri": source if "://" in source else "",
-        "data_snapshot": snapshot(source, model_folder(workspace.root, spec.name), spec.data),
+        "data_snapshot": snapshot(source, model_folder(workspace.root, spec.name), spec.data) if seen else "",
         **asdict(workspace.connections),
         "code_version": code_version(workspace.root),
     }

@@ -7,6 +7,8 @@ Importing this module is cheap: nothing here needs Polars.
 import glob
 import hashlib
 import http.client
+import importlib
+import re
 import shutil
 import ssl
 import urllib.error
@@ -30,6 +32,11 @@ TABLES: Formats = {".csv": "csv", ".parquet": "parquet"}
 CONVERSATIONS: Formats = {".jsonl": "jsonl", ".parquet": "parquet"}
 STORES = {"gs": "gcs", "s3": "s3"}
 """Schemes of object stores, and the extra of this package that each needs."""
+LOGINS = {
+    "gs": ("google.auth.exceptions", "GoogleAuthError", "run: gcloud auth application-default login"),
+    "s3": ("botocore.exceptions", "BotoCoreError", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"),
+}
+"""Of each scheme the module and the class of its library's errors, and how one gets credentials."""
 _HTTP = ("http", "https")
 _TIMEOUT_S = 60
 
@@ -207,6 +214,19 @@ def _asking(uri: str) -> Iterator[Any]:
         raise InputError(f"there is no file at {uri}") from error
     except OSError as error:
         raise OstinatoError(f"{uri} cannot be reached: {error}") from error
+    except _library_errors(scheme) as error:
+        if re.search("Credential|Token|Refresh|Profile", type(error).__name__):
+            raise InputError(f"{uri} can't be read without credentials: {error}; {LOGINS[scheme][2]}") from error
+        raise OstinatoError(f"{uri} cannot be reached: {error}") from error
+
+
+def _library_errors(scheme: str) -> tuple[type[Exception], ...]:
+    """What the store's own library raises, and its file system lets through."""
+    module, name, _ = LOGINS[scheme]
+    try:
+        return (getattr(importlib.import_module(module), name),)
+    except ImportError:
+        return ()
 
 
 def _object_tag(info: dict[str, Any], path: str) -> str:

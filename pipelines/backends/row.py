@@ -27,6 +27,11 @@ class BackendSettings(Frozen):
         return True
 
     @property
+    def mounts(self) -> tuple[str, ...]:
+        """Folders that the steps' containers have, besides their image."""
+        return ()
+
+    @property
     def output_root(self) -> str:
         """URI under which runs write; empty where the settings do not say."""
         return ""

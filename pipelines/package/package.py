@@ -6,11 +6,14 @@ import os
 import subprocess
 import sysconfig
 from collections.abc import Collection, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
+from delivery.addresses import redact
+from delivery.connections import Connections
 from delivery.serving.runtimes import check_runtime, export_of
 from pipelines.backends.local.record import write_text
 from pipelines.backends.table import find_backend
@@ -58,7 +61,8 @@ def package_file(
     assert compiler
     compiled_by = digest_of(sources.closure([compiler]))
     sources.keep()
-    destination = [backend, settings.of_backend(backend).model_dump_json(), compiled_by, sorted(fresh)]
+    defaults = parameter_defaults(backend, settings)
+    destination = [backend, settings.of_backend(backend).model_dump_json(), compiled_by, sorted(fresh), defaults]
     key = json.dumps([spec.digest(), code, export, image, until, libraries(), *destination], sort_keys=True)
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.yaml"
     if path.is_file():
@@ -67,6 +71,14 @@ def package_file(
     cache.mkdir(parents=True, exist_ok=True)
     write_text(path, compile_for(backend, spec, code, image, until, export, settings, fresh))
     return path
+
+
+def parameter_defaults(backend: str, settings: "Settings") -> dict[str, str]:
+    """What a run is given that somebody starts in a remote backend's UI: the places that the settings name."""
+    if find_backend(backend).client is None:
+        return {}
+    places = {field.name: getattr(settings, field.name) for field in fields(Connections)}
+    return {name: place for name, place in places.items() if place and redact(place) == place}
 
 
 def compile_for(
@@ -91,9 +103,12 @@ def compile_for(
     if prepare_task:
         prepare = lambda task, step: prepare_task(task, step, spec, section)  # noqa: E731
     package = compile_package(spec, code, image, until, export, prepare)
-    if transform is None and not fresh:
+    defaults = parameter_defaults(backend, settings)
+    if transform is None and not fresh and not defaults:
         return package
     pipeline, *platform = yaml.safe_load_all(package)
+    for name, value in defaults.items():
+        pipeline["root"]["inputDefinitions"]["parameters"][name]["defaultValue"] = value
     for step, task in pipeline["root"]["dag"]["tasks"].items():
         if step in fresh:
             task["cachingOptions"] = {}

@@ -128,3 +128,22 @@ def test_a_spot_step_differs_in_its_own_executor_only() -> None:
 def test_an_unknown_backend_is_refused_by_name() -> None:
     with pytest.raises(InputError, match="Did you mean 'vertex'"):
         find_backend("vertx")
+
+
+def test_a_run_that_is_started_in_the_ui_is_offered_the_settings_places_and_every_parameter_says_what_it_is() -> None:
+    places = {
+        "tracking_uri": "https://mlflow.example.org",
+        "manifests_remote": "https://git.example.org/fleet/manifests.git",
+        "artifacts_destination": "s3://lake/models",
+    }
+    settings = SETTINGS.model_copy(update={**places, "forge": "gitea"})
+    for backend, offered in (("kubeflow", {**places, "forge": "gitea"}), ("local", {})):
+        parameters = package(backend, spec_with(), settings)[0]["root"]["inputDefinitions"]["parameters"]
+        assert all(parameter["description"] for parameter in parameters.values()) and len(parameters) == 9
+        defaults = {name: parameter["defaultValue"] for name, parameter in parameters.items()}
+        assert {name: value for name, value in defaults.items() if value} == {**offered, "release": "direct"}
+
+
+def test_a_place_with_a_password_is_in_no_package() -> None:
+    settings = SETTINGS.model_copy(update={"manifests_remote": "https://u:s3cret@git.example.org/m.git"})
+    assert "s3cret" not in compile_for("kubeflow", spec_with(), CODE, IMAGE, "deploy", "", settings)

@@ -138,3 +138,20 @@ def test_outside_of_git_the_commit_is_that_of_the_image(kfp: KfpServer, on_kubef
         GIT_CEILING_DIRECTORIES=str(tmp_path.parent),
     )  # fmt: skip
     assert kfp.state.only_run()["runtime_config"]["parameters"]["code_version"] == commit
+
+
+def test_data_on_a_volume_of_the_cluster_is_read_there_anew_and_need_not_be_here(
+    kfp: KfpServer, on_kubeflow: Run
+) -> None:
+    lake = {"OSTINATO_KUBEFLOW__VOLUMES": '{"/lake-of-tests": "claim"}'}
+    data = ("--data", "file:///lake-of-tests/bikes.parquet")
+    on_kubeflow("submit", MODEL, "--backend", "kubeflow", *data, expect=0, **lake)
+    given = kfp.state.only_run()["runtime_config"]["parameters"]
+    assert (given["data_uri"], given["data_snapshot"]) == ("file:///lake-of-tests/bikes.parquet", "")
+    (version,) = kfp.state.model_versions.values()
+    spec = version["pipeline_spec"]["pipeline_spec"]
+    tasks = spec["root"]["dag"]["tasks"]
+    assert not tasks["preprocess"].get("cachingOptions", {}).get("enableCache"), "nobody here knows what the data is"
+    assert tasks["train"]["cachingOptions"]["enableCache"]
+    refused = on_kubeflow("submit", MODEL, "--backend", "kubeflow", *data, expect=2)
+    assert "/lake-of-tests/bikes.parquet does not exist" in refused.err

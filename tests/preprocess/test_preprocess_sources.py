@@ -4,10 +4,12 @@ import hashlib
 import json
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import polars as pl
 import pytest
 from harness.loopback import FolderServer
@@ -51,6 +53,38 @@ def test_sources_are_imported_without_polars() -> None:
 def test_a_store_without_its_extra_names_the_extra(monkeypatch, uri: str, module: str, extra: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InputError, match=rf"pip install 'ostinato\[{extra}\]'"):
+        snapshot(uri, Path())
+
+
+@pytest.mark.parametrize(
+    ("uri", "error", "kind", "text"),
+    [
+        ("s3://b/rows.csv", "NoCredentialsError", InputError, "without credentials: Unable.*; set AWS_ACCESS_KEY_ID"),
+        ("s3://b/rows.csv", "EndpointConnectionError", OstinatoError, "s3://b/rows.csv cannot be reached: Unable"),
+        ("gs://b/rows.csv", "DefaultCredentialsError", InputError, "without credentials: Unable.*; run: gcloud auth"),
+    ],
+)
+def test_a_store_that_has_no_credentials_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, uri: str, error: str, kind: type[Exception], text: str
+) -> None:
+    """The stores' libraries are not installed with the tests: their errors, and a file system that raises them."""
+    base = {"s3": "BotoCoreError", "gs": "GoogleAuthError"}[uri[:2]]
+    module = types.ModuleType({"s3": "botocore.exceptions", "gs": "google.auth.exceptions"}[uri[:2]])
+    errors = type(base, (Exception,), {})
+    raised = type(error, (errors,), {})
+    setattr(module, base, errors)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    if uri.startswith("s3"):
+        monkeypatch.setitem(sys.modules, "botocore", types.ModuleType("botocore"))
+
+    class Locked(fsspec.AbstractFileSystem):
+        cachable = False
+
+        def isfile(self, path: str) -> bool:
+            raise raised("Unable to locate credentials")
+
+    monkeypatch.setattr(fsspec, "filesystem", lambda scheme: Locked())
+    with pytest.raises(kind, match=text):
         snapshot(uri, Path())
 
 

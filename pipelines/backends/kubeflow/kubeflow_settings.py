@@ -47,5 +47,9 @@ class KubeflowSettings(BackendSettings):
         return bool(self.endpoint)
 
     @property
+    def mounts(self) -> tuple[str, ...]:
+        return tuple(self.volumes)
+
+    @property
     def output_root(self) -> str:
         return self.pipeline_root

@@ -46,9 +46,9 @@ def _both_times(entry: ScheduleEntry, zone: str) -> str:
     """What the schedule's next time is in another zone, in winter and in summer."""
     from cronsim import CronSim
 
-    year, here, there = datetime.now(UTC).year, ZoneInfo(entry.time_zone), ZoneInfo(zone)
-    times = [next(CronSim(entry.cron, datetime(year, month, 1, tzinfo=here))) for month in (1, 7)]
-    own, winter, summer = (f"{time:%H:%M}" for time in (times[0], *(time.astimezone(there) for time in times)))
+    year, own_zone, other_zone = datetime.now(UTC).year, ZoneInfo(entry.time_zone), ZoneInfo(zone)
+    times = [next(CronSim(entry.cron, datetime(year, month, 1, tzinfo=own_zone))) for month in (1, 7)]
+    own, winter, summer = (f"{time:%H:%M}" for time in (times[0], *(time.astimezone(other_zone) for time in times)))
     if winter == summer:
         return f"{own} there is {winter} in {zone}, all year"
     return f"{own} there is {winter} in {zone} in January, and {summer} in July"
