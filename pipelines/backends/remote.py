@@ -62,6 +62,7 @@ class RemoteRun:
     """A run of a backend."""
 
     run: str
+    """What the backend's lists show, and its steps record; at Kubeflow our id with day and trigger in it."""
     id: str
     """The backend's name for it."""
     model: str

@@ -21,7 +21,7 @@ from training.folder import model_names, model_spec
 TOLD_TAG = "ostinato.notified"
 """Of the registered model: ids of the newest runs that were told of, as a JSON list."""
 KEPT = 40
-"""Ids in it; MLflow takes 5,000 characters, and an id has at most 63."""
+"""Ids in it; MLflow takes 5,000 characters, and an id has fewer than 100."""
 
 
 def tell(settings: NotifySettings, notice: Notice) -> list[str]:
