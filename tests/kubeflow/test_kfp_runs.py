@@ -242,3 +242,18 @@ def test_a_run_of_another_name_is_wrong_input(engine: KubeflowClient, submission
     engine.submit(submission())
     with pytest.raises(InputError, match=r"there is no run 'other' in the experiment ostinato"):
         engine.get("other")
+
+
+def test_a_package_that_ends_early_has_a_pipeline_of_its_own_and_both_are_described(
+    kfp: KfpServer, engine: KubeflowClient, submission: Make
+) -> None:
+    about = "Bike rentals per hour."
+    engine.submit(submission("demand-forecaster-1", description=about))
+    cut = engine.submit(submission("demand-forecaster-2", description=about, pipeline="demand-forecaster-until-train"))
+    assert [pipeline["name"] for pipeline in kfp.state.model_pipelines.values()] == [
+        "demand-forecaster", "demand-forecaster-until-train"
+    ]  # fmt: skip
+    assert all(pipeline["description"] == about for pipeline in kfp.state.model_pipelines.values())
+    assert cut.model == engine.get(cut.run).model == "demand-forecaster", "the model's, whatever the pipeline is called"
+    for version in kfp.state.model_versions.values():
+        assert version["description"] == f"{about} {' > '.join(STEPS)}. First submitted by commit 0123456."
