@@ -16,6 +16,7 @@ from kfp.dsl import PipelineTask
 from components.champion.component import champion
 from components.deploy.component import deploy
 from components.evaluate.component import evaluate
+from components.preflight.component import preflight
 from components.preprocess.component import preprocess
 from components.register.component import register
 from components.train.component import train
@@ -75,6 +76,20 @@ def continuous_training(
             release: direct, or pull-request.
             code_version: Commit of the code, for the evidence. Empty: the release names none.
         """
+        checked = None
+        if includes("evaluate"):
+            # Never cached: it says what holds now. Train waits for it, so that nothing is computed in vain.
+            checked = preflight(
+                spec=pack(whole),
+                texts=texts_digest([whole]),
+                tracking_uri=tracking_uri,
+                manifests_remote=manifests_remote,
+                release=release,
+                until=until,
+                artifacts_destination=artifacts_destination,
+                forge=forge,
+            ).set_container_image(image)
+            run_as(checked, "preflight")
         rows = preprocess(
             model=spec.name,
             data_spec=pack(data),
@@ -99,6 +114,8 @@ def continuous_training(
             texts=texts_digest([data, training]),
             data=dataset,
         ).set_container_image(image)
+        if checked is not None:
+            trained.after(checked)
         run_as(trained, "train")
         candidate = trained.outputs["candidate"]
         if not includes("evaluate"):

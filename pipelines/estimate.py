@@ -14,7 +14,7 @@ from pipelines.backends.table import find_backend
 from pipelines.settings.settings import Workspace
 from training.spec import ModelSpec
 
-ALL_STEPS = ("preprocess", "train", "champion", "evaluate", "register", "deploy")
+ALL_STEPS = ("preflight", "preprocess", "train", "champion", "evaluate", "register", "deploy")
 OLD_DAYS = 365
 """After which prices are said to be old."""
 MOST_RUNS = 10

@@ -18,6 +18,8 @@ from delivery.git.signing import signing
 from training.errors import InputError, OstinatoError
 
 LIVE_BRANCH = "main"
+TRIED_BRANCH = "ostinato-preflight"
+"""What a push is tried with; it is never made."""
 ReleaseMode = Literal["direct", "pull-request"]
 """A commit on the live branch, or on a branch that a reviewer merges."""
 
@@ -153,6 +155,10 @@ class Repository:
         ref = f"refs/heads/{branch}"
         lease = f"--force-with-lease={ref}:{expected}"
         self.git("push", "--porcelain", "--no-verify", lease, "origin", f"{commit}:{ref}")
+
+    def try_push(self, commit: str) -> None:
+        """Ask whether a new branch could be pushed, and push nothing. Raises as :meth:`push`."""
+        self.git("push", "--dry-run", "--porcelain", "--no-verify", "origin", f"{commit}:refs/heads/{TRIED_BRANCH}")
 
 
 @contextmanager

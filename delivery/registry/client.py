@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from delivery.registry.mlflow import MISSING, mlflow_client, registry_errors
-from delivery.registry.versions import ModelVersion, prompt_condition, search_condition
+from delivery.registry.versions import DEFAULT_EXPERIMENT, ModelVersion, prompt_condition, search_condition
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowModelVersion
@@ -46,6 +46,11 @@ class ClientRegistry:
     def storage_uri(self, name: str, version: str) -> str:
         with registry_errors(self.tracking_uri):
             return self.client.get_model_version_download_uri(name, version)
+
+    def artifact_root(self) -> str:
+        with registry_errors(self.tracking_uri, fine=MISSING):
+            return self.client.get_experiment(DEFAULT_EXPERIMENT).artifact_location
+        return ""
 
 
 def _version(version: "MlflowModelVersion") -> ModelVersion:

@@ -4,7 +4,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from delivery.addresses import reason
-from delivery.registry.versions import ModelVersion, prompt_condition, registry_down, search_condition
+from delivery.registry.versions import (
+    DEFAULT_EXPERIMENT,
+    ModelVersion,
+    prompt_condition,
+    registry_down,
+    search_condition,
+)
 from delivery.retry import RetryPolicy, is_transient, retrying
 
 if TYPE_CHECKING:
@@ -95,6 +101,10 @@ class RestRegistry:
         if answer is None:
             raise registry_down(self.tracking_uri, f"version {version} of {name} is gone")
         return answer["artifact_uri"]
+
+    def artifact_root(self) -> str:
+        answer = self._get("experiments/get", experiment_id=DEFAULT_EXPERIMENT)
+        return answer["experiment"].get("artifact_location", "") if answer else ""
 
 
 def _version(fields: dict[str, Any]) -> ModelVersion:

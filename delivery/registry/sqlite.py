@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from delivery.registry.versions import DIGEST_TAG, ModelVersion, registry_down, sqlite_file
+from delivery.registry.versions import DEFAULT_EXPERIMENT, DIGEST_TAG, ModelVersion, registry_down, sqlite_file
 from training.errors import OstinatoError
 
 BUSY_S = 10.0
@@ -23,6 +23,8 @@ _WITH_DIGEST = (
 _TAGS = "SELECT key, value FROM model_version_tags WHERE name = :name AND version = :version"
 _ALIASES = "SELECT alias, version FROM registered_model_aliases WHERE name = :name"
 _STORAGE = "SELECT coalesce(storage_location, source) FROM model_versions WHERE name = :name AND version = :version"
+
+_ROOT = "SELECT artifact_location FROM experiments WHERE experiment_id = :experiment"
 
 
 class SqliteRegistry:
@@ -81,3 +83,7 @@ class SqliteRegistry:
         if not rows:
             raise OstinatoError(f"version {version} of {name} is gone from the registry {self.tracking_uri}")
         return rows[0][0]
+
+    def artifact_root(self) -> str:
+        rows = self._select(_ROOT, experiment=int(DEFAULT_EXPERIMENT))
+        return rows[0][0] or "" if rows else ""

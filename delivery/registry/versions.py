@@ -27,6 +27,8 @@ IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
 """MLflow's own mark of what is a prompt."""
 FACTS = ("data_fingerprint", "verdict_digest", "code_version", "spec_digest")
 """What a version was made from, as its manifest and its statement name it. Its tags have ``ostinato.`` before these."""
+DEFAULT_EXPERIMENT = "0"
+"""MLflow's id of the experiment that every store has from the beginning."""
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 
 
@@ -79,6 +81,10 @@ class Registry(Protocol):
 
     def storage_uri(self, name: str, version: str) -> str:
         """Where the artifacts of an existing version are."""
+        ...
+
+    def artifact_root(self) -> str:
+        """Where the registry keeps files unless it is told otherwise: of its default experiment, "" without one."""
         ...
 
 

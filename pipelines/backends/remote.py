@@ -146,4 +146,9 @@ def label(text: str) -> str:
 def in_order(tasks: Mapping[str, Any]) -> list[str]:
     """Names of a compiled pipeline's tasks, in an order that they can run in."""
     after = {name: sorted(tasks[name].get("dependentTasks", [])) for name in sorted(tasks)}
-    return list(TopologicalSorter(after).static_order())
+    sorter, names = TopologicalSorter(after), list[str]()
+    sorter.prepare()
+    while ready := sorted(sorter.get_ready()):
+        names += ready
+        sorter.done(*ready)
+    return names

@@ -24,7 +24,7 @@ def estimate(run: Run, *more: str, **settings: str) -> dict[str, Any]:
 
 def test_times_are_those_of_past_runs_that_no_cache_answered(workspace: Path, ostinato: Run) -> None:
     nothing = estimate(ostinato)
-    assert nothing["seconds"] is None and "no time is known of preprocess, train" in nothing["notes"][0]
+    assert nothing["seconds"] is None and "no time is known of preflight, preprocess, train" in nothing["notes"][0]
     for day in ("2011-12-01", "2012-02-01", "2011-12-01"):
         ostinato("run", MODEL, "--until", "preprocess", "--param", f"as_of={day}", expect=0)
     found = estimate(ostinato)
@@ -50,7 +50,8 @@ def test_times_of_an_engine_are_its_own(kfp: KfpServer, on_kubeflow: Run) -> Non
     assert found["measured"] == "kubeflow"
     seconds = {name: step["seconds"] for name, step in found["steps"].items()}
     assert seconds == {
-        "preprocess": None, "train": None, "champion": 7, "evaluate": 30, "register": 15, "deploy": 14
+        "preflight": None, "preprocess": None, "train": None,
+        "champion": 7, "evaluate": 30, "register": 15, "deploy": 14,
     }, "the cache answered for two steps"  # fmt: skip
     assert found["cost"] is None and any("Kubeflow publishes no prices" in note for note in found["notes"])
 

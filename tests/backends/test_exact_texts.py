@@ -28,7 +28,7 @@ ARGUMENT_OF_ARGO = 128 * 1024
 
 def expanded(text: str) -> str:
     """What Argo Workflows and Kubeflow Pipelines do with an argument; only what the pipeline says itself is left."""
-    return re.sub(r"\{\{(?!\$\.pipeline_job_name\}\}).*?\}\}", "EXPANDED", text)
+    return re.sub(r"\{\{(?!\$\.pipeline_job_(?:resource_)?name\}\}).*?\}\}", "EXPANDED", text)
 
 
 def tasks_of(spec: ModelSpec) -> dict[str, dict[str, Any]]:

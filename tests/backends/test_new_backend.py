@@ -150,7 +150,7 @@ def test_its_times_and_prices_are_estimated(run: Run) -> None:
     run("submit", MODEL, "--backend", "toy")
     estimate = json.loads(run("estimate", MODEL, "--backend", "toy", "--json"))
     assert (estimate["measured"], estimate["currency"], estimate["known_cost"]) == ("toy", "EUR", 1.2)
-    assert estimate["steps"][0]["machine"] == "brick-preprocess" and "the toy is cheap" in estimate["notes"]
+    assert estimate["steps"][0]["machine"] == "brick-preflight" and "the toy is cheap" in estimate["notes"]
 
 
 def test_its_schedules_become_those_of_git(toy: ToyClient, run: Run, workspace: Path) -> None:

@@ -12,7 +12,7 @@ from harness.kubeflow.server import KfpServer
 
 Run = Callable[..., Finished]
 MODEL = "demand-forecaster"
-DONE = dict.fromkeys(("preprocess", "train", "champion", "evaluate", "register", "deploy"), "SUCCEEDED")
+DONE = dict.fromkeys(("preflight", "preprocess", "train", "champion", "evaluate", "register", "deploy"), "SUCCEEDED")
 
 
 def submitted(on_kubeflow: Run, *more: str) -> dict:
@@ -30,7 +30,7 @@ def test_a_submission_carries_what_the_steps_need_and_says_where_it_runs(kfp: Kf
     assert given["data_snapshot"].startswith("sha256:")
     assert sent["display_name"] == run["run"]
     (package,) = kfp.state.packages.values()
-    assert package.count(IMAGE) == 6
+    assert package.count(IMAGE) == 7
 
 
 def test_equal_keys_give_one_run_and_other_keys_another(kfp: KfpServer, on_kubeflow: Run) -> None:

@@ -264,5 +264,5 @@ def test_compile_writes_the_same_bytes_twice_and_names_the_image(ready: Path, os
     images = {one["container"]["image"] for one in package["deploymentSpec"]["executors"].values()}
     assert images == {image}
     assert set(package["root"]["dag"]["tasks"]) == {
-        "preprocess", "train", "champion", "evaluate", "register", "deploy"
+        "preflight", "preprocess", "train", "champion", "evaluate", "register", "deploy"
     }  # fmt: skip

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from components.evaluate.component import evaluate
 from delivery.documents.verdict import Verdict
 from training.spec import QualitySpec, ServingSpec
+from training.spec.argument import texts_digest
 
 CHECKS = [
     {"kind": "absolute", "metric": "mae", "max": 60},
@@ -106,13 +107,20 @@ def test_the_component_hands_kfp_the_decision_metrics_curves_and_files(cancer):
     kinds = {"verdict": dsl.Artifact, "report": dsl.HTML, "evidently": dsl.HTML, "metrics": dsl.Metrics}
     kinds |= {"curves": dsl.ClassificationMetrics, "sample": dsl.Artifact, "summary": dsl.Markdown}
     outputs = {name: kind(name=name, uri=str(out / name)) for name, kind in kinds.items()}
+    texts = [
+        cancer.contract.canonical_json(),
+        QualitySpec.model_validate(quality).canonical_json(),
+        ServingSpec().proven_json(),
+        "",
+    ]
     (decision,) = evaluate.python_func(
         model="a-model",
         task="classification",
-        data_spec=cancer.contract.canonical_json(),
-        quality_spec=QualitySpec.model_validate(quality).canonical_json(),
-        serving_spec=ServingSpec().proven_json(),
-        base_model="",
+        data_spec=texts[0],
+        quality_spec=texts[1],
+        serving_spec=texts[2],
+        base_model=texts[3],
+        texts=texts_digest(texts),
         champion_version="7",
         spec_digest="sha256:spec",
         code="sha256:code",

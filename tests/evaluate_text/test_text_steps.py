@@ -19,6 +19,7 @@ from delivery.documents.sample import Sample
 from delivery.documents.verdict import Verdict
 from training.errors import InputError, OstinatoError
 from training.spec import QualitySpec
+from training.spec.argument import texts_digest
 
 BY_WORDS = [{"kind": "absolute", "metric": "token_f1", "min": 0.8}]
 QUALITY = ["token_f1 at least 0.8", "token_f1 against champion", "rouge_l by topic"]
@@ -165,7 +166,8 @@ def test_the_component_judges_what_is_said_and_a_judge_that_is_down_refuses(case
     given = case.given(case.models.good, case.models.shuffled, checks=checks, judge=judge)
     inputs = {"data": dsl.Dataset(uri=str(given.pop("data")))}
     inputs |= {name: dsl.Model(uri=str(given.pop(name))) for name in ("candidate", "champion")}
-    (decision,) = evaluate.python_func(**given, **inputs, **outputs)
+    texts = [given[name] for name in ("data_spec", "quality_spec", "serving_spec", "base_model")]
+    (decision,) = evaluate.python_func(texts=texts_digest(texts), **given, **inputs, **outputs)
     verdict = Verdict.read(out / "verdict")
     assert decision == verdict.decision == outputs["verdict"].metadata["decision"] == "reject"
     assert [(check.kind, check.status) for check in verdict.refusals] == [("judge", "undecided")]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 HEAVY = ("evidently", "kfp.client", "kfp.compiler", "matplotlib", "mlflow", "pandas", "polars", "pyarrow", "sklearn")
-STEPS = ("champion", "deploy", "evaluate", "preprocess", "register", "train")
+STEPS = ("champion", "deploy", "evaluate", "preflight", "preprocess", "register", "train")
 
 
 @pytest.mark.parametrize("step", STEPS)

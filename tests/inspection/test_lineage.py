@@ -12,6 +12,7 @@ from components.artifacts import data_facts, describe
 from components.deploy.component import deploy
 from components.register.component import register
 from delivery.git.repository import ensure_local_repository
+from training.spec.argument import texts_digest
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +46,7 @@ def test_a_version_leads_to_the_registry_and_a_release_to_the_commit(tmp_path: P
         "c0de",
         "",
         "run-1",
+        texts_digest([spec]),
         dsl.Dataset(uri=str(files.data)),
         dsl.Model(uri=str(files.model)),
         verdict,
@@ -57,7 +59,17 @@ def test_a_version_leads_to_the_registry_and_a_release_to_the_commit(tmp_path: P
     assert facts["commit"] == "c0de" and facts["run"] == "run-1" and facts["digest"].startswith("sha256:")
 
     commit = deploy.python_func(
-        spec, tracking_uri, str(manifests), version, "direct", "c0de", "run-1", "", verdict, released
+        spec,
+        tracking_uri,
+        str(manifests),
+        version,
+        "direct",
+        "c0de",
+        "run-1",
+        "",
+        texts_digest([spec]),
+        verdict,
+        released,
     )[0]
     facts = metadata_of(released)
     assert facts["commit"] == commit == bare_git(manifests, "rev-parse", "main")

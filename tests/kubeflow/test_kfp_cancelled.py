@@ -57,7 +57,7 @@ def test_a_run_of_a_recurring_run_that_was_deleted_is_over(
     assert engine.get(RUN).state == "running"
     kfp.state.recurring.clear()
     over = engine.get(RUN)
-    assert (over.state, [step.state for step in over.steps[4:]]) == ("cancelled", ["cancelled", "skipped"])
+    assert (over.state, [step.state for step in over.steps[5:]]) == ("cancelled", ["cancelled", "skipped"])
     assert "its recurring run was deleted" in over.message
     with pytest.raises(OstinatoError, match=r"nothing to cancel of the run .*its recurring run was deleted"):
         engine.cancel(RUN)

@@ -57,7 +57,7 @@ def test_a_recorded_refusal_is_told_with_every_reason(kfp: KfpServer, engine: Ku
     kfp.state.logs = {"demand-forecaster-jpf6q-3602013275": refusal()}
     run = engine.get(RUN)
     assert (run.state, run.decision) == ("failed", "reject")
-    step = run.steps[4]
+    step = run.steps[5]
     first, *reasons = step.message.split("\n")
     assert first.startswith("the gate refused the candidate of demand-forecaster")
     assert [reason.partition(":")[0].strip() for reason in reasons] == [
@@ -73,7 +73,7 @@ def test_a_recorded_refusal_is_told_with_every_reason(kfp: KfpServer, engine: Ku
 def test_a_failure_is_no_refusal_whatever_else_the_log_holds(failed: Callable[[str], RemoteRun]) -> None:
     log = f"training.errors.GateRefused: not the last word\n{step_log('training.errors.InputError: no such column')}"
     run = failed(log)
-    assert (run.decision, run.steps[1].message) == ("", "no such column")
+    assert (run.decision, run.steps[2].message) == ("", "no such column")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_failure_is_no_refusal_whatever_else_the_log_holds(failed: Callable[[s
     ],
 )  # fmt: skip
 def test_the_reason_is_what_the_end_of_the_log_says(log: str, reason: str, failed: Callable[[str], RemoteRun]) -> None:
-    assert reason in failed(log).steps[1].message
+    assert reason in failed(log).steps[2].message
 
 
 def test_the_name_of_a_refusal_is_the_one_that_python_prints() -> None:
@@ -117,14 +117,14 @@ def test_a_reason_has_a_bound_and_a_long_log_is_read_at_its_end(failed: Callable
     assert len(last_words(step_log("ValueError: " + "x" * 9999)).message) == LONGEST
     assert last_words(step_log("ValueError: a\n" + "b\n" * 999)).message.count("\n") < 20
     assert (
-        failed("é" * 700_001 + "\n" + step_log("ValueError: at the end")).steps[1].message == "ValueError: at the end"
+        failed("é" * 700_001 + "\n" + step_log("ValueError: at the end")).steps[2].message == "ValueError: at the end"
     )
 
 
 def test_a_log_that_is_longer_than_is_read_is_said(kfp: KfpServer, failed: Callable[[str], RemoteRun]) -> None:
     run = failed("\0" * (50 << 20))
-    assert "its log can't be had" in run.steps[1].message
-    assert len(run.steps[1].message) < LONGEST
+    assert "its log can't be had" in run.steps[2].message
+    assert len(run.steps[2].message) < LONGEST
 
 
 def test_a_log_that_argo_does_not_keep_is_that_of_the_pod(kfp: KfpServer, failed: Callable[[str], RemoteRun]) -> None:
@@ -143,7 +143,7 @@ def test_a_log_that_can_not_be_had_is_said(kfp: KfpServer, failed: Callable[[str
 
 
 def failed_message(kfp: KfpServer) -> str:
-    return connect(kfp).get(RUN).steps[1].message
+    return connect(kfp).get(RUN).steps[2].message
 
 
 def test_a_run_that_is_cancelled_has_no_reasons_to_look_for(
@@ -160,7 +160,7 @@ def test_what_keeps_a_pod_from_starting_is_asked_of_the_ui(
 ) -> None:
     engine.submit(submission())
     kfp.state.walk({"preprocess": "PENDING"}, "RUNNING")
-    (step, *_) = engine.get(RUN).steps
+    (_, step, *_) = engine.get(RUN).steps
     assert step.state == "running" and step.waits_since == "2026-03-02T03:00:00Z"
     assert step.message.startswith(
         "kubectl describe pods --namespace kubeflow --selector workflows.argoproj.io/workflow="
@@ -168,10 +168,10 @@ def test_what_keeps_a_pod_from_starting_is_asked_of_the_ui(
     pod = waiting_pod(workflow_nodes(kfp.state.only_run()), "preprocess")
     no_node = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes: Insufficient cpu"}
     kfp.state.pods[pod] = {"status": {"conditions": [no_node]}}
-    assert engine.get(RUN).steps[0].message == "it can't be scheduled: 0/3 nodes: Insufficient cpu"
+    assert engine.get(RUN).steps[1].message == "it can't be scheduled: 0/3 nodes: Insufficient cpu"
     kfp.state.pods[pod] = {"status": {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}}
     kfp.state.events[pod] = {"items": [{"type": "Warning", "message": 'secret "signing" not found'}]}
-    assert engine.get(RUN).steps[0].message == 'secret "signing" not found'
+    assert engine.get(RUN).steps[1].message == 'secret "signing" not found'
 
 
 def test_a_pods_name_is_the_one_that_was_recorded() -> None:
@@ -193,4 +193,4 @@ def test_an_odd_answer_about_a_pod_is_no_cause(
     run = engine.submit(submission()).run
     kfp.state.walk({"preprocess": "PENDING"}, "RUNNING")
     kfp.state.pods[waiting_pod(workflow_nodes(kfp.state.only_run()), "preprocess")] = answer
-    assert engine.get(run).steps[0].message.endswith("shows why")
+    assert engine.get(run).steps[1].message.endswith("shows why")

@@ -16,7 +16,7 @@ from training.errors import InputError, OstinatoError
 
 Make = Callable[..., Submission]
 RUN = "demand-forecaster-4f2a"
-STEPS = ("preprocess", "train", "champion", "evaluate", "register", "deploy")
+STEPS = ("preflight", "preprocess", "train", "champion", "evaluate", "register", "deploy")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -110,10 +110,11 @@ def test_steps_are_told_with_their_states_times_and_links(
 ) -> None:
     engine.submit(submission())
     assert set(states(engine).values()) == {"pending"}
-    kfp.state.walk({"preprocess": "CACHED", "train": "RUNNING"}, "RUNNING")
+    kfp.state.walk({"preflight": "SUCCEEDED", "preprocess": "CACHED", "train": "RUNNING"}, "RUNNING")
     told = engine.get(RUN)
     assert told.state == "running"
     assert {step.name: step.state for step in told.steps} == {
+        "preflight": "succeeded",
         "preprocess": "cached",
         "train": "running",
         "champion": "pending",
@@ -121,7 +122,7 @@ def test_steps_are_told_with_their_states_times_and_links(
         "register": "pending",
         "deploy": "pending",
     }
-    assert (told.steps[0].seconds, told.steps[1].seconds) == (0.0, None)
+    assert (told.steps[1].seconds, told.steps[2].seconds) == (0.0, None)
     assert all(step.link == told.link for step in told.steps)
     kfp.state.walk({name: "SUCCEEDED" for name in STEPS}, "SUCCEEDED")
     told = engine.get(RUN)
@@ -132,13 +133,13 @@ def test_a_refusal_is_told_by_the_last_word_of_the_steps_log(
     kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
-    steps = {**{name: "SUCCEEDED" for name in STEPS[:4]}, "register": "FAILED"}
+    steps = {**{name: "SUCCEEDED" for name in STEPS[:5]}, "register": "FAILED"}
     kfp.state.walk(steps, "FAILED", "training.errors.GateRefused: mae is worse")
     told = engine.get(RUN)
-    assert (told.decision, told.state, told.steps[4].message) == ("reject", "failed", "mae is worse")
+    assert (told.decision, told.state, told.steps[5].message) == ("reject", "failed", "mae is worse")
     kfp.state.walk(steps, "FAILED", "training.errors.OstinatoError: no registry")
     told = engine.get(RUN)
-    assert (told.decision, told.steps[4].message, told.steps[5].state) == ("", "no registry", "skipped")
+    assert (told.decision, told.steps[5].message, told.steps[6].state) == ("", "no registry", "skipped")
 
 
 def test_a_failed_step_has_its_message_and_what_comes_after_is_skipped(
@@ -156,7 +157,7 @@ def test_a_failed_step_has_its_message_and_what_comes_after_is_skipped(
 def test_a_step_whose_driver_failed_has_failed(kfp: KfpServer, engine: KubeflowClient, submission: Make) -> None:
     engine.submit(submission())
     kfp.state.walk({"preprocess": "DRIVER FAILED"}, "FAILED", "OSError: argument list too long")
-    assert (engine.get(RUN).steps[0].state, engine.get(RUN).steps[0].message) == (
+    assert (engine.get(RUN).steps[1].state, engine.get(RUN).steps[1].message) == (
         "failed",
         "OSError: argument list too long",
     )
@@ -176,8 +177,8 @@ def test_a_step_that_was_running_when_its_run_was_cancelled_has_not_failed(
     kfp: KfpServer, engine: KubeflowClient, submission: Make
 ) -> None:
     engine.submit(submission())
-    kfp.state.walk({"preprocess": "SUCCEEDED", "train": "FAILED"}, "CANCELED")
-    assert list(states(engine).values()) == ["succeeded", "cancelled", *["skipped"] * 4]
+    kfp.state.walk({"preflight": "SUCCEEDED", "preprocess": "SUCCEEDED", "train": "FAILED"}, "CANCELED")
+    assert list(states(engine).values()) == ["succeeded", "succeeded", "cancelled", *["skipped"] * 4]
 
 
 def test_a_failed_run_goes_on_with_what_is_done_and_only_once(
@@ -188,7 +189,7 @@ def test_a_failed_run_goes_on_with_what_is_done_and_only_once(
     kfp.faults.append(Fault("POST", ":retry", done=True, status=504))
     resumed = engine.resume(RUN)
     assert resumed.state == "running"
-    assert {step.name: step.state for step in resumed.steps[:2]} == {"preprocess": "succeeded", "train": "pending"}
+    assert {step.name: step.state for step in resumed.steps[1:3]} == {"preprocess": "succeeded", "train": "pending"}
     assert engine.resume(RUN).state == "running"
     assert [one.rpartition(":")[2] for one in kfp.seen].count("retry") == 1
 

@@ -10,7 +10,7 @@ from vertex.conftest import MODEL, SETTINGS
 from vertex.vertex_server import VertexServer
 
 Run = Callable[..., Finished]
-STEPS = ["preprocess", "train", "champion", "evaluate", "register", "deploy"]
+STEPS = ["preflight", "preprocess", "train", "champion", "evaluate", "register", "deploy"]
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_a_machine_type_is_taken_as_it_is_given_and_is_not_spot() -> None:
     assert inputs["strategy"]["defaultValue"] == "STANDARD"
 
 
-@pytest.mark.parametrize("step", ["preprocess", "train", "champion", "evaluate", "register", "deploy"])
+@pytest.mark.parametrize("step", ["preflight", "preprocess", "train", "champion", "evaluate", "register", "deploy"])
 def test_every_step_can_be_a_custom_job(step: str) -> None:
     _, made = packages(spec_with(**{step: {"spot": True}}))
     assert "worker_pool_specs" in made["components"][f"comp-{step}"]["inputDefinitions"]["parameters"]

@@ -11,12 +11,12 @@ from vertex.vertex_state import START
 
 from pipelines.backends.remote import Submission
 from pipelines.backends.vertex.backend_client import VertexClient
-from pipelines.submit import check_ended
+from pipelines.waiting import check_ended
 from training.errors import GateRefused, InputError, OstinatoError
 
 Make = Callable[..., Submission]
 RUN = "demand-forecaster-4f2a"
-STEPS = ["preprocess", "train", "champion", "evaluate", "register", "deploy"]
+STEPS = ["preflight", "preprocess", "train", "champion", "evaluate", "register", "deploy"]
 
 
 def stands(run_steps: object) -> list[str]:
@@ -52,24 +52,26 @@ def test_every_step_is_told_with_its_state_its_page_and_its_time(
 ) -> None:
     waiting = engine.submit(submission())
     assert [step.name for step in waiting.steps] == STEPS
-    assert stands(waiting.steps) == ["pending"] * 6
-    vertex.state.walk(RUN, "RUNNING", {"preprocess": "SKIPPED", "train": "SUCCEEDED", "champion": "RUNNING"})
+    assert stands(waiting.steps) == ["pending"] * 7
+    vertex.state.walk(
+        RUN, "RUNNING", {"preflight": "SUCCEEDED", "preprocess": "SKIPPED", "train": "SUCCEEDED", "champion": "RUNNING"}
+    )
     run = engine.get(RUN)
     assert (run.state, run.decision) == ("running", "")
-    assert stands(run.steps) == ["cached", "succeeded", "running", "pending", "pending", "pending"]
-    assert run.steps[1].seconds == 92
-    assert run.steps[1].link == (
-        "https://console.cloud.google.com/agent-platform/locations/europe-west4/training/2?project=acme-ml"
+    assert stands(run.steps) == ["succeeded", "cached", "succeeded", "running", "pending", "pending", "pending"]
+    assert run.steps[2].seconds == 93
+    assert run.steps[2].link == (
+        "https://console.cloud.google.com/agent-platform/locations/europe-west4/training/3?project=acme-ml"
     )
 
 
 def test_the_gates_no_is_told_from_a_failure(vertex: VertexServer, engine: VertexClient, submission: Make) -> None:
     engine.submit(submission())
-    done = dict.fromkeys(STEPS[:4], "SUCCEEDED")
+    done = dict.fromkeys(STEPS[:5], "SUCCEEDED")
     vertex.state.walk(RUN, "FAILED", {**done, "register": "FAILED"}, "exit 3", decision="reject")
     refused = engine.get(RUN)
-    assert (refused.state, refused.decision, refused.steps[4].message) == ("failed", "reject", "exit 3")
-    assert stands(refused.steps)[5] == "skipped"
+    assert (refused.state, refused.decision, refused.steps[5].message) == ("failed", "reject", "exit 3")
+    assert stands(refused.steps)[6] == "skipped"
     with pytest.raises(GateRefused, match="checks failed"):
         check_ended(refused)
     vertex.state.walk(RUN, "FAILED", {**done, "register": "FAILED"}, "no registry", decision="pass")
@@ -122,14 +124,27 @@ def test_a_resumed_run_skips_what_succeeded_and_repeats_the_rest(
     vertex: VertexServer, engine: VertexClient, submission: Make
 ) -> None:
     engine.submit(submission())
-    steps = {"preprocess": "SKIPPED", "train": "SUCCEEDED", "champion": "SUCCEEDED", "evaluate": "FAILED"}
+    steps = {
+        "preflight": "SKIPPED",
+        "preprocess": "SKIPPED",
+        "train": "SUCCEEDED",
+        "champion": "SUCCEEDED",
+        "evaluate": "FAILED",
+    }
     vertex.state.walk(RUN, "FAILED", steps, "no memory left")
     first, again = engine.resume(RUN), engine.resume(RUN)
     assert (first.run, first.new, again.run, again.new) == (f"{RUN}-r1", True, f"{RUN}-r1", False)
-    assert stands(first.steps) == ["pending", "succeeded", "succeeded", "pending", "pending", "pending"]
+    assert stands(first.steps) == ["pending", "pending", "succeeded", "succeeded", "pending", "pending", "pending"]
     sent = vertex.requests[-1]["body"]
     skipped = {one["taskName"]: one.get("skipTask", False) for one in sent["pipelineTaskRerunConfigs"]}
-    assert skipped == {RUN: False, "preprocess": False, "train": True, "champion": True, "evaluate": False}
+    assert skipped == {
+        RUN: False,
+        "preflight": False,
+        "preprocess": False,
+        "train": True,
+        "champion": True,
+        "evaluate": False,
+    }
     assert sent["originalPipelineJobId"] == "7001"
     assert {"model", "commit", "trigger", "part-of"} == sent["labels"].keys()
     before = vertex.requests[0]["body"]

@@ -49,6 +49,8 @@ class StepsSpec(Section):
     # The metaclass of pydantic's models has a method `register`, which a field may not be named like.
     model_config = ConfigDict(serialize_by_alias=True)
 
+    preflight: SizedStep = SizedStep()
+    """Tries every connection that a later step needs, beside `preprocess`."""
     preprocess: CachedStep = CachedStep()
     train: TrainStep = TrainStep()
     champion: SizedStep = SizedStep()
