@@ -1,4 +1,4 @@
-# pyright: reportCallIssue=false, reportArgumentType=false
+# pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
 # kfp's decorators turn functions into components: outputs are no arguments, and a pipeline is no function.
 """The pipeline: take new data, train, judge the candidate against the living champion, register it, hand it over.
 
