@@ -1,5 +1,6 @@
 """A workspace whose settings point at engines that answer on loopback."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,14 @@ from harness.kubeflow.server import KfpServer, kfp
 __all__ = ["kfp"]
 
 Run = Callable[..., Finished]
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's client leaves MLFLOW_TRACKING_URI in the environment of the process, and it is a setting."""
+    for name in list(os.environ):
+        if name.startswith(("OSTINATO_", "MLFLOW_")):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
