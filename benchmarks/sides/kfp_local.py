@@ -2,7 +2,7 @@
 
 import os
 
-from kfp import components, local
+from kfp import components, dsl, local
 from work import HOME, MANIFESTS, MODEL, ROOT, TRACKING_URI, spec
 
 from delivery.stores.sources import snapshot
@@ -10,7 +10,10 @@ from training.folder import model_folder
 
 folder = model_folder(ROOT, MODEL)
 source = str(folder / spec().data.source)
-(package,) = (HOME / "packages").glob("*.yaml")
+(compiled,) = (HOME / "packages").glob("*.yaml")
+package = HOME / "kfp-package.yaml"
+# kfp.local 2.17.0 stops at the placeholder of the resource name.
+package.write_text(compiled.read_text().replace(dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER, ""))
 
 local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(HOME / "kfp"), raise_on_error=True)
 components.load_component_from_file(str(package))(

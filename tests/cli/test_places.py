@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.command_line import Finished, environment
+from harness.kfp_local import without_resource_name
 from harness.servers import GitServer, git_server, mlflow_server
 
 from delivery.git.repository import ensure_local_repository
@@ -47,6 +48,7 @@ def test_kfp_local_runs_the_same_package_to_the_same_candidate_verdict_and_versi
     ours = json.loads(ostinato("run", MODEL, *EARLY, "--json", expect=0).out)
     arguments = json.loads((Path(ours["folder"]) / "run.json").read_text())["arguments"]
     ostinato("compile", MODEL, "-o", "package.yaml", expect=0)
+    without_resource_name(workspace / "package.yaml")
     # Elsewhere nothing is registered yet; here the second run must find what the first one made.
     command = [sys.executable, "-c", KFP_LOCAL, "package.yaml", "kfp", json.dumps(arguments)]
     done = subprocess.run(command, cwd=workspace, env=environment(workspace), capture_output=True, text=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness.command_line import Finished, environment
+from harness.kfp_local import without_resource_name
 from harness.servers import GitServer, git_server, running_mlflow
 
 from delivery.git.repository import ensure_local_repository
@@ -41,6 +42,7 @@ def test_the_package_runs_in_containers_of_the_image_to_the_same_estimator_and_g
     spec = workspace / "training" / "demand_forecaster" / "spec.yaml"
     spec.write_text(spec.read_text().replace("max_p99_ms: 1000", "max_p99_ms: 5000"))
     ostinato("compile", MODEL, "--set", f"image={image}", "-o", "package.yaml", expect=0)
+    without_resource_name(workspace / "package.yaml")
     repository = ensure_local_repository(git_server.root / "manifests.git", workspace / "manifests")
     remote = git_server.url_of(repository)
     root = tmp_path / "kfp"
