@@ -234,5 +234,5 @@ def check_decision(verdict: Verdict) -> None:
     if verdict.decision != "pass":
         reasons = "\n".join(f"  {check.name}: {check.reason}" for check in verdict.refusals)
         raise GateRefused(
-            f"the gate refused the candidate of {verdict.model}; nothing was registered or released:\n{reasons}"
+            f"checks failed: the candidate of {verdict.model} was neither registered nor released:\n{reasons}"
         )

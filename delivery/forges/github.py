@@ -1,5 +1,6 @@
 """GitHub and GitHub Enterprise: REST, version 2022-11-28."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +19,7 @@ class Named(BaseModel):
     name: str
 
 
-class Pull(BaseModel):
+class Pull(BaseModel, ABC):
     """A pull request, as far as GitHub and Gitea say the same of it."""
 
     number: int
@@ -29,9 +30,9 @@ class Pull(BaseModel):
     labels: list[Named] | None = []
     requested_reviewers: list[User] | None = []
 
+    @abstractmethod
     def proposal(self) -> PullRequest | None:
         """None for one of a fork, where anybody may name a branch as they like, or of another branch than the live."""
-        raise NotImplementedError
 
     def _proposal(self, branch: str, title: str, merged: bool, draft: bool) -> PullRequest:
         return PullRequest(

@@ -15,16 +15,14 @@ from training.spec import ModelSpec
 
 IMAGE = "registry.example.org/ostinato@sha256:" + "1" * 64
 GPU = {"cpu": "8", "memory": "16Gi", "accelerator": {"type": "nvidia.com/gpu", "vertex_type": "NVIDIA_L4"}}
-SETTINGS = settings_model().model_validate(
-    {
-        "vertex": {"secrets": {"OSTINATO_FORGE_TOKEN": "projects/p/secrets/forge/versions/3"}},
-        "kubeflow": {
-            "node_selector": {"pool": "training"},
-            "secrets": {"OSTINATO_FORGE_TOKEN": "forge/token"},
-            "spot_node_selector": {"spot": "true"},
-        },
-    }
-)
+GIVEN = {
+    "vertex": {"secrets": {"OSTINATO_FORGE_TOKEN": "projects/p/secrets/forge/versions/3"}},
+    "kubeflow": {
+        "node_selector": {"pool": "training"},
+        "secrets": {"OSTINATO_FORGE_TOKEN": "forge/token"},
+        "spot_node_selector": {"spot": "true"},
+    },
+}
 Package = list[dict[str, Any]]
 
 
@@ -34,7 +32,13 @@ def spec(**more: Any) -> ModelSpec:
     return spec_with(training={**base, **given}, **more)
 
 
-def package(backend: str, of: ModelSpec, settings: Settings = SETTINGS) -> Package:
+def some_settings() -> Settings:
+    """Read when a test runs, whose environment has none."""
+    return settings_model().model_validate(GIVEN)
+
+
+def package(backend: str, of: ModelSpec, settings: Settings | None = None) -> Package:
+    settings = settings or some_settings()
     return list(yaml.safe_load_all(compile_for(backend, of, CODE, IMAGE, "deploy", "", settings)))
 
 
@@ -79,16 +83,18 @@ def test_without_secrets_and_accelerators_vertex_gets_the_laptops_package() -> N
 @pytest.mark.parametrize("backend", list(BACKENDS))
 def test_what_is_to_be_fresh_is_never_cached_and_the_steps_are_told_the_same_spec(backend: str) -> None:
     usual = package(backend, spec())
-    fresh = list(yaml.safe_load_all(compile_for(backend, spec(), CODE, IMAGE, "deploy", "", SETTINGS, ["preprocess"])))
+    fresh = list(
+        yaml.safe_load_all(compile_for(backend, spec(), CODE, IMAGE, "deploy", "", some_settings(), ["preprocess"]))
+    )
     (path,) = difference(usual[0], fresh[0])
     assert path == "root.dag.tasks.preprocess.cachingOptions.enableCache" and fresh[1:] == usual[1:]
-    none = list(yaml.safe_load_all(compile_for(backend, spec(), CODE, IMAGE, "deploy", "", SETTINGS, STEPS)))
+    none = list(yaml.safe_load_all(compile_for(backend, spec(), CODE, IMAGE, "deploy", "", some_settings(), STEPS)))
     assert not any(task["cachingOptions"] for task in none[0]["root"]["dag"]["tasks"].values())
 
 
 def test_equal_input_gives_equal_bytes_for_every_backend() -> None:
     for backend in BACKENDS:
-        texts = {compile_for(backend, spec(), CODE, IMAGE, "deploy", "", SETTINGS) for _ in range(2)}
+        texts = {compile_for(backend, spec(), CODE, IMAGE, "deploy", "", some_settings()) for _ in range(2)}
         assert len(texts) == 1
 
 
@@ -136,7 +142,7 @@ def test_a_run_that_is_started_in_the_ui_is_offered_the_settings_places_and_ever
         "manifests_remote": "https://git.example.org/fleet/manifests.git",
         "artifacts_destination": "s3://lake/models",
     }
-    settings = SETTINGS.model_copy(update={**places, "forge": "gitea"})
+    settings = some_settings().model_copy(update={**places, "forge": "gitea"})
     for backend, offered in (("kubeflow", {**places, "forge": "gitea"}), ("local", {})):
         parameters = package(backend, spec_with(), settings)[0]["root"]["inputDefinitions"]["parameters"]
         assert all(parameter["description"] for parameter in parameters.values()) and len(parameters) == 9
@@ -145,5 +151,5 @@ def test_a_run_that_is_started_in_the_ui_is_offered_the_settings_places_and_ever
 
 
 def test_a_place_with_a_password_is_in_no_package() -> None:
-    settings = SETTINGS.model_copy(update={"manifests_remote": "https://u:s3cret@git.example.org/m.git"})
+    settings = some_settings().model_copy(update={"manifests_remote": "https://u:s3cret@git.example.org/m.git"})
     assert "s3cret" not in compile_for("kubeflow", spec_with(), CODE, IMAGE, "deploy", "", settings)
